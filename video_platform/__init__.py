@@ -1,0 +1,3 @@
+"""Self-hosted video understanding on an asset graph."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,207 @@
+"""Everything that can go wrong, as one tree.
+
+    PlatformError
+    ├── InputError                 what was given cannot be used; asking again changes nothing
+    │   ├── MediaError             the footage itself; `code` is the failed state that the page shows
+    │   ├── RulesError             the rules file; carries every problem with its line
+    │   ├── EventError             a message on a topic
+    │   ├── SettingsError          configuration
+    │   ├── UploadRefused          an upload that was not taken in
+    │   └── NotFound               a video, asset, alert or object that is not there
+    │       └── ObjectNotFound
+    ├── StateError                 right request, wrong moment
+    │   ├── HomeLocked             another process owns this home
+    │   └── VideoDeleted           a tombstone stands where the video was
+    ├── IntegrityError             bytes are not what was promised
+    ├── ServiceError               an outside system
+    │   ├── StoreUnavailable       (retriable)
+    │   ├── StoreFull
+    │   ├── LogUnavailable         (retriable)
+    │   ├── OffsetOutOfRange
+    │   ├── DatabaseUnavailable    (retriable)
+    │   └── ModelUnavailable       (retriable)
+    │       └── ModelReplyInvalid
+    └── WorkerError                the analysis child process
+        ├── WorkerCrashed          (retriable)
+        └── WorkerBudgetExceeded
+
+A message says what happened, where, and what to do. Facts are attributes, given as keywords. `retriable` is the one place that decides whether Dagster
+tries again.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class PlatformError(Exception):
+    """Root of the tree; `facts` are also readable as attributes (`error.video_id`)."""
+
+    retriable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+
+    def __getattr__(self, name: str) -> object:
+        facts = self.__dict__.get("facts", {})
+        if name in facts:
+            return facts[name]
+        raise AttributeError(name)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.facts)
+
+
+def _rebuild(kind: type[PlatformError], message: str, facts: dict[str, object]) -> PlatformError:
+    error = kind.__new__(kind)
+    PlatformError.__init__(error, message, **facts)
+    return error
+
+
+class InputError(PlatformError):
+    """What was given cannot be used."""
+
+
+MEDIA_CODES = {
+    "not_a_video": "This file is not a video.",
+    "empty": "This file has no bytes.",
+    "no_video_stream": "This file has no picture, only sound or data.",
+    "no_frames": "No frame of this video could be decoded.",
+    "truncated": "This file ends before its video does.",
+    "too_large": "This video is larger than the limits allow.",
+    "format_refused": "This container format is not accepted.",
+    "bad_dimensions": "The picture size of this video is not usable.",
+    "unreadable": "This file could not be read.",
+    "changing": "This file is still being written.",
+    "crashed_decoder": "The decoder crashed on this file.",
+    "over_budget": "Decoding this file took more than its budget.",
+}
+"""Failed states of footage: code -> the sentence people see."""
+
+
+class MediaError(InputError):
+    """Footage that cannot be analysed; `code` is a key of `MEDIA_CODES`."""
+
+    def __init__(self, code: str, detail: str = "", **facts: object) -> None:
+        if code not in MEDIA_CODES:
+            raise ValueError(f"unknown media code {code!r}")
+        super().__init__(f"{MEDIA_CODES[code]} {detail}".strip(), code=code, detail=detail, **facts)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a file that people write; `line` and `column` count from 1, 0 when unknown."""
+
+    message: str
+    field: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = f"line {self.line}" + (f", column {self.column}" if self.column else "") if self.line else ""
+        return ": ".join(part for part in (where, self.field, self.message) if part)
+
+
+class RulesError(InputError):
+    """A rules file that cannot be used; `problems` holds all of them at once."""
+
+    def __init__(self, problems: list[Problem], source: str = "rules") -> None:
+        text = "; ".join(str(problem) for problem in problems)
+        super().__init__(f"{source} cannot be used: {text}", problems=problems, source=source)
+
+
+class EventError(InputError):
+    """A message that does not follow the event contract; `reason` is a short code for the dead-letter topic."""
+
+    def __init__(self, reason: str, message: str, **facts: object) -> None:
+        super().__init__(message, reason=reason, **facts)
+
+
+class SettingsError(InputError):
+    """Configuration that cannot be used; names the variable."""
+
+
+class UploadRefused(InputError):
+    """Footage that was not taken in; `code` is a key of `MEDIA_CODES`."""
+
+    def __init__(self, code: str, detail: str = "", **facts: object) -> None:
+        super().__init__(f"{MEDIA_CODES[code]} {detail}".strip(), code=code, detail=detail, **facts)
+
+
+class NotFound(InputError):
+    """Something asked for by name is not there."""
+
+
+class ObjectNotFound(NotFound):
+    """An object key that the store does not hold; `key` names it."""
+
+
+class StateError(PlatformError):
+    """The request is right but the moment is wrong."""
+
+
+class HomeLocked(StateError):
+    """Another process owns this home; `owner` says which."""
+
+
+class VideoDeleted(StateError):
+    """The video was deleted; `video_id` and `deleted_at` are known."""
+
+
+class IntegrityError(PlatformError):
+    """Bytes differ from their recorded hash or size; `expected` and `actual` are known."""
+
+
+class ServiceError(PlatformError):
+    """An outside system failed."""
+
+
+class StoreUnavailable(ServiceError):
+    """The object store did not answer."""
+
+    retriable = True
+
+
+class StoreFull(ServiceError):
+    """No space is left where objects are kept."""
+
+
+class LogUnavailable(ServiceError):
+    """The event log did not answer."""
+
+    retriable = True
+
+
+class OffsetOutOfRange(ServiceError):
+    """A position that the log no longer, or not yet, holds; `topic`, `partition`, `offset`, `begin`, `end` are known."""
+
+
+class DatabaseUnavailable(ServiceError):
+    """The database did not answer."""
+
+    retriable = True
+
+
+class ModelUnavailable(ServiceError):
+    """A language model did not answer in time, or at all."""
+
+    retriable = True
+
+
+class ModelReplyInvalid(ModelUnavailable):
+    """A language model answered something that its schema refuses, also after one repair."""
+
+
+class WorkerError(PlatformError):
+    """The child process that decodes and detects failed."""
+
+
+class WorkerCrashed(WorkerError):
+    """The child died without an answer; `signal` or `exit_code` is known."""
+
+    retriable = True
+
+
+class WorkerBudgetExceeded(WorkerError):
+    """The child was ended because it used more time or memory than allowed."""

@@ -1,0 +1,111 @@
+"""Every object key and every URL path, in one place.
+
+One bucket (or folder), content-addressed below `videos/`:
+
+    inbox/<camera>/<name>                          dropped by other programs
+    videos/<video_id>/<asset>/<sha256>.<ext>       put when absent; equal bytes make a race harmless
+    videos/<video_id>/<asset>/manifest.json        written last: readers see the old version or the new one
+"""
+
+import re
+from urllib.parse import quote
+
+BUCKET = "video-platform"
+VIDEO_ID = re.compile(r"[0-9a-f]{16}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+EXTENSION = re.compile(r"[a-z0-9]{1,8}")
+
+RAW_VIDEO = "raw_video"
+PROCESSED_VIDEO = "processed_video"
+DETECTIONS = "detections"
+SCENES = "scenes"
+TRACKS = "tracks"
+ALERTS = "alerts"
+HIGHLIGHTS = "highlights"
+LLM_SUMMARY = "llm_summary"
+
+ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY)
+"""Assets with one partition per video, in the order in which they are made."""
+
+
+def is_video_id(text: str) -> bool:
+    """Whether `text` may become a partition key: 16 lower-case hex digits, nothing else."""
+    return VIDEO_ID.fullmatch(text) is not None
+
+
+def video_id_of(sha256: str) -> str:
+    """The identity of a video: the first 16 hex digits of the SHA-256 of its bytes."""
+    if SHA256.fullmatch(sha256) is None:
+        raise ValueError(f"a SHA-256 has 64 hex digits; got {sha256[:80]!r}")
+    return sha256[:16]
+
+
+def inbox_prefix(camera: str = "") -> str:
+    """Where other programs drop footage, of one camera or of all."""
+    return f"inbox/{camera}/" if camera else "inbox/"
+
+
+def video_prefix(video_id: str) -> str:
+    """All objects of one video."""
+    return f"videos/{_checked(video_id)}/"
+
+
+def file_key(video_id: str, asset: str, sha256: str, extension: str) -> str:
+    """The key of one content-addressed file."""
+    if SHA256.fullmatch(sha256) is None or EXTENSION.fullmatch(extension) is None or asset not in ASSETS:
+        raise ValueError(f"not a file of this platform: {asset!r}, {sha256[:80]!r}, {extension[:20]!r}")
+    return f"videos/{_checked(video_id)}/{asset}/{sha256}.{extension}"
+
+
+def manifest_key(video_id: str, asset: str) -> str:
+    """The key of the manifest of one asset of one video."""
+    if asset not in ASSETS:
+        raise ValueError(f"not an asset of this platform: {asset!r}")
+    return f"videos/{_checked(video_id)}/{asset}/manifest.json"
+
+
+def parse_file_key(key: str) -> tuple[str, str, str, str]:
+    """`(video_id, asset, sha256, extension)` of a content-addressed key; ValueError for any other key."""
+    parts = key.split("/")
+    if len(parts) == 4 and parts[0] == "videos" and is_video_id(parts[1]) and parts[2] in ASSETS:
+        sha256, _, extension = parts[3].partition(".")
+        if SHA256.fullmatch(sha256) and EXTENSION.fullmatch(extension):
+            return parts[1], parts[2], sha256, extension
+    raise ValueError(f"not the key of a file of this platform: {key[:200]!r}")
+
+
+def _checked(video_id: str) -> str:
+    if not is_video_id(video_id):
+        raise ValueError(f"a video id is 16 hex digits; got {video_id[:80]!r}")
+    return video_id
+
+
+# ---- URL paths of the API (mounted below /api) and of the web app --------------------------------------------------------------------------------------
+
+API_PREFIX = "/api"
+
+
+def api_videos() -> str:
+    """The collection of videos; POST takes footage in."""
+    return f"{API_PREFIX}/videos"
+
+
+def api_video(video_id: str) -> str:
+    """One video."""
+    return f"{API_PREFIX}/videos/{_checked(video_id)}"
+
+
+def api_media(video_id: str, asset: str, filename: str) -> str:
+    """Bytes of one file of one asset, with Range; needs a signature (see `api.media`)."""
+    return f"{api_video(video_id)}/media/{quote(asset, safe='')}/{quote(filename, safe='')}"
+
+
+def api_alerts() -> str:
+    """The collection of alerts."""
+    return f"{API_PREFIX}/alerts"
+
+
+def page_video(video_id: str, at_s: float | None = None) -> str:
+    """The page of a video, at a moment if given; relative to the address of the web app."""
+    moment = "" if at_s is None else f"&t={at_s:.2f}"
+    return f"/video?video={_checked(video_id)}{moment}"

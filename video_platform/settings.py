@@ -1,0 +1,247 @@
+"""All settings, read from the environment: prefix `VIDEO_PLATFORM_`, `__` between levels (`VIDEO_PLATFORM_WEB__PORT=8600`).
+
+Two profiles of one program are chosen here alone: the embedded default needs nothing; a deployment names Kafka, an S3 store, a database and Ollama.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_dir
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from video_platform.errors import SettingsError
+
+PREFIX = "VIDEO_PLATFORM_"
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class Group(BaseModel):
+    """Base of a group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ObjectSettings(Group):
+    """Where objects are kept."""
+
+    kind: Literal["folder", "s3"] = "folder"
+    endpoint: str = Field("", description="host:port of the S3 store, without scheme")
+    access_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+    secure: bool = Field(False, description="use TLS to reach the S3 store")
+    region: str = "us-east-1"
+
+    @model_validator(mode="after")
+    def _s3_needs_an_endpoint(self) -> "ObjectSettings":
+        if self.kind == "s3" and not (self.endpoint and self.access_key.get_secret_value() and self.secret_key.get_secret_value()):
+            raise ValueError("kind s3 needs endpoint, access_key and secret_key")
+        return self
+
+
+class EventLogSettings(Group):
+    """Where events go."""
+
+    kind: Literal["sqlite", "kafka"] = "sqlite"
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, comma separated")
+
+
+class DatabaseSettings(Group):
+    """The platform's own database; empty means SQLite in the home."""
+
+    url: SecretStr = SecretStr("")
+
+
+class MediaSettings(Group):
+    """Limits for footage, which is hostile until shown otherwise."""
+
+    max_bytes: int = Field(64 * GIB, description="largest file that is taken in")
+    max_pixels: int = Field(8192 * 4608, description="largest picture, width x height")
+    max_duration_s: float = Field(24 * 3600.0, description="longest footage that is decoded")
+    max_frames: int = Field(24 * 3600 * 120, description="most frames that are decoded")
+    worker_memory_bytes: int = Field(4 * GIB, description="address space of the analysis child process")
+    worker_base_s: float = Field(120.0, description="wall time that any pass may take")
+    worker_per_second: float = Field(10.0, description="more wall time per second of footage")
+
+
+class DetectionSettings(Group):
+    """What is looked for, and how often."""
+
+    model: str = "nanodet-g-int8"
+    samples_per_s: float = Field(5.0, gt=0, le=30)
+    store_score: float = Field(0.2, ge=0.05, le=0.9, description="detections below this are not stored")
+    second_scale: bool = Field(True, description="a second, small pass that finds large objects")
+
+
+class TrackingSettings(Group):
+    """How detections become tracks (values and their measurements: docs/tracking.md)."""
+
+    min_score: float = Field(0.45, ge=0.05, le=0.99)
+    high_score: float = Field(0.5, ge=0.05, le=0.99)
+    activation_score: float = Field(0.6, ge=0.05, le=0.99)
+    min_iou: float = Field(0.2, ge=0.0, le=1.0)
+    buffer_ratio: float = Field(0.3, ge=0.0, le=1.0, description="how far boxes are grown before they are compared")
+    lost_s: float = Field(1.0, gt=0)
+    stitch_gap_s: float = Field(2.0, ge=0, description="longest gap over which broken tracks are joined")
+    smooth_samples: int = Field(3, ge=1)
+
+
+class ProxySettings(Group):
+    """The browser-playable copy of a video."""
+
+    height: int = Field(720, ge=120, le=2160)
+    frame_rate: float = Field(15.0, gt=0, le=60)
+    crf: int = Field(26, ge=10, le=40)
+    remux: bool = Field(True, description="keep the source's own pictures when a browser plays them and no smaller picture is wanted")
+
+
+class SceneSettings(Group):
+    """Cuts and thumbnails."""
+
+    threshold: float = Field(0.35, gt=0, lt=2)
+    min_scene_s: float = Field(0.5, ge=0)
+    thumbnail_every_s: float = Field(10.0, gt=0)
+
+
+class RunSettings(Group):
+    """How many videos at once, and how their processes start."""
+
+    launcher: Literal["default", "warm"] = "default"
+    live_slots: int = Field(2, ge=1)
+    request_slots: int = Field(1, ge=1)
+    backfill_slots: int = Field(1, ge=1)
+    llm_slots: int = Field(1, ge=1)
+    max_queued: int = Field(500, ge=1, description="sensors stop reading while this many runs wait")
+
+
+class LanguageModelSettings(Group):
+    """Who writes summaries; `auto` asks Ollama when it answers and uses the template otherwise."""
+
+    engine: Literal["auto", "ollama", "template"] = "auto"
+    host: str = Field("", description="address of Ollama; empty means OLLAMA_HOST or the usual port")
+    model: str = "llama3"
+    timeout_s: float = Field(120.0, gt=0)
+
+
+class NotifySettings(Group):
+    """Notifications."""
+
+    per_hour: int = Field(30, ge=1, description="most notifications per channel and hour; what is above becomes one digest")
+    fresh_hours: float = Field(24.0, gt=0, description="footage recorded earlier than this notifies nobody")
+
+
+class WebSettings(Group):
+    """The web app and API."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8501, ge=0, le=65535)
+    trust_network: bool = Field(False, description="allow binding to other addresses without sign-in (inside a container whose port is published on loopback)")
+    max_upload_bytes: int = Field(64 * GIB, ge=1)
+    media_url_s: float = Field(900.0, gt=0, description="life of a signed media address")
+
+
+class DagsterSettings(Group):
+    """Dagster's own web server."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=0, le=65535)
+
+
+class Settings(BaseSettings):
+    """The whole tree; frozen, made once per process and handed down as an argument."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    home: Path = Field(default_factory=lambda: Path(user_data_dir("video-platform")), description="where state lies")
+    rules: Path | None = Field(None, description="rules file that is applied on a fresh home and watched for drafts")
+    objects: ObjectSettings = ObjectSettings()
+    event_log: EventLogSettings = EventLogSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    media: MediaSettings = MediaSettings()
+    detection: DetectionSettings = DetectionSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    proxy: ProxySettings = ProxySettings()
+    scenes: SceneSettings = SceneSettings()
+    runs: RunSettings = RunSettings()
+    language_model: LanguageModelSettings = LanguageModelSettings()
+    notify: NotifySettings = NotifySettings()
+    web: WebSettings = WebSettings()
+    dagster: DagsterSettings = DagsterSettings()
+
+    @field_validator("home", "rules")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @cached_property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the platform's own database."""
+        return self.database.url.get_secret_value() or f"sqlite:///{self.home / 'platform.db'}"
+
+    @property
+    def objects_folder(self) -> Path:
+        """Root of the embedded object store."""
+        return self.home / "objects"
+
+    @property
+    def event_log_file(self) -> Path:
+        """File of the embedded event log."""
+        return self.home / "events.db"
+
+    @property
+    def spool(self) -> Path:
+        """Where footage is written while it is still arriving; emptied on start."""
+        return self.home / "spool"
+
+    @property
+    def scratch(self) -> Path:
+        """Where one run keeps its temporary files."""
+        return self.home / "scratch"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance folder; `vp` sets DAGSTER_HOME to it."""
+        return self.home / "dagster"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by whoever runs the graph on this home."""
+        return self.home / "home.lock"
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        SettingsError: naming the variable and what is wrong with it, for every wrong one; also for a variable that no setting reads.
+    """
+    unknown = _unknown_variables()
+    if unknown:
+        raise SettingsError(f"no setting reads {', '.join(unknown)}; see docs/settings.md for the names", variables=unknown)
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: {each['msg']}" for each in error.errors(include_input=False)]
+        raise SettingsError("settings cannot be used: " + "; ".join(lines)) from error
+
+
+def variables() -> dict[str, tuple[object, str]]:
+    """Every environment variable: name -> (default, description)."""
+    found: dict[str, tuple[object, str]] = {}
+    for name, info in Settings.model_fields.items():
+        default = info.get_default(call_default_factory=False)
+        if isinstance(default, Group):
+            for inner, inner_info in type(default).model_fields.items():
+                found[f"{PREFIX}{name}__{inner}".upper()] = (inner_info.default, inner_info.description or "")
+        else:
+            found[f"{PREFIX}{name}".upper()] = (default, info.description or "")
+    return found
+
+
+def _unknown_variables() -> list[str]:
+    known = variables()
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
