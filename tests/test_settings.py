@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from video_platform import settings
+from video_platform.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(settings.PREFIX):
+            monkeypatch.delenv(name)
+
+
+def test_the_embedded_default_needs_nothing(tmp_path):
+    found = settings.load(home=tmp_path)
+    assert (found.objects.kind, found.event_log.kind, found.database_url) == ("folder", "sqlite", f"sqlite:///{tmp_path}/platform.db")
+
+
+def test_the_environment_decides(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_HOME", "~/somewhere")
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__PORT", "8600")
+    found = settings.load()
+    assert found.web.port == 8600
+    assert found.home == Path.home() / "somewhere"
+
+
+def test_every_wrong_value_is_named_at_once_and_never_shown(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__PORT", "hunter2")
+    monkeypatch.setenv("VIDEO_PLATFORM_PROXY__CRF", "99")
+    with pytest.raises(SettingsError) as caught:
+        settings.load()
+    assert "VIDEO_PLATFORM_WEB__PORT" in str(caught.value)
+    assert "VIDEO_PLATFORM_PROXY__CRF" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_misspelt_variable_is_an_error_not_a_silence(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__PROT", "8600")
+    with pytest.raises(SettingsError, match="VIDEO_PLATFORM_WEB__PROT"):
+        settings.load()
+
+
+def test_s3_without_keys_says_what_is_missing(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__KIND", "s3")
+    with pytest.raises(SettingsError, match="needs endpoint, access_key and secret_key"):
+        settings.load()
+
+
+def test_secrets_do_not_print(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__SECRET_KEY", "hunter2")
+    assert "hunter2" not in repr(settings.load())
+
+
+def test_every_variable_is_known_with_its_default():
+    found = settings.variables()
+    assert found["VIDEO_PLATFORM_WEB__PORT"][0] == 8501
+    assert "VIDEO_PLATFORM_HOME" in found
