@@ -1,0 +1,1 @@
+"""Pixels, tracks and words as pure functions: values in, values out; no settings, no clocks, no network."""
