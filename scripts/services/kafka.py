@@ -1,0 +1,135 @@
+"""Apache Kafka 4.3.1 as one broker in KRaft mode, from Maven Central, without Docker."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from scripts.services.processes import ServerProcess, ServiceFailed, cache, free_ports
+
+VERSION = "4.3.1"
+FETCH_S = 300.0
+START_S = 60.0  # 2.5 s on an idle machine
+HEAP = "512M"
+
+POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>video-platform</groupId><artifactId>kafka-server</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"""
+
+PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+def fetch() -> Path:
+    """The folder of the broker's jars, fetched once (44 MB) and shared by all folders."""
+    libs = cache() / f"kafka-{VERSION}"
+    if libs.is_dir():
+        return libs
+    maven, java = shutil.which("mvn"), shutil.which("java")
+    if not maven or not java:
+        raise ServiceFailed("Kafka needs Java 17 and Maven: apt-get install -y default-jre-headless maven")
+    libs.parent.mkdir(parents=True, exist_ok=True)
+    with (libs.parent / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if libs.is_dir():
+            return libs
+        with tempfile.TemporaryDirectory(dir=libs.parent) as folder:
+            work = Path(folder)
+            (work / "pom.xml").write_text(POM)
+            arguments = ["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={work / 'libs'}"]
+            try:
+                done = subprocess.run([maven, *arguments], cwd=work, capture_output=True, text=True, timeout=FETCH_S, check=False)
+            except subprocess.TimeoutExpired as error:
+                raise ServiceFailed(f"Maven did not fetch Kafka {VERSION} within {FETCH_S:.0f} s") from error
+            if done.returncode:
+                raise ServiceFailed(f"Maven could not fetch Kafka {VERSION}: {(done.stdout + done.stderr)[-1000:]}")
+            (work / "libs").rename(libs)
+    return libs
+
+
+class KafkaServer:
+    """One broker in `folder`; starting it again in the same folder keeps its data and its port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._process = ServerProcess(self.folder, "kafka")
+        self._properties = self.folder / "server.properties"
+
+    @property
+    def address(self) -> str:
+        """`host:port` for clients; ServiceFailed before the first start."""
+        if not self._properties.exists():
+            raise ServiceFailed(f"no broker was ever started in {self.folder}")
+        lines = self._properties.read_text().splitlines()
+        return next(line.partition("PLAINTEXT://")[2] for line in lines if line.startswith("advertised.listeners="))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings that point the platform at this broker."""
+        return {"VIDEO_PLATFORM_EVENT_LOG__KIND": "kafka", "VIDEO_PLATFORM_EVENT_LOG__BOOTSTRAP_SERVERS": self.address}
+
+    def start(self, *, port: int | None = None, ends_with_parent: bool = False) -> "KafkaServer":
+        """Start and wait until it is ready; nothing happens when it runs already."""
+        if self._process.find():
+            return self
+        classpath = f"{fetch()}/*"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._properties.exists():
+            free = free_ports(2)
+            self._properties.write_text(PROPERTIES.format(port=port or free[0], controller=free[1], data=self.folder / "data"))
+            self._format(classpath)
+        ready_before = self._ready_lines()
+        argv = [_java(), "-Xms128M", f"-Xmx{HEAP}", "-cp", classpath, "kafka.Kafka", str(self._properties)]
+        self._process.start(argv, {}, ends_with_parent=ends_with_parent)
+        self._process.wait_until(lambda: self._ready_lines() > ready_before, START_S)
+        return self
+
+    def _format(self, classpath: str) -> None:
+        tool = [_java(), "-cp", classpath, "kafka.tools.StorageTool"]
+        cluster = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, timeout=START_S, check=False).stdout.split()
+        if not cluster:
+            raise ServiceFailed("Kafka's storage tool did not run; Kafka 4 needs Java 17 or newer")
+        arguments = ["format", "--standalone", "--ignore-formatted", "-t", cluster[-1], "-c", str(self._properties)]
+        done = subprocess.run([*tool, *arguments], capture_output=True, text=True, timeout=START_S, check=False, cwd=self.folder)
+        if done.returncode:
+            self._properties.unlink()
+            raise ServiceFailed(f"Kafka's storage could not be made in {self.folder}: {done.stderr[-500:]}")
+
+    def _ready_lines(self) -> int:
+        log = self._process.log_file
+        return log.read_text(errors="replace").count("Kafka Server started") if log.exists() else 0
+
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process.find() is not None
+
+    def stop(self, *, kill: bool = False) -> bool:
+        """End it, keeping its data."""
+        return self._process.stop(kill=kill)
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"

