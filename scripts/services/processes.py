@@ -1,5 +1,6 @@
 """Server processes with a pid file, a log and a folder of their own."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -103,7 +104,5 @@ class ServerProcess:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
