@@ -1,0 +1,343 @@
+"""Reading a rules file: which keys each kind of rule has, and what each may hold."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from video_platform.errors import Problem
+from video_platform.records import Point, Severity
+from video_platform.rules_values import ANY_CAMERA, DAYS, KINDS, Condition, Line, Rule, RuleSet, Schedule, Zone
+from video_platform.rules_yaml import Node, Reader, did_you_mean
+
+VERSION = "1"
+MAX_ENTRIES = 1000
+"""Rules, zones or lines in one file."""
+
+MAX_POINTS = 200
+"""Points of a polygon; whether it crosses itself is checked pair by pair."""
+
+DIRECTIONS = ("left_to_right", "right_to_left", "any")
+DEFAULTS = {"min_score": 0.5, "severity": Severity.WARNING, "cooldown": 30.0, "notify_again_after": 0.0}
+TIME_OF_DAY = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
+VARIABLE = re.compile(r"[A-Za-z_]\w*")
+MINUTES_OF_A_DAY = 24 * 60
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The names that the rules of a file may use."""
+
+    classes: Sequence[str] | None
+    zones: Sequence[str]
+    lines: Sequence[str]
+    channels: Sequence[str]
+
+
+_Read = Callable[[Reader, Node, _Known], Any]
+
+
+def _classes(reader: Reader, node: Node, known: _Known) -> tuple[str, ...] | None:
+    found = reader.texts(node, what="the name of a class")
+    if found and known.classes is not None:
+        for name in found:
+            if name not in known.classes:
+                hint = did_you_mean(name, known.classes)
+                everything = "" if hint.startswith("known") else f" It knows: {', '.join(known.classes)}"
+                reader.problem(node, f"the detector has no class {name!r}; {hint}{everything}")
+    return found
+
+
+def _pair(reader: Reader, node: Node, known: _Known) -> tuple[str, str] | None:
+    items = reader.items(node, at_most=2)
+    if items is None:
+        return None
+    if len(items) != 2:
+        reader.problem(node, "two classes are needed here: [person, truck]")
+        return None
+    first, second = (_classes(reader, item, known) for item in items)
+    return (first[0], second[0]) if first and second else None
+
+
+_VALUES: dict[str, tuple[str, _Read]] = {
+    "class": ("classes", _classes),
+    "classes": ("classes", _classes),
+    "zone": ("zone", lambda reader, node, known: reader.reference(node, known.zones, "zone")),
+    "in": ("zone", lambda reader, node, known: reader.reference(node, known.zones, "zone")),
+    "line": ("line", lambda reader, node, known: reader.reference(node, known.lines, "line")),
+    "direction": ("direction", lambda reader, node, known: reader.choice(node, DIRECTIONS)),
+    "for": ("for_s", lambda reader, node, known: reader.duration(node)),
+    "at_least": ("at_least", lambda reader, node, known: reader.whole(node, 1, 10_000)),
+    "near": ("near", _pair),
+    "within": ("within", lambda reader, node, known: reader.number(node, 0, 1, what="a fraction of the frame width")),
+    "above": ("above", lambda reader, node, known: reader.number(node, 0, 100, what="frame widths per second")),
+    "question": ("question", lambda reader, node, known: reader.text(node, what="what to look for")),
+    "words": ("words", lambda reader, node, known: reader.texts(node, what="a word")),
+    "camera": ("camera", lambda reader, node, known: reader.text(node, what="a camera")),
+}
+"""Key in the file (or meaning of a kind's own value) -> field of `Condition`, how it is read."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the value of the kind's own key means, and its other keys; `defaults` are of `Condition`."""
+
+    value: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    defaults: Mapping[str, object] | None = None
+
+
+_KINDS = {
+    "appears": _Kind("classes", optional=("in",)),
+    "enters": _Kind("zone", required=("class",)),
+    "leaves": _Kind("zone", required=("class",)),
+    "crosses": _Kind("line", required=("class",), optional=("direction",), defaults={"direction": "any"}),
+    "dwells": _Kind("zone", required=("class", "for")),
+    "count": _Kind("classes", required=("at_least",), optional=("in", "for"), defaults={"for_s": 0.0}),
+    "absent": _Kind("classes", required=("for",), optional=("in",)),
+    "near": _Kind("near", required=("within",), optional=("in", "for"), defaults={"for_s": 0.0}),
+    "speed": _Kind("classes", required=("above",), optional=("in", "for"), defaults={"for_s": 0.0}),
+    "sees": _Kind("question"),
+    "says": _Kind("words"),
+    "silent": _Kind("camera", required=("for",)),
+}
+
+
+def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list[Problem]]:
+    """The rule set in `text` and every problem found; with a problem the rule set is not to be used."""
+    reader = Reader()
+    root = reader.document(text)
+    top = reader.mapping(root, required=("version", "rules"), optional=("zones", "lines", "channels", "defaults")) if root else None
+    if top is None:
+        return None, reader.problems
+    if "version" in top and top["version"].value != VERSION:
+        reader.problem(top["version"], f"this installation reads version {VERSION} of the rule language")
+    zones = _named(reader, top.get("zones"), _zone)
+    lines = _named(reader, top.get("lines"), _line)
+    channels = _named(reader, top.get("channels"), _channel)
+    defaults = {**DEFAULTS, **_defaults(reader, top.get("defaults"))}
+    known = _Known(classes, list(zones), list(lines), list(channels))
+    items = reader.items(top["rules"], at_most=MAX_ENTRIES) if "rules" in top else None
+    rules = [rule for item in items or [] if (rule := _rule(reader, item, known, defaults))]
+    _unique_names(reader, items or [])
+    return RuleSet(tuple(rules), _present(zones), _present(lines), _present(channels)), reader.problems
+
+
+def _unique_names(reader: Reader, items: Sequence[Node]) -> None:
+    lines: dict[str, int] = {}
+    for item in items:
+        name = item.value.get("name") if isinstance(item.value, dict) else None
+        if name and isinstance(name.value, str):
+            if name.value in lines:
+                reader.problem(name, f"a rule named {name.value!r} stands on line {lines[name.value]} already; names are unique")
+            lines.setdefault(name.value, name.line)
+
+
+def _present(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
+def _named(reader: Reader, node: Node | None, read_one: Callable[[Reader, Node], Any]) -> dict[str, Any]:
+    """Name -> value, or None where the value has a problem: the name is defined all the same, so that no second problem follows from it."""
+    if node is None or (entries := reader.entries(node)) is None:
+        return {}
+    return {name: read_one(reader, child) for name, child in entries.items() if reader.name(child, text=name)}
+
+
+def _zone(reader: Reader, node: Node) -> Zone | None:
+    entries = reader.mapping(node, required=("polygon",), optional=("cameras",))
+    if not entries or "polygon" not in entries or (items := reader.items(entries["polygon"], at_most=MAX_POINTS)) is None:
+        return None
+    points = [reader.point(item) for item in items]
+    cameras = _cameras(reader, entries)
+    corners = [point for point in points if point is not None]
+    if len(corners) < len(points):
+        return None
+    if len(corners) > 1 and corners[0] == corners[-1]:
+        corners.pop()
+    problem = polygon_problem(corners)
+    if problem:
+        reader.problem(entries["polygon"], problem)
+        return None
+    return Zone(tuple(corners), cameras)
+
+
+def _line(reader: Reader, node: Node) -> Line | None:
+    entries = reader.mapping(node, required=("from", "to"), optional=("cameras",))
+    if not entries or not {"from", "to"} <= entries.keys():
+        return None
+    start, end, cameras = reader.point(entries["from"]), reader.point(entries["to"]), _cameras(reader, entries)
+    if start is None or end is None:
+        return None
+    if start == end:
+        reader.problem(node, "a line needs two different points")
+        return None
+    return Line(start, end, cameras)
+
+
+def _channel(reader: Reader, node: Node) -> str | None:
+    if isinstance(node.value, str) or (isinstance(node.value, dict) and "url" in node.value):
+        reader.problem(node, "an address is a secret and stays out of this file: put it into an environment variable and name that here, {url_env: OPS_URL}")
+        return None
+    entries = reader.mapping(node, required=("url_env",))
+    variable = reader.text(entries["url_env"], what="the name of an environment variable") if entries and "url_env" in entries else None
+    if variable and not VARIABLE.fullmatch(variable):
+        reader.problem(node, "url_env is the name of an environment variable: letters, digits and _")
+        return None
+    return variable
+
+
+def _cameras(reader: Reader, entries: Mapping[str, Node]) -> tuple[str, ...]:
+    return (reader.texts(entries["cameras"], what="a camera or a pattern such as gate-*") if "cameras" in entries else None) or ANY_CAMERA
+
+
+def _defaults(reader: Reader, node: Node | None) -> dict[str, Any]:
+    entries = reader.mapping(node, optional=tuple(DEFAULTS)) if node else None
+    return _options(reader, entries or {})
+
+
+def _options(reader: Reader, entries: Mapping[str, Node]) -> dict[str, Any]:
+    """Those of the keys of `DEFAULTS` that are there and have no problem."""
+    read: dict[str, Callable[[Node], Any]] = {
+        "min_score": lambda node: reader.number(node, 0, 1),
+        "severity": lambda node: (chosen := reader.choice(node, [str(severity) for severity in Severity])) and Severity(chosen),
+        "cooldown": reader.duration,
+        "notify_again_after": reader.duration,
+    }
+    found = {key: read[key](entries[key]) for key in DEFAULTS if key in entries}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _rule(reader: Reader, node: Node, known: _Known, defaults: Mapping[str, Any]) -> Rule | None:
+    entries = reader.mapping(node, required=("name", "when"), optional=(*DEFAULTS, "channels", "cameras", "schedule"))
+    if entries is None:
+        return None
+    name = reader.name(entries["name"]) if "name" in entries else None
+    when = _condition(reader, entries["when"], known) if "when" in entries else None
+    options = {**defaults, **_options(reader, entries)}
+    schedule = _schedule(reader, entries["schedule"]) if "schedule" in entries else None
+    channels = _rule_channels(reader, entries["channels"], known) if "channels" in entries else ()
+    cameras = _cameras(reader, entries)
+    if name is None or when is None:
+        return None
+    return Rule(
+        name=name,
+        when=when,
+        min_score=options["min_score"],
+        severity=options["severity"],
+        cooldown_s=options["cooldown"],
+        channels=channels,
+        cameras=cameras,
+        schedule=schedule,
+        notify_again_after_s=options["notify_again_after"],
+        at_line=node.line,
+    )
+
+
+def _rule_channels(reader: Reader, node: Node, known: _Known) -> tuple[str, ...]:
+    items = node.value if isinstance(node.value, list) else [node]
+    found = [reader.reference(item, known.channels, "channel") for item in items]
+    return tuple(sorted({name for name in found if name}))
+
+
+def _condition(reader: Reader, node: Node, known: _Known) -> Condition | None:
+    entries = reader.entries(node)
+    if entries is None:
+        return None
+    kinds = [key for key in entries if key in KINDS]
+    if len(kinds) != 1:
+        stranger = next((key for key in entries if key not in _VALUES), None)
+        hint = did_you_mean(stranger, KINDS) if stranger and not kinds else f"one of: {', '.join(KINDS)}"
+        found = f"{len(kinds)} kinds of rule ({', '.join(kinds)})" if kinds else "no kind of rule"
+        reader.problem(node, f"{found} where one is needed; {hint}")
+        return None
+    kind = _KINDS[kinds[0]]
+    read = reader.mapping(node, required=(kinds[0], *kind.required), optional=kind.optional) or {}
+    values: dict[str, Any] = dict(kind.defaults or {})
+    complete = all(key in read for key in (kinds[0], *kind.required))
+    for key, child in read.items():
+        field, how = _VALUES[kind.value if key == kinds[0] else key]
+        values[field] = how(reader, child, known)
+        complete = complete and values[field] is not None
+    return Condition(kinds[0], **values) if complete else None
+
+
+def _schedule(reader: Reader, node: Node) -> Schedule | None:
+    entries = reader.mapping(node, required=("timezone",), optional=("days", "from", "to"))
+    if not entries or "timezone" not in entries:
+        return None
+    days = _days(reader, entries["days"]) if "days" in entries else tuple(range(7))
+    start = _minute(reader, entries["from"]) if "from" in entries else 0
+    end = _minute(reader, entries["to"]) if "to" in entries else MINUTES_OF_A_DAY
+    zone = reader.text(entries["timezone"], what="a time zone such as Europe/Berlin")
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        reader.problem(entries["timezone"], f"no time zone is called {zone!r}; names are like Europe/Berlin or UTC")
+        return None
+    if days is None or start is None or end is None or zone is None:
+        return None
+    if start == end:
+        reader.problem(node, "from and to are the same time; leave both out for the whole day")
+        return None
+    return Schedule(days, start, end, zone)
+
+
+def _minute(reader: Reader, node: Node) -> int | None:
+    match = TIME_OF_DAY.fullmatch(node.value) if isinstance(node.value, str) else None
+    minute = int(match[1]) * 60 + int(match[2]) if match else MINUTES_OF_A_DAY + 1
+    if minute <= MINUTES_OF_A_DAY:
+        return minute
+    reader.problem(node, 'a time of day such as "08:00" is needed here')
+    return None
+
+
+def _days(reader: Reader, node: Node) -> tuple[int, ...] | None:
+    """`mon-fri`, `sat`, or a list of such; a span may run over Sunday (`sat-mon`)."""
+    found: set[int] = set()
+    for text in reader.texts(node, what="a day such as mon, or mon-fri") or ():
+        first, _, last = text.lower().partition("-")
+        if first not in DAYS or (last or first) not in DAYS:
+            reader.problem(node, f"{text!r} is no day; days are {', '.join(DAYS)}, or a span such as mon-fri")
+            return None
+        start, end = DAYS.index(first), DAYS.index(last or first)
+        found |= {day % 7 for day in range(start, (end if end >= start else end + 7) + 1)}
+    return tuple(sorted(found)) or None
+
+
+def polygon_problem(corners: Sequence[Point]) -> str | None:
+    """Why these corners bound no zone; None when they do."""
+    if len(corners) < 3:
+        return f"a polygon needs at least 3 points; this has {len(corners)}"
+    if len(set(corners)) < len(corners):
+        return "a point is there twice"
+    edges = [(corners[i], corners[(i + 1) % len(corners)]) for i in range(len(corners))]
+    for i, first in enumerate(edges):
+        for j in range(i + 1, len(edges)):
+            neighbours = j == i + 1 or (i == 0 and j == len(edges) - 1)
+            if _touch(first, edges[j], neighbours):
+                return f"edges {i + 1} and {j + 1} cross or touch; list the points in the order in which one walks around the zone"
+    return None
+
+
+def _touch(first: tuple[Point, Point], second: tuple[Point, Point], neighbours: bool) -> bool:
+    """Whether two edges share a point; for neighbours, one besides the corner between them."""
+    (a, b), (c, d) = first, second
+    if neighbours:
+        shared = b if b in (c, d) else a
+        p, q = (a if shared == b else b), (d if shared == c else c)
+        dot = (p[0] - shared[0]) * (q[0] - shared[0]) + (p[1] - shared[1]) * (q[1] - shared[1])
+        return _turn(shared, p, q) == 0 and dot > 0
+    turns = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if turns[0] != turns[1] and turns[2] != turns[3]:
+        return True
+    on = [(c, a, b, turns[0]), (d, a, b, turns[1]), (a, c, d, turns[2]), (b, c, d, turns[3])]
+    return any(turn == 0 and min(p[0], q[0]) <= point[0] <= max(p[0], q[0]) and min(p[1], q[1]) <= point[1] <= max(p[1], q[1]) for point, p, q, turn in on)
+
+
+def _turn(a: Point, b: Point, c: Point) -> int:
+    """1, 0 or -1: on which side of a -> b the point c lies."""
+    cross = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    return (cross > 0) - (cross < 0)
