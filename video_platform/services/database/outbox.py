@@ -1,0 +1,253 @@
+"""What has to leave: events and notifications, written in the transaction of the state that they announce.
+
+Rows of one kind and key leave in the order in which they were written: while an earlier one waits for its next attempt or is in another relay's hands, the
+later ones wait too. A relay takes rows under a lease; when it dies, the lease runs out and another takes them: at least once, under the same id. A row that
+can never leave becomes *dead*: it stays visible, holds nothing back, and `revive` tries it again.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from video_platform.events import Event, Message, encode
+from video_platform.services.database.engine import Database, insert_ignore
+from video_platform.services.database.tables import counters, deliveries, outbox
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 300.0
+"""Waits between attempts double from the first to this: a service that returns after a night is found within five minutes."""
+
+LEASE_S = 60.0
+"""How long a relay may hold rows: above the longest append or notification, short enough that a killed relay's rows do not wait long."""
+
+KEEP_SENT_DAYS = 14
+"""Sent rows are kept this long, longer than the topics' retention, so that a question of 'was it sent' has an answer."""
+
+MAX_ERROR = 1000
+
+
+class Kind(StrEnum):
+    """Where a row goes: to the event log, or to people."""
+
+    EVENT = "event"
+    NOTIFICATION = "notification"
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """One row; for an event `topic` and `message` are what to append, for a notification `channel` and `alert_id` say who hears of what."""
+
+    seq: int
+    id: str
+    kind: Kind
+    key: str
+    topic: str | None
+    channel: str | None
+    message: Message
+    video_id: str | None
+    alert_id: str | None
+    created_at: datetime
+    attempts: int
+    next_at: datetime
+    sent_at: datetime | None
+    dead_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What has not left yet; `retrying` of the waiting rows have failed at least once, `oldest_at` is when the oldest of them was written."""
+
+    events: int
+    notifications: int
+    retrying: int
+    dead: int
+    oldest_at: datetime | None
+    last_error: str | None
+
+    @property
+    def waiting(self) -> int:
+        """Rows that will be tried again."""
+        return self.events + self.notifications
+
+    def lag_s(self, now: datetime) -> float:
+        """Seconds since the oldest waiting row was written, 0 when none waits."""
+        return 0.0 if self.oldest_at is None else max(0.0, (now - self.oldest_at).total_seconds())
+
+
+def backoff_s(attempts: int) -> float:
+    """Seconds to wait after this many failed attempts."""
+    return min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 30))
+
+
+def add_event(connection: Connection, event: Event, now: datetime) -> bool:
+    """Announce an event; False when an event of this id was announced before."""
+    message = encode(event)
+    headers = [[name, value.decode()] for name, value in message.headers]
+    return _add(connection, event.id, Kind.EVENT, event.subject, now, topic=event.topic, headers=headers, body=message.value, video_id=event.subject)
+
+
+def add_notification(connection: Connection, row_id: str, *, channel: str, video_id: str, alert_id: str, now: datetime) -> bool:
+    """Tell a channel of an alert; False when that was asked before under this id. A delivery shows where it stands."""
+    if not _add(connection, row_id, Kind.NOTIFICATION, channel, now, channel=channel, video_id=video_id, alert_id=alert_id):
+        return False
+    values = {"outbox_id": row_id, "alert_id": alert_id, "video_id": video_id, "channel": channel, "state": "waiting", "created_at": now, "attempts": 0}
+    return insert_ignore(connection, deliveries, values)
+
+
+def _add(connection: Connection, row_id: str, kind: Kind, key: str, now: datetime, **values: object) -> bool:
+    base = {"headers": [], "body": b"", "created_at": now, "next_at": now, "attempts": 0}
+    return insert_ignore(connection, outbox, {**base, "id": row_id, "kind": str(kind), "key": key, **values})
+
+
+def claim(
+    db: Database,
+    worker: str,
+    limit: int,
+    lease_s: float,
+    now: datetime,
+    *,
+    kind: Kind | None = None,
+    key: str | None = None,
+) -> list[OutboxRow]:
+    """Rows that may leave now, oldest first, held by `worker` for `lease_s`; two workers never hold the same row, nor rows of the same key out of order."""
+    with db.read() as connection:
+        if connection.execute(_due(now, kind, key).with_only_columns(outbox.c.seq).limit(1)).scalar() is None:
+            return []
+    with db.write() as connection:
+        connection.execute(sa.select(counters.c.value).where(counters.c.name == "outbox").with_for_update())
+        rows = connection.execute(_due(now, kind, key).order_by(outbox.c.seq).limit(limit)).all()
+        chosen = [row.seq for row in rows]
+        for part in _parts(chosen):
+            held = {"lease_owner": worker, "lease_until": now + timedelta(seconds=lease_s)}
+            connection.execute(sa.update(outbox).where(outbox.c.seq.in_(part)).values(**held))
+    return [_row(row) for row in rows]
+
+
+def sent(db: Database, rows: Sequence[OutboxRow], now: datetime) -> None:
+    """These rows left."""
+    with db.write() as connection:
+        mark_sent(connection, rows, now)
+
+
+def mark_sent(connection: Connection, rows: Sequence[OutboxRow], now: datetime) -> None:
+    """These rows left; within the transaction that records how."""
+    for part in _parts([row.seq for row in rows]):
+        values = {"sent_at": now, "lease_owner": None, "lease_until": None, "error": None}
+        connection.execute(sa.update(outbox).where(outbox.c.seq.in_(part), outbox.c.sent_at.is_(None)).values(**values))
+
+
+def failed(db: Database, rows: Sequence[OutboxRow], error: str, now: datetime, *, dead: bool = False) -> datetime:
+    """These rows did not leave; they are tried again after a growing wait, or never when `dead`. Returns when the first is due again."""
+    with db.write() as connection:
+        return mark_failed(connection, rows, error, now, dead=dead)
+
+
+def mark_failed(connection: Connection, rows: Sequence[OutboxRow], error: str, now: datetime, *, dead: bool = False) -> datetime:
+    """These rows did not leave; within the transaction that records why."""
+    due = [now + timedelta(seconds=backoff_s(row.attempts + 1)) for row in rows]
+    for row, next_at in zip(rows, due, strict=True):
+        values = {"attempts": row.attempts + 1, "next_at": next_at, "error": error[:MAX_ERROR], "lease_owner": None, "lease_until": None}
+        statement = sa.update(outbox).where(outbox.c.seq == row.seq, outbox.c.sent_at.is_(None))
+        connection.execute(statement.values(**values, dead_at=now if dead else None))
+    return min(due, default=now)
+
+
+def release(db: Database, rows: Sequence[OutboxRow], worker: str, *, until: datetime | None = None) -> None:
+    """Give rows back untried, to be taken at once or from `until` on."""
+    values: dict[str, object] = {"lease_owner": None, "lease_until": None}
+    if until is not None:
+        values["next_at"] = until
+    with db.write() as connection:
+        for part in _parts([row.seq for row in rows]):
+            statement = sa.update(outbox).where(outbox.c.seq.in_(part), outbox.c.lease_owner == worker, outbox.c.sent_at.is_(None))
+            connection.execute(statement.values(**values))
+
+
+def pending(db: Database) -> Pending:
+    """What has not left yet."""
+    unsent = outbox.c.sent_at.is_(None)
+    alive = sa.and_(unsent, outbox.c.dead_at.is_(None))
+
+    def tally(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+    columns = (
+        tally(sa.and_(alive, outbox.c.kind == str(Kind.EVENT))),
+        tally(sa.and_(alive, outbox.c.kind == str(Kind.NOTIFICATION))),
+        tally(sa.and_(alive, outbox.c.attempts > 0)),
+        tally(outbox.c.dead_at.is_not(None)),
+        sa.func.min(sa.case((alive, outbox.c.created_at))),
+    )
+    with db.read() as connection:
+        row = connection.execute(sa.select(*columns).where(unsent)).one()
+        error = connection.execute(sa.select(outbox.c.error).where(alive, outbox.c.error.is_not(None)).order_by(outbox.c.seq.desc()).limit(1)).scalar()
+    return Pending(*row, error)
+
+
+def dead(db: Database, *, limit: int = 100) -> list[OutboxRow]:
+    """Rows that were given up, newest first."""
+    with db.read() as connection:
+        condition = sa.and_(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_not(None))
+        rows = connection.execute(sa.select(outbox).where(condition).order_by(outbox.c.seq.desc()).limit(limit)).all()
+    return [_row(row) for row in rows]
+
+
+def revive(db: Database, row_ids: Collection[str], now: datetime) -> int:
+    """Try dead rows again; returns how many there were."""
+    with db.write() as connection:
+        condition = sa.and_(outbox.c.id.in_(list(row_ids)), outbox.c.sent_at.is_(None), outbox.c.dead_at.is_not(None))
+        return connection.execute(sa.update(outbox).where(condition).values(dead_at=None, attempts=0, next_at=now)).rowcount
+
+
+def waiting(db: Database, kind: Kind | None = None) -> list[OutboxRow]:
+    """Every row that has not left and is not dead, oldest first."""
+    query = sa.select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None))
+    with db.read() as connection:
+        return [_row(row) for row in connection.execute((query if kind is None else query.where(outbox.c.kind == str(kind))).order_by(outbox.c.seq))]
+
+
+def prune(db: Database, before: datetime) -> int:
+    """Forget rows that left before this moment; returns how many."""
+    with db.write() as connection:
+        return connection.execute(sa.delete(outbox).where(outbox.c.sent_at < before)).rowcount
+
+
+def forget_notifications(connection: Connection, video_id: str) -> int:
+    """Drop what people were still to be told of a video that is being deleted; its events stay. Returns how many."""
+    condition = sa.and_(outbox.c.video_id == video_id, outbox.c.kind == str(Kind.NOTIFICATION), outbox.c.sent_at.is_(None))
+    return connection.execute(sa.delete(outbox).where(condition)).rowcount
+
+
+def _due(now: datetime, kind: Kind | None, key: str | None) -> sa.Select:
+    alive = sa.and_(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None))
+    held = (
+        sa.select(outbox.c.kind, outbox.c.key, sa.func.min(outbox.c.seq).label("first"))
+        .where(alive, sa.or_(outbox.c.next_at > now, outbox.c.lease_until > now))
+        .group_by(outbox.c.kind, outbox.c.key)
+        .subquery()
+    )
+    query = (
+        sa.select(outbox)
+        .outerjoin(held, sa.and_(held.c.kind == outbox.c.kind, held.c.key == outbox.c.key))
+        .where(alive, sa.or_(held.c.first.is_(None), outbox.c.seq < held.c.first))
+    )
+    if kind is not None:
+        query = query.where(outbox.c.kind == str(kind))
+    return query if key is None else query.where(outbox.c.key == key)
+
+
+def _row(row: Row) -> OutboxRow:
+    message = Message(row.key.encode(), bytes(row.body), tuple((name, text.encode()) for name, text in row.headers))
+    moments = (row.created_at, row.attempts, row.next_at, row.sent_at, row.dead_at, row.error)
+    return OutboxRow(row.seq, row.id, Kind(row.kind), row.key, row.topic, row.channel, message, row.video_id, row.alert_id, *moments)
+
+
+def _parts(values: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
+    """`values` in pieces that fit into one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

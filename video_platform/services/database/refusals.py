@@ -1,0 +1,45 @@
+"""Footage that was not taken in, and why: what would otherwise only be a line in somebody's terminal."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from video_platform.services.database.engine import Database
+from video_platform.services.database.tables import refusals
+
+KEEP = 1000
+"""Refusals that are kept: a page of recent trouble, not an archive that a broken camera can grow."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One refused file; `times` counts how often the same file was refused for the same reason."""
+
+    id: int
+    name: str
+    camera: str
+    code: str
+    message: str
+    times: int
+    at: datetime
+
+
+def add(db: Database, *, name: str, camera: str, code: str, message: str, now: datetime) -> None:
+    """Note that a file was refused; the same file and reason again is counted, not repeated."""
+    same = (refusals.c.name == name, refusals.c.camera == camera, refusals.c.code == code)
+    with db.write() as connection:
+        again = sa.update(refusals).where(*same).values(message=message, at=now, times=refusals.c.times + 1)
+        if connection.execute(again).rowcount:
+            return
+        connection.execute(sa.insert(refusals).values(name=name[:255], camera=camera[:64], code=code, message=message, at=now, times=1))
+        oldest = connection.execute(sa.select(refusals.c.id).order_by(refusals.c.id.desc()).offset(KEEP).limit(1)).scalar()
+        if oldest is not None:
+            connection.execute(sa.delete(refusals).where(refusals.c.id <= oldest))
+
+
+def page(db: Database, *, limit: int = 50, offset: int = 0) -> list[Refusal]:
+    """Refusals, newest first."""
+    with db.read() as connection:
+        rows = connection.execute(sa.select(refusals).order_by(refusals.c.at.desc(), refusals.c.id.desc()).limit(limit).offset(offset)).all()
+    return [Refusal(**row._asdict()) for row in rows]

@@ -1,0 +1,78 @@
+"""Versions of the rule set: the newest row is the active one, and nothing is ever changed in place."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from video_platform import rules
+from video_platform.services.database.engine import Database
+from video_platform.services.database.tables import counters, rule_sets
+
+
+@dataclass(frozen=True)
+class RuleVersion:
+    """One version; `hash` is that of the normalised rules (comments and order do not count), `source` says where the text came from."""
+
+    id: int
+    text: str
+    hash: str
+    source: str
+    who: str
+    why: str
+    applied_at: datetime
+
+
+def active(db: Database) -> RuleVersion | None:
+    """The version that is in force, None on a home that never had one."""
+    with db.read() as connection:
+        return _newest(connection)
+
+
+def versions(db: Database, limit: int = 100) -> list[RuleVersion]:
+    """The versions, newest first."""
+    with db.read() as connection:
+        rows = connection.execute(sa.select(rule_sets).order_by(rule_sets.c.id.desc()).limit(limit)).all()
+    return [RuleVersion(**row._asdict()) for row in rows]
+
+
+def apply(db: Database, text: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:
+    """Make `text` the active rule set; the very same text again makes no new version.
+
+    Raises:
+        RulesError: the text cannot be used; nothing changes.
+    """
+    digest = rules.parse(text, source=source).hash
+    with db.write() as connection:
+        return _apply(connection, text, digest, source=source, who=who, why=why, now=now)
+
+
+def ensure(db: Database, text: str, *, source: str, why: str, now: datetime) -> RuleVersion:
+    """The active version; on a fresh home `text` becomes it, whoever of several processes comes first."""
+    current = active(db)
+    if current is not None:
+        return current
+    digest = rules.parse(text, source=source).hash
+    with db.write() as connection:
+        _one_at_a_time(connection)
+        return _newest(connection) or _apply(connection, text, digest, source=source, who="start", why=why, now=now)
+
+
+def _newest(connection: Connection) -> RuleVersion | None:
+    row = connection.execute(sa.select(rule_sets).order_by(rule_sets.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else RuleVersion(**row._asdict())
+
+
+def _apply(connection: Connection, text: str, digest: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:
+    _one_at_a_time(connection)
+    current = _newest(connection)
+    if current is not None and current.text == text:
+        return current
+    values = {"text": text, "hash": digest, "source": source[:1024], "who": who[:128], "why": why, "applied_at": now}
+    key = connection.execute(sa.insert(rule_sets).values(**values)).inserted_primary_key
+    return RuleVersion(id=key[0] if key else 0, **values)
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    connection.execute(sa.select(counters.c.value).where(counters.c.name == "alerts").with_for_update())

@@ -1,0 +1,201 @@
+"""Every table of the platform's own database; the migrations in `migrations/` make exactly these.
+
+Instants are UTC and timezone-aware on both databases. JSON columns hold plain JSON. Rows that belong to a video are removed with it, not by cascade:
+a tombstone stays in `videos`.
+"""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A timezone-aware instant; SQLite keeps it as UTC text that sorts by time."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC for the database; a naive time is refused, because nobody knows what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"an instant needs a time zone; got {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Timezone-aware UTC for the program."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A growing key; only `INTEGER PRIMARY KEY` grows by itself on SQLite."""
+
+metadata = sa.MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"})
+
+videos = sa.Table(
+    "videos",
+    metadata,
+    sa.Column("video_id", sa.String(16), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("original_name", sa.String(255), nullable=False),
+    sa.Column("camera", sa.String(64), nullable=False),
+    sa.Column("recorded_at", Instant),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("media_type", sa.String(128), nullable=False),
+    sa.Column("object_key", sa.String(255), nullable=False),
+    sa.Column("lane", sa.String(16), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("step", sa.String(64)),
+    sa.Column("progress", sa.Float),
+    sa.Column("run_id", sa.String(64)),
+    sa.Column("failure_code", sa.String(64)),
+    sa.Column("failure_message", sa.Text),
+    sa.Column("duration_s", sa.Float),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("title", sa.Text),
+    sa.Column("thumbnail", sa.String(255)),
+    sa.Column("ingested_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("deleted_at", Instant),
+    sa.Column("deleted_by", sa.String(128)),
+    sa.Column("deleted_reason", sa.Text),
+    sa.Column("objects_removed_at", Instant),
+    sa.Index(None, "ingested_at"),
+    sa.Index(None, "state", "ingested_at"),
+    sa.Index(None, "camera", "ingested_at"),
+)
+
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("video_id", sa.String(16), sa.ForeignKey("videos.video_id"), primary_key=True),
+    sa.Column("asset", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("tracks_hash", sa.String(64), nullable=False),
+    sa.Column("rules_version", sa.String(64), nullable=False),
+    sa.Column("run_id", sa.String(64)),
+    sa.Column("first_at", Instant, nullable=False),
+    sa.Column("evaluated_at", Instant, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("video_id", sa.String(16), sa.ForeignKey("videos.video_id"), nullable=False),
+    sa.Column("asset", sa.String(64), nullable=False),
+    sa.Column("camera", sa.String(64), nullable=False),
+    sa.Column("rule", sa.String(255), nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("lifecycle", sa.String(16), nullable=False),
+    sa.Column("mark", sa.String(16), nullable=False),
+    sa.Column("marked_by", sa.String(128)),
+    sa.Column("marked_at", Instant),
+    sa.Column("start_s", sa.Float, nullable=False),
+    sa.Column("end_s", sa.Float, nullable=False),
+    sa.Column("start_time", Instant),
+    sa.Column("track_ids", sa.JSON, nullable=False),
+    sa.Column("tracks_hash", sa.String(64), nullable=False),
+    sa.Column("place_x", sa.Float),
+    sa.Column("place_y", sa.Float),
+    sa.Column("score", sa.Float),
+    sa.Column("why", sa.JSON, nullable=False),
+    sa.Column("rules_version", sa.String(64), nullable=False),
+    sa.Column("snapshot", sa.String(255)),
+    sa.Column("clip", sa.String(255)),
+    sa.Column("superseded_reason", sa.Text),
+    sa.Column("supersedes", sa.Integer, nullable=False),
+    sa.Column("split_of", sa.String(36)),
+    sa.Column("raised_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Index(None, "video_id", "asset", "rule"),
+    sa.Index(None, "raised_at"),
+    sa.Index(None, "revision"),
+    sa.Index(None, "lifecycle", "raised_at"),
+)
+"""The ledger. `supersedes` counts how often an alert went from active to superseded; `revision` is the number of its last change, over all alerts."""
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("outbox_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("alert_id", sa.String(36), nullable=False),
+    sa.Column("video_id", sa.String(16), nullable=False),
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("message_id", sa.String(36)),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("sent_at", Instant),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Index(None, "alert_id"),
+    sa.Index(None, "video_id"),
+    sa.Index(None, "channel", "sent_at"),
+)
+"""One row per alert and channel; rows that went out in one digest share their `message_id`."""
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("seq", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("topic", sa.String(128)),
+    sa.Column("channel", sa.String(64)),
+    sa.Column("key", sa.String(128), nullable=False),
+    sa.Column("headers", sa.JSON, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("video_id", sa.String(16)),
+    sa.Column("alert_id", sa.String(36)),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Instant, nullable=False),
+    sa.Column("lease_owner", sa.String(128)),
+    sa.Column("lease_until", Instant),
+    sa.Column("sent_at", Instant),
+    sa.Column("dead_at", Instant),
+    sa.Column("error", sa.Text),
+    sa.Index("ix_outbox_sent_at", "sent_at"),
+    sa.Index("ix_outbox_video_id", "video_id"),
+)
+"""What has to leave. Rows of one `kind` and `key` leave in the order of `seq`."""
+
+rule_sets = sa.Table(
+    "rule_sets",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(1024), nullable=False),
+    sa.Column("who", sa.String(128), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("applied_at", Instant, nullable=False),
+)
+"""Versions of the rule set; the newest is active."""
+
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("camera", sa.String(64), nullable=False),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Index(None, "at"),
+)
+
+counters = sa.Table("counters", metadata, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.BigInteger, nullable=False))
+"""Numbers drawn inside a transaction, and row locks that put writers in order on PostgreSQL."""

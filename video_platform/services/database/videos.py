@@ -1,0 +1,222 @@
+"""The videos: what is known of each, and where it stands.
+
+Changes of state are made by the run that owns the video at that moment: a late word of an older run does not overwrite what a newer one said.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from video_platform.errors import NotFound, VideoDeleted
+from video_platform.records import Lifecycle, Severity, VideoRecord, VideoState
+from video_platform.services.database.engine import Database
+from video_platform.services.database.tables import alerts, evaluations, videos
+
+MAX_MESSAGE = 4000
+"""Characters of a failure that are kept: a sentence and its reason, not a decoder's whole log."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a list shows of a video besides its record: title of its summary, thumbnail's object key, active alerts by severity."""
+
+    title: str | None = None
+    thumbnail: str | None = None
+    alerts: dict[Severity, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """Who deleted a video, when and why; `objects_removed_at` is None while its objects may still lie in the store."""
+
+    video_id: str
+    deleted_at: datetime
+    deleted_by: str
+    reason: str
+    objects_removed_at: datetime | None
+
+
+def record(row: Row) -> VideoRecord:
+    """The record in a row of `videos`."""
+    return VideoRecord.model_validate(row._asdict())
+
+
+def get(db: Database, video_id: str) -> VideoRecord | None:
+    """The video, also when it is deleted; None when it was never here."""
+    with db.read() as connection:
+        return find(connection, video_id)
+
+
+def find(connection: Connection, video_id: str, *, lock: bool = False) -> VideoRecord | None:
+    """The video within a transaction; `lock` holds its row until the transaction ends, as every read-then-write must."""
+    query = sa.select(videos).where(videos.c.video_id == video_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else record(row)
+
+
+def lock(connection: Connection, video_id: str) -> VideoRecord:
+    """The video with its row held until the transaction ends.
+
+    Raises:
+        NotFound: no such video.
+        VideoDeleted: only its tombstone is left.
+    """
+    row = connection.execute(sa.select(videos).where(videos.c.video_id == video_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(f"no video {video_id!r}; `vp videos` lists them", video_id=video_id)
+    if row.state == VideoState.DELETED:
+        raise VideoDeleted(f"video {video_id} was deleted; ingest its file again to bring it back", video_id=video_id, deleted_at=row.deleted_at)
+    return record(row)
+
+
+def page(
+    db: Database,
+    *,
+    states: Collection[VideoState] | None = None,
+    camera: str | None = None,
+    text: str | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> tuple[list[VideoRecord], int]:
+    """One page of videos, newest ingest first, and how many match; without `states` everything but deleted ones.
+
+    Every word of `text` has to stand in the name, camera, title or id.
+    """
+    query = sa.select(videos)
+    query = query.where(videos.c.state.in_([str(state) for state in states]) if states is not None else videos.c.state != str(VideoState.DELETED))
+    if camera:
+        query = query.where(videos.c.camera == camera)
+    for word in (text or "").split():
+        fields = (videos.c.original_name, videos.c.camera, videos.c.title, videos.c.video_id)
+        query = query.where(sa.or_(*(column.icontains(word, autoescape=True) for column in fields)))
+    with db.read() as connection:
+        total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+        rows = connection.execute(query.order_by(videos.c.ingested_at.desc(), videos.c.video_id).limit(limit).offset(offset)).all()
+    return [record(row) for row in rows], total
+
+
+def ids(db: Database, states: Collection[VideoState]) -> list[str]:
+    """The ids of all videos in these states, oldest ingest first."""
+    query = sa.select(videos.c.video_id).where(videos.c.state.in_([str(state) for state in states])).order_by(videos.c.ingested_at, videos.c.video_id)
+    with db.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def cameras(db: Database) -> list[str]:
+    """The cameras of all videos that are not deleted, sorted."""
+    query = sa.select(videos.c.camera).where(videos.c.state != str(VideoState.DELETED)).distinct().order_by(videos.c.camera)
+    with db.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def counts(db: Database) -> dict[VideoState, int]:
+    """How many videos are in each state; every state is a key."""
+    with db.read() as connection:
+        rows = connection.execute(sa.select(videos.c.state, sa.func.count()).group_by(videos.c.state)).all()
+    found = {VideoState(state): count for state, count in rows}
+    return {state: found.get(state, 0) for state in VideoState}
+
+
+def facts(db: Database, video_ids: Sequence[str]) -> dict[str, Facts]:
+    """What a list shows besides the records, for all these videos in two queries."""
+    chosen = list(video_ids)
+    with db.read() as connection:
+        rows = connection.execute(sa.select(videos.c.video_id, videos.c.title, videos.c.thumbnail).where(videos.c.video_id.in_(chosen))).all()
+        tally = connection.execute(
+            sa.select(alerts.c.video_id, alerts.c.severity, sa.func.count())
+            .where(alerts.c.video_id.in_(chosen), alerts.c.lifecycle == str(Lifecycle.ACTIVE))
+            .group_by(alerts.c.video_id, alerts.c.severity)
+        ).all()
+    by_video: dict[str, dict[Severity, int]] = {}
+    for video_id, severity, count in tally:
+        by_video.setdefault(video_id, {})[Severity(severity)] = count
+    return {row.video_id: Facts(row.title, row.thumbnail, by_video.get(row.video_id, {})) for row in rows}
+
+
+def tombstone(db: Database, video_id: str) -> Tombstone | None:
+    """Who deleted the video, when and why; None when it is not deleted."""
+    columns = (videos.c.video_id, videos.c.deleted_at, videos.c.deleted_by, videos.c.deleted_reason, videos.c.objects_removed_at)
+    with db.read() as connection:
+        row = connection.execute(sa.select(*columns).where(videos.c.video_id == video_id, videos.c.state == str(VideoState.DELETED))).one_or_none()
+    return None if row is None else Tombstone(*row)
+
+
+def started(db: Database, video_id: str, run_id: str, step: str, *, now: datetime | None = None) -> None:
+    """A run began to work on the video: it is processing, and an earlier failure is no longer what is shown.
+
+    Raises:
+        NotFound, VideoDeleted: there is nothing to work on.
+    """
+    with db.write() as connection:
+        current = lock(connection, video_id)
+        fresh = current.run_id != run_id or current.state is not VideoState.PROCESSING
+        values: dict[str, object] = {"state": str(VideoState.PROCESSING), "run_id": run_id, "step": step, "failure_code": None, "failure_message": None}
+        if fresh or current.step != step:
+            _update(connection, video_id, now, progress=None, **values)
+
+
+def progress(db: Database, video_id: str, step: str, fraction: float, *, now: datetime | None = None) -> None:
+    """How far (0-1) the step is; ignored when the video is not being processed any more."""
+    with db.write() as connection:
+        connection.execute(
+            sa.update(videos)
+            .where(videos.c.video_id == video_id, videos.c.state == str(VideoState.PROCESSING))
+            .values(step=step, progress=min(1.0, max(0.0, fraction)), updated_at=now or datetime.now(UTC))
+        )
+
+
+def finished(db: Database, video_id: str, run_id: str | None, *, now: datetime | None = None) -> None:
+    """The run is through and its results stand, also when it reused all of them: the video is ready."""
+    with db.write() as connection:
+        make_ready(connection, lock(connection, video_id), run_id, now)
+
+
+def make_ready(connection: Connection, current: VideoRecord, run_id: str | None, now: datetime | None) -> None:
+    """Set a locked video ready; nothing is written when it already is."""
+    wanted = {"state": VideoState.READY, "step": None, "progress": None, "failure_code": None, "failure_message": None, "run_id": run_id or current.run_id}
+    if any(getattr(current, name) != value for name, value in wanted.items()):
+        _update(connection, current.video_id, now, **{**wanted, "state": str(VideoState.READY)})
+
+
+def failed(db: Database, video_id: str, run_id: str | None, code: str, message: str, *, now: datetime | None = None) -> bool:
+    """The run ended without a result; `code` is a key of `errors.MEDIA_CODES` or an error class. False when a newer run owns the video, or it is gone."""
+    with db.write() as connection:
+        current = find(connection, video_id, lock=True)
+        if current is None or current.state is VideoState.DELETED:
+            return False
+        mine = run_id is None or current.run_id in (None, run_id)
+        if not mine and current.state is not VideoState.RECEIVED:
+            return False
+        values = {"state": str(VideoState.FAILED), "run_id": run_id or current.run_id, "failure_code": code[:64], "failure_message": message[:MAX_MESSAGE]}
+        _update(connection, video_id, now, progress=None, **values)
+        return True
+
+
+def described(db: Database, video_id: str, title: str | None, *, run_id: str | None = None, now: datetime | None = None) -> None:
+    """The video has a summary with this title. A run that only described it leaves it ready again."""
+    with db.write() as connection:
+        current = lock(connection, video_id)
+        connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(title=title, updated_at=now or datetime.now(UTC)))
+        evaluated = connection.execute(sa.select(evaluations.c.asset).where(evaluations.c.video_id == video_id).limit(1)).scalar() is not None
+        if evaluated and run_id is not None and current.run_id == run_id and current.state is VideoState.PROCESSING:
+            make_ready(connection, current, run_id, now)
+
+
+def set_media(
+    db: Database, video_id: str, duration_s: float | None, width: int | None, height: int | None, *, thumbnail: str | None = None, now: datetime | None = None
+) -> None:
+    """What decoding told: length in seconds, upright size in pixels, object key of a thumbnail (kept when None)."""
+    values: dict[str, object] = {"duration_s": duration_s, "width": width, "height": height}
+    if thumbnail is not None:
+        values["thumbnail"] = thumbnail
+    with db.write() as connection:
+        row = connection.execute(sa.select(*(videos.c[name] for name in values)).where(videos.c.video_id == video_id).with_for_update()).one_or_none()
+        if row is not None and row._asdict() != values:
+            _update(connection, video_id, now, **values)
+
+
+def _update(connection: Connection, video_id: str, now: datetime | None, **values: object) -> None:
+    connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(**values, updated_at=now or datetime.now(UTC)))
