@@ -1,0 +1,26 @@
+"""Writing results: a full disk has one name, whoever notices it."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from video_platform.errors import StoreFull
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that no space is left; encoders, Parquet writers and Python all say it in their own way."""
+    return isinstance(error, OSError) and (error.errno in FULL or "No space left on device" in str(error))
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn the error of a full disk into StoreFull that names `folder`."""
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise StoreFull(f"no space is left in {folder}; free some and process the video again", path=str(folder)) from error
+        raise
