@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +58,23 @@ CHECK_SCORES = (0.868, 0.821, 0.808, 0.793)
 CHECK_TOLERANCE = 0.05
 """How far a score of the check picture may be off. Another JPEG decoder or the float32 model stays within 0.015."""
 
-Found = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16]]
-"""Boxes (N, 4), scores (N,), class ids (N,)."""
+
+class Found(NamedTuple):
+    """Objects in one picture: boxes float32 (N, 4) `x1 y1 x2 y2`, scores float32 (N,), class ids int16 (N,)."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int16]
+
+    def take(self, rows: NDArray[Any]) -> "Found":
+        """The rows of an index or mask."""
+        return Found(self.boxes[rows], self.scores[rows], self.class_ids[rows])
+
+    @staticmethod
+    def joined(parts: Sequence["Found"]) -> "Found":
+        """All rows of all parts."""
+        boxes, scores, class_ids = ([part[column] for part in parts] for column in range(3))
+        return Found(np.concatenate(boxes), np.concatenate(scores), np.concatenate(class_ids))
 
 
 @dataclass(frozen=True)
@@ -136,35 +151,39 @@ class NanoDet:
         """See `Detector.detect`."""
         if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or not bgr.size:
             raise ValueError(f"a picture is uint8 (H, W, 3); got {bgr.dtype} {bgr.shape}")
-        boxes, scores, class_ids = self._pass(bgr, FULL_PIXELS)
+        full = self._fitted(bgr, FULL_PIXELS)
+        found = self._pass(full)
         if self.second_scale:
-            more = self._pass(bgr, SMALL_PIXELS)
-            large = more[0][:, 3] - more[0][:, 1] > SMALL_PASS_MIN_HEIGHT
-            boxes, scores, class_ids = (np.concatenate([a, b[large]]) for a, b in zip((boxes, scores, class_ids), more, strict=True))
-        kept = non_maximum_suppression(boxes, scores, class_ids, NMS_IOU)[:MAX_BOXES]
-        return boxes[kept], scores[kept], class_ids[kept]
+            more = self._pass(self._fitted(full, SMALL_PIXELS))
+            found = Found.joined([found, more.take(more.boxes[:, 3] - more.boxes[:, 1] > SMALL_PASS_MIN_HEIGHT)])
+        return found.take(non_maximum_suppression(found, NMS_IOU)[:MAX_BOXES])
 
-    def _pass(self, bgr: NDArray[np.uint8], pixels: int) -> Found:
-        """All boxes of one network pass, overlapping ones included."""
+    def _fitted(self, bgr: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+        """The picture as large as it fits into the network input of `pixels`."""
         height, width = bgr.shape[:2]
         net_w, net_h = input_size(height, width, pixels)
         scale = min(net_w / width, net_h / height)
-        blob, (seen_w, seen_h) = self._blob(bgr, net_w, net_h, scale)
-        outputs = self._session.run(None, {"x": blob})
-        found = [self._decode(outputs[i], outputs[i + 3], stride, net_w // stride) for i, stride in enumerate(STRIDES)]
-        boxes, scores, class_ids = (np.concatenate(part) for part in zip(*found, strict=True))
-        boxes = boxes / np.array([seen_w, seen_h, seen_w, seen_h], np.float32)
-        return np.clip(boxes, 0.0, 1.0), scores, class_ids
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        how = self._cv2.INTER_AREA if scale * SHRINK_AREA < 1 else self._cv2.INTER_LINEAR
+        return np.asarray(self._cv2.resize(bgr, size, interpolation=how), np.uint8)
 
-    def _blob(self, bgr: NDArray[np.uint8], net_w: int, net_h: int, scale: float) -> tuple[NDArray[np.float32], tuple[int, int]]:
-        """The network input (1, 3, net_h, net_w) and how many of its pixels the picture covers."""
-        cv2 = self._cv2
-        size = max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale))
-        how = cv2.INTER_AREA if scale * SHRINK_AREA < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(bgr, size, interpolation=how)
-        picture = cv2.copyMakeBorder(picture, 0, net_h - size[1], 0, net_w - size[0], cv2.BORDER_CONSTANT, value=(PAD, PAD, PAD))
-        channels = (picture.astype(np.float32) - np.float32(MEAN_BGR)) / np.float32(STD_BGR)
-        return np.ascontiguousarray(channels.transpose(2, 0, 1))[None], size
+    def _pass(self, fitted: NDArray[np.uint8]) -> Found:
+        """All boxes of one network pass over a fitted picture, overlapping ones included."""
+        height, width = fitted.shape[:2]
+        net_w, net_h = (-(-side // SIZE_STEP) * SIZE_STEP for side in (width, height))
+        outputs = self._session.run(None, {"x": self._blob(fitted, net_w, net_h)})
+        found = Found.joined([self._decode(outputs[i], outputs[i + 3], stride, net_w // stride) for i, stride in enumerate(STRIDES)])
+        return found._replace(boxes=np.clip(found.boxes / np.array([width, height, width, height], np.float32), 0.0, 1.0))
+
+    def _blob(self, fitted: NDArray[np.uint8], net_w: int, net_h: int) -> NDArray[np.float32]:
+        """The network input (1, 3, net_h, net_w): the picture at the top left, grey around it, each channel normalised."""
+        blob = np.empty((1, 3, net_h, net_w), np.float32)
+        height, width = fitted.shape[:2]
+        for channel, (plane, mean, std) in enumerate(zip(self._cv2.split(fitted), MEAN_BGR, STD_BGR, strict=True)):
+            blob[0, channel] = (PAD - mean) / std
+            np.multiply(plane, np.float32(1 / std), out=blob[0, channel, :height, :width], dtype=np.float32)
+            blob[0, channel, :height, :width] -= np.float32(mean / std)
+        return blob
 
     def _decode(self, class_scores: Any, distances: Any, stride: int, cells_per_row: int) -> Found:
         """Boxes in network pixels of one stride: class scores (1, cells, classes), distance bins (1, cells, 4 x 11), row-major cells."""
@@ -175,22 +194,22 @@ class NanoDet:
         sides = (weights @ DISTANCE_BINS) / weights.sum(axis=2) * stride
         x, y = (cells % cells_per_row + 0.5) * stride, (cells // cells_per_row + 0.5) * stride
         boxes = np.stack([x - sides[:, 0], y - sides[:, 1], x + sides[:, 2], y + sides[:, 3]], axis=1)
-        return boxes.astype(np.float32), scores[cells].astype(np.float32), class_scores[0][cells].argmax(axis=1).astype(np.int16)
+        return Found(boxes.astype(np.float32), scores[cells].astype(np.float32), class_scores[0][cells].argmax(axis=1).astype(np.int16))
 
     def _agrees(self, picture: Path, expected: Sequence[float]) -> bool:
         """Whether the best scores of the check picture are the recorded ones."""
         bgr = self._cv2.imdecode(np.fromfile(picture, np.uint8), self._cv2.IMREAD_COLOR) if picture.exists() else None
         if bgr is None:
             raise IntegrityError(f"{picture} is missing or no picture; install the package again", path=str(picture))
-        boxes, scores, class_ids = self._pass(bgr, SMALL_PIXELS)
-        best = scores[non_maximum_suppression(boxes, scores, class_ids, NMS_IOU)][: len(expected)]
-        return len(best) == len(expected) and bool(np.abs(best - np.float32(expected)).max() <= CHECK_TOLERANCE)
+        found = self._pass(self._fitted(np.asarray(bgr, np.uint8), SMALL_PIXELS))
+        best = found.scores[non_maximum_suppression(found, NMS_IOU)][: len(expected)]
+        return len(best) == len(expected) and bool(np.all(np.abs(best - np.asarray(expected)) <= CHECK_TOLERANCE))
 
 
-def non_maximum_suppression(boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[np.int16], iou: float) -> NDArray[np.int64]:
+def non_maximum_suppression(found: Found, iou: float) -> NDArray[np.int64]:
     """Rows to keep, best first: of two boxes of one class that overlap by more than `iou`, the better one. Ties go to the earlier row."""
-    order = np.argsort(-scores, kind="stable")
-    apart = boxes[order].astype(np.float64) + 2.0 * class_ids[order, None]  # boxes of different classes never overlap
+    order = np.argsort(-found.scores, kind="stable")
+    apart = found.boxes[order].astype(np.float64) + 2.0 * found.class_ids[order, None]  # boxes of different classes never overlap
     x1, y1, x2, y2 = apart.T
     area = (x2 - x1) * (y2 - y1)
     alive = np.ones(len(order), bool)
