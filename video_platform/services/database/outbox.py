@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from video_platform.events import Event, Message, encode
-from video_platform.services.database.engine import Database, insert_ignore
+from video_platform.services.database.engine import Database, insert_new
 from video_platform.services.database.tables import counters, deliveries, outbox
 
 FIRST_RETRY_S = 1.0
@@ -59,6 +59,16 @@ class OutboxRow:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """One alert that one channel is to hear of; `id` is unique for ever."""
+
+    id: str
+    channel: str
+    video_id: str
+    alert_id: str
+
+
+@dataclass(frozen=True)
 class Pending:
     """What has not left yet; `retrying` of the waiting rows have failed at least once, `oldest_at` is when the oldest of them was written."""
 
@@ -86,22 +96,31 @@ def backoff_s(attempts: int) -> float:
 
 def add_event(connection: Connection, event: Event, now: datetime) -> bool:
     """Announce an event; False when an event of this id was announced before."""
-    message = encode(event)
-    headers = [[name, value.decode()] for name, value in message.headers]
-    return _add(connection, event.id, Kind.EVENT, event.subject, now, topic=event.topic, headers=headers, body=message.value, video_id=event.subject)
+    return add_events(connection, [event], now) == 1
 
 
-def add_notification(connection: Connection, row_id: str, *, channel: str, video_id: str, alert_id: str, now: datetime) -> bool:
-    """Tell a channel of an alert; False when that was asked before under this id. A delivery shows where it stands."""
-    if not _add(connection, row_id, Kind.NOTIFICATION, channel, now, channel=channel, video_id=video_id, alert_id=alert_id):
-        return False
-    values = {"outbox_id": row_id, "alert_id": alert_id, "video_id": video_id, "channel": channel, "state": "waiting", "created_at": now, "attempts": 0}
-    return insert_ignore(connection, deliveries, values)
+def add_events(connection: Connection, events: Sequence[Event], now: datetime) -> int:
+    """Announce events in this order; those of an id that was announced before are left out. Returns how many are new."""
+    rows = []
+    for event in events:
+        message = encode(event)
+        headers = [[name, value.decode()] for name, value in message.headers]
+        row = {"id": event.id, "kind": str(Kind.EVENT), "key": event.subject, "topic": event.topic, "channel": None, "headers": headers}
+        rows.append({**row, "body": message.value, "video_id": event.subject, "alert_id": None, "created_at": now, "next_at": now, "attempts": 0})
+    return insert_new(connection, outbox, rows)
 
 
-def _add(connection: Connection, row_id: str, kind: Kind, key: str, now: datetime, **values: object) -> bool:
-    base = {"headers": [], "body": b"", "created_at": now, "next_at": now, "attempts": 0}
-    return insert_ignore(connection, outbox, {**base, "id": row_id, "kind": str(kind), "key": key, **values})
+def add_notifications(connection: Connection, notices: Sequence[Notice], now: datetime) -> int:
+    """Tell channels of alerts; a notice of an id that was given before is left out. A delivery shows where each stands. Returns how many are new."""
+    rows, states = [], []
+    for notice in notices:
+        shared = {"channel": notice.channel, "video_id": notice.video_id, "alert_id": notice.alert_id, "created_at": now, "attempts": 0}
+        rows.append(
+            {"id": notice.id, "kind": str(Kind.NOTIFICATION), "key": notice.channel, "topic": None, "headers": [], "body": b"", "next_at": now, **shared}
+        )
+        states.append({"outbox_id": notice.id, "state": "waiting", **shared})
+    insert_new(connection, outbox, rows)
+    return insert_new(connection, deliveries, states)
 
 
 def claim(

@@ -61,13 +61,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_outbox_sent_at", "outbox", ["sent_at"], unique=False)
     op.create_index("ix_outbox_video_id", "outbox", ["video_id"], unique=False)
-    op.create_index(
-        "outbox",
-        ["kind", "key", "seq"],
-        unique=False,
-        sqlite_where=sa.text("sent_at IS NULL"),
-        postgresql_where=sa.text("sent_at IS NULL"),
-    )
     op.create_table(
         "refusals",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
