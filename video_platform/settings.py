@@ -149,6 +149,7 @@ class DagsterSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = Field(3000, ge=0, le=65535)
+    storage_url: SecretStr = Field(SecretStr(""), description="PostgreSQL database of Dagster's own records; empty means SQLite in the home")
 
 
 class Settings(BaseSettings):

@@ -1,0 +1,16 @@
+"""What watches the outside and starts runs.
+
+    video_events        topic video-events: one run of process_video per event
+    processed_videos    topic processed-videos: one run of describe_video per event
+    run_outcomes        runs that died or were cancelled: the state that the page shows
+    reconcile           what a kill or an outage left undone: reported, requested again, cleaned up
+"""
+
+from sensors.processed_videos import processed_videos
+from sensors.reconcile import reconcile
+from sensors.run_outcomes import cancelled_runs, failed_runs
+from sensors.video_events import video_events
+
+ALL = [video_events, processed_videos, failed_runs, cancelled_runs, reconcile]
+
+__all__ = ["ALL", "cancelled_runs", "failed_runs", "processed_videos", "reconcile", "video_events"]

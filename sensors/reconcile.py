@@ -1,0 +1,265 @@
+"""What a kill, an outage or a lost object left undone: found by comparing the database, the objects and Dagster's catalogue, and mended.
+
+* A video whose run died, or whose event never became a run, is requested again under a new event id; after some attempts it is quarantined.
+* A version whose manifest was written but whose event was not (killed in between) is reported to Dagster's catalogue, without a run.
+* A summary that is missing or was made from other tracks or scenes is written again.
+* A deleted video keeps no partition and no objects.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from sensors.run_outcomes import UNDER_WAY
+from video_platform import errors, layout
+from video_platform.pipeline import tags
+from video_platform.pipeline.failures import INTERRUPTED, MESSAGES, QUARANTINED
+from video_platform.pipeline.io_managers import event_metadata
+from video_platform.pipeline.jobs import PROCESS_ASSETS, describe_video
+from video_platform.pipeline.made import read_manifest
+from video_platform.pipeline.partitions import VIDEOS
+from video_platform.pipeline.resources import Desk
+from video_platform.records import Manifest, VideoRecord, VideoState
+
+INTERVAL_S = 30
+PAGE = 50
+"""Ready videos that one tick looks at: eight small objects each, and one query per asset for all of them."""
+
+MAX_REQUESTS = 20
+"""Videos that one tick requests again: enough to catch up, few enough that a broken machine does not fill the queue."""
+
+MAX_ATTEMPTS = 3
+"""Requests for one video that did not lead to a result; then a person has to look."""
+
+QUIET = timedelta(seconds=60)
+"""A video that changed later than this is in somebody's hands: a retry of its run, or a step that is just publishing."""
+
+UNREAD = timedelta(minutes=10)
+"""An event that became no run for this long, with an empty queue, is lost; and so is a summary that nobody asked for."""
+
+RETRIABLE_CODES = frozenset(
+    {INTERRUPTED} | {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PlatformError) and kind.retriable}
+)
+"""Failed states that say nothing about the footage: the same request may succeed now."""
+
+HISTORY = 40
+"""Materialisations per video and asset that are read to find the newest of each."""
+
+
+@dataclass
+class Memory:
+    """The sensor's cursor: where the round over ready videos goes on, and the attempts for each video that is not well."""
+
+    after: str = ""
+    attempts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "Memory":
+        """The memory in a cursor; one that cannot be read starts afresh."""
+        try:
+            stored = json.loads(cursor or "")
+            return cls(str(stored["after"]), {str(key): int(value) for key, value in stored["attempts"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls()
+
+    def dump(self) -> str:
+        """As a cursor."""
+        return json.dumps({"v": 1, "after": self.after, "attempts": self.attempts}, separators=(",", ":"))
+
+
+@dataclass
+class Tick:
+    """What one tick found; everything that changes Dagster leaves in its one result."""
+
+    context: dg.SensorEvaluationContext
+    desk: Desk
+    memory: Memory
+    now: datetime
+    busy: set[str]
+    partitions: set[str]
+    runs: list[dg.RunRequest] = field(default_factory=list)
+    add: set[str] = field(default_factory=set)
+    events: list[dg.AssetMaterialization] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    requested: int = 0
+
+    def say(self, text: str) -> None:
+        """To the tick's log and its summary."""
+        self.context.log.info(text)
+        self.words.append(text)
+
+    def quiet(self, record: VideoRecord, span: timedelta = QUIET) -> bool:
+        """Whether nobody has this video in hand."""
+        return record.video_id not in self.busy and self.now - record.updated_at >= span
+
+
+@dg.sensor(
+    name="reconcile",
+    job=describe_video,
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    required_resource_keys={"desk"},
+    description="Mends what a kill or an outage left undone.",
+)
+def reconcile(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """One tick."""
+    try:
+        return _tick(context, datetime.now(UTC))
+    except (errors.DatabaseUnavailable, errors.StoreUnavailable, errors.LogUnavailable) as error:
+        return dg.SkipReason(f"{error.message} (the next tick tries again)")
+
+
+def _tick(context: dg.SensorEvaluationContext, now: datetime) -> dg.SensorResult:
+    runs = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+    busy = {run.tags.get(tags.VIDEO, "") for run in runs}
+    partitions = set(context.instance.get_dynamic_partitions(str(VIDEOS.name)))
+    tick = Tick(context, context.resources.desk, Memory.parse(context.cursor), now, busy, partitions)
+    _unfinished(tick, queued=any(run.status is dg.DagsterRunStatus.QUEUED for run in runs))
+    _ready(tick)
+    gone = _deleted(tick)
+    _scratch(tick, {run.run_id for run in runs})
+    requests = [VIDEOS.build_add_request(sorted(tick.add))] if tick.add else []
+    return dg.SensorResult(
+        run_requests=tick.runs or None,
+        skip_reason=None if tick.runs else dg.SkipReason("; ".join(tick.words)[:2000] or "nothing to mend"),
+        dynamic_partitions_requests=[*requests, *([VIDEOS.build_delete_request(gone)] if gone else [])],
+        asset_events=tick.events,
+        cursor=tick.memory.dump(),
+    )
+
+
+def _unfinished(tick: Tick, *, queued: bool) -> None:
+    """Videos that ought to have a result and have none."""
+    from video_platform.services.database import videos
+
+    ids = videos.ids(tick.desk.platform.db, (VideoState.RECEIVED, VideoState.PROCESSING, VideoState.FAILED))
+    for video_id in ids:
+        if tick.requested >= MAX_REQUESTS:
+            break
+        record = videos.get(tick.desk.platform.db, video_id)
+        if record is None or not tick.quiet(record, UNREAD if record.state is VideoState.RECEIVED else QUIET):
+            continue
+        if record.state is VideoState.RECEIVED and queued:
+            continue
+        if record.state is VideoState.FAILED and record.failure_code not in RETRIABLE_CODES:
+            continue
+        _again(tick, record)
+
+
+def _again(tick: Tick, record: VideoRecord) -> None:
+    """Requests a video under a new event id, or gives it up."""
+    from video_platform.services.database import videos
+
+    attempt = tick.memory.attempts.get(record.video_id, 0) + 1
+    if attempt > MAX_ATTEMPTS:
+        videos.failed(tick.desk.platform.db, record.video_id, None, QUARANTINED, MESSAGES[QUARANTINED].format(attempts=MAX_ATTEMPTS))
+        tick.memory.attempts.pop(record.video_id)
+        tick.say(f"{record.video_id} is quarantined after {MAX_ATTEMPTS} attempts")
+        return
+    # the same request id when this tick is replayed, another one for the next attempt
+    request_id = f"reconcile:{record.generation}:{record.run_id}:{attempt}"
+    tick.desk.platform.ingest.request_processing(record.video_id, lane=record.lane, request_id=request_id)
+    tick.memory.attempts[record.video_id] = attempt
+    tick.requested += 1
+    tick.say(f"{record.video_id} ({record.failure_code or record.state}) is requested again, attempt {attempt}")
+
+
+def _ready(tick: Tick) -> None:
+    """The next page of ready videos: partition, manifests, catalogue, summary."""
+    from video_platform.services.database import videos
+
+    ids = sorted(videos.ids(tick.desk.platform.db, (VideoState.READY,)))
+    following = [video_id for video_id in ids if video_id > tick.memory.after][:PAGE]
+    tick.memory.after = following[-1] if len(following) == PAGE else ""
+    records = [record for record in (videos.get(tick.desk.platform.db, video_id) for video_id in following) if record is not None and tick.quiet(record)]
+    for record in records:
+        tick.memory.attempts.pop(record.video_id, None)
+    catalogued = _catalogued(tick.context.instance, [record.video_id for record in records])
+    for record in records:
+        _ready_one(tick, record, catalogued)
+
+
+def _ready_one(tick: Tick, record: VideoRecord, catalogued: dict[tuple[str, str], str]) -> None:
+    store, video_id = tick.desk.platform.store, record.video_id
+    manifests = {asset: manifest for asset in layout.ASSETS if (manifest := read_manifest(store, video_id, asset)) is not None}
+    if video_id not in tick.partitions:
+        tick.add.add(video_id)
+        tick.say(f"{video_id}: its partition was missing")
+    missing = [asset for asset in PROCESS_ASSETS if asset not in manifests]
+    if missing and tick.requested < MAX_REQUESTS:
+        tick.say(f"{video_id}: no manifest of {', '.join(missing)}")
+        _again(tick, record)
+    for asset, manifest in manifests.items():
+        if catalogued.get((asset, video_id)) != manifest.content_hash:
+            tick.events.append(_report(manifest))
+            tick.say(f"{video_id}: {asset} was made, but Dagster was not told")
+    if not missing and tick.quiet(record, UNREAD):
+        _summary(tick, record, manifests)
+
+
+def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> None:
+    """Asks for the summary when it is missing or speaks of other tracks or scenes."""
+    wanted = {asset: manifests[asset].content_hash for asset in (layout.TRACKS, layout.SCENES)}
+    found = manifests.get(layout.LLM_SUMMARY)
+    if found is not None and all(found.inputs.get(asset) == digest for asset, digest in wanted.items()):
+        return
+    attempt = tick.memory.attempts.get(record.video_id, 0) + 1
+    if attempt > MAX_ATTEMPTS:
+        return
+    tick.memory.attempts[record.video_id] = attempt
+    key = f"{record.video_id}@reconcile:{'-'.join(digest[:16] for digest in wanted.values())}:{attempt}"
+    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
+    tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
+    tick.add.add(record.video_id)
+
+
+def _catalogued(instance: dg.DagsterInstance, video_ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    """`(asset, video_id)` -> data version of the newest materialisation that Dagster knows."""
+    found: dict[tuple[str, str], str] = {}
+    for asset in layout.ASSETS if video_ids else ():
+        filter_ = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=list(video_ids))
+        for record in instance.fetch_materializations(filter_, limit=HISTORY * len(video_ids)).records:
+            materialization = record.asset_materialization
+            if materialization is not None and record.partition_key is not None:
+                found.setdefault((asset, record.partition_key), (materialization.tags or {}).get("dagster/data_version", ""))
+    return found
+
+
+def _report(manifest: Manifest) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=manifest.asset,
+        partition=manifest.video_id,
+        description="Reported by the reconcile sensor: the version was published, its run ended before it could say so.",
+        metadata=event_metadata(manifest, reused=False),
+        tags={"dagster/data_version": manifest.content_hash},
+    )
+
+
+def _deleted(tick: Tick) -> list[str]:
+    """Finishes half-done deletions; the partitions that have to go."""
+    from video_platform.services.database import videos
+
+    db = tick.desk.platform.db
+    tombstones = videos.ids(db, (VideoState.DELETED,))
+    for video_id in tombstones:
+        stone = videos.tombstone(db, video_id)
+        if stone is not None and stone.objects_removed_at is None and video_id not in tick.busy:
+            tick.desk.platform.ingest.delete(video_id, stone.deleted_by)
+            tick.say(f"{video_id}: what a deletion left was removed")
+    gone = sorted(tick.partitions.intersection(tombstones) - tick.busy)
+    if gone:
+        tick.say(f"{len(gone)} partitions of deleted videos go")
+    return gone
+
+
+def _scratch(tick: Tick, live: Iterable[str]) -> None:
+    """Folders of runs that have ended without clearing up."""
+    folder = tick.desk.settings.scratch
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        run = tick.context.instance.get_run_by_id(entry.name) if entry.name not in live else None
+        if run is not None and run.is_finished:
+            shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""The whole graph for one video in this process, without a daemon: `vp process`. The only bridge from the CLI to the definitions.
+
+The run is recorded in the Dagster instance of the home, so it shows on Dagster's pages and in the catalogue like any other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from video_platform.errors import NotFound
+from video_platform.layout import ASSETS
+from video_platform.pipeline.graph import step_of
+from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
+from video_platform.settings import Settings
+from video_platform.supervisor import lock
+
+if TYPE_CHECKING:
+    from dagster import ExecuteInProcessResult
+
+    from video_platform.pipeline.resources import Workplace
+
+__all__ = ["LocalOutcome", "StepOutcome", "fail_lost_runs", "prepare_instance", "process", "write_instance"]
+
+RELAY_ROWS = 500
+"""Events and notifications that are sent at the end of a local run; what is more waits for the relay of `vp up`."""
+
+State = Literal["made", "reused", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """How one asset of the video fared; `wall_s` is the time of its step, which assets of one pass share."""
+
+    asset: str
+    state: State
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LocalOutcome:
+    """How the run went; `failure_code` and `failure_message` are those of the video, None on success."""
+
+    run_id: str
+    success: bool
+    steps: list[StepOutcome] = field(default_factory=list)
+    failure_code: str | None = None
+    failure_message: str | None = None
+
+
+def process(
+    settings: Settings, video_id: str, *, force: bool = False, notify: bool = False, on_event: Callable[[StepOutcome], None] | None = None
+) -> LocalOutcome:
+    """Runs every step for `video_id` and waits for the end; `on_event` hears of each asset as soon as it is published, and at the end of each that is not.
+
+    Raises:
+        HomeLocked: `vp up` or another `vp process` runs on this home.
+        NotFound: no such video was taken in.
+    """
+    from video_platform.pipeline.resources import Workplace
+
+    with lock.hold(settings.lock_file, "vp process"):
+        workplace = Workplace(settings, on_published=_listener(on_event))
+        try:
+            outcome = _run(workplace, video_id, force=force, notify=notify)
+        finally:
+            workplace.close()
+    if on_event is not None:
+        for each in outcome.steps:
+            if each.state in ("failed", "skipped"):
+                on_event(each)
+    return outcome
+
+
+def _listener(on_event: Callable[[StepOutcome], None] | None) -> Callable[[str, bool, float], None]:
+    def published(asset: str, reused: bool, wall_s: float) -> None:
+        if on_event is not None:
+            on_event(StepOutcome(asset, "reused" if reused else "made", wall_s))
+
+    return published
+
+
+def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) -> LocalOutcome:
+    from video_platform.definitions import build
+    from video_platform.pipeline import tags
+    from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
+    from video_platform.pipeline.partitions import VIDEOS
+    from video_platform.services.database import videos
+
+    platform = workplace.platform
+    record = videos.get(platform.db, video_id)
+    if record is None:
+        raise NotFound(f"no video {video_id} is known here; take the file in first", video_id=video_id)
+    run_tags = {tags.LANE: record.lane.value, tags.CAMERA: record.camera, tags.FORCE: str(force).lower(), tags.NOTIFY: str(notify).lower()}
+    with open_instance(workplace.settings) as instance:
+        set_pool_slots(instance, workplace.settings)
+        instance.add_dynamic_partitions(str(VIDEOS.name), [video_id])
+        job = build(workplace).resolve_job_def(PROCESS_AND_DESCRIBE)
+        result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, raise_on_error=False)
+    platform.relay.drain(datetime.now(UTC), RELAY_ROWS)
+    after = videos.get(platform.db, video_id)
+    failed = None if result.success else after
+    return LocalOutcome(result.run_id, result.success, _steps(result), failed and failed.failure_code, failed and failed.failure_message)
+
+
+def _steps(result: "ExecuteInProcessResult") -> list[StepOutcome]:
+    """One outcome per asset, in the order of the graph."""
+    walls: dict[str, float] = {}
+    states: dict[str, State] = {}
+    failed: set[str] = set()
+    for event in result.all_events:
+        if event.is_step_success:
+            walls[str(event.step_key)] = event.step_success_data.duration_ms / 1000
+        if event.is_step_failure:
+            failed.add(str(event.step_key))
+        if event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            reused = materialization.metadata.get("reused")
+            states[materialization.asset_key.path[-1]] = "reused" if reused is not None and reused.value else "made"
+    for asset in ASSETS:
+        states.setdefault(asset, "failed" if step_of(asset) in failed else "skipped")
+    return [StepOutcome(asset, states[asset], walls.get(step_of(asset), 0.0)) for asset in ASSETS]

@@ -1,0 +1,162 @@
+"""Everything that needs pixels, in one decode: the browser-playable copy, detections and scenes. Any subset of the three can be made alone."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from video_platform import detectors
+from video_platform.fingerprints import content_hash
+from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, RAW_VIDEO, SCENES
+from video_platform.pipeline import checks
+from video_platform.pipeline.budgets import media_limits, worker_budget
+from video_platform.pipeline.graph import ONE_PASS
+from video_platform.pipeline.made import Handle, Made, NewFile, Plan
+from video_platform.pipeline.partitions import VIDEOS
+from video_platform.pipeline.steps import Step, Yielded, outputs, step
+from video_platform.records import FileEntry, Scene
+from video_platform.settings import Settings
+
+CODE_VERSIONS = {PROCESSED_VIDEO: "1", DETECTIONS: "1", SCENES: "1"}
+"""Raise one when the same footage and settings give another result of that kind."""
+
+DESCRIPTIONS = {
+    PROCESSED_VIDEO: "A copy that every browser plays, with its poster.",
+    DETECTIONS: "What was seen where in every looked-at frame, down to score 0.2.",
+    SCENES: "Spans between cuts, each with a picture.",
+}
+KINDS = {PROCESSED_VIDEO: {"video"}, DETECTIONS: {"parquet"}, SCENES: {"json"}}
+
+THUMBNAIL = "thumbnail:"
+"""Role of a scene's picture: this and its name."""
+
+Results = Mapping[str, Any]
+
+
+@dg.multi_asset(
+    name=ONE_PASS,
+    outs={
+        asset: dg.AssetOut(
+            io_manager_key="files", is_required=False, code_version=version, description=DESCRIPTIONS[asset], kinds=KINDS[asset], group_name="analysis"
+        )
+        for asset, version in CODE_VERSIONS.items()
+    },
+    can_subset=True,
+    partitions_def=VIDEOS,
+    required_resource_keys={"desk"},
+    check_specs=[checks.spec(asset) for asset in CODE_VERSIONS],
+)
+def one_pass(context: dg.AssetExecutionContext, raw_video: Handle) -> Iterator[Yielded]:
+    """One decode of the footage for whichever of its results are selected and not yet there."""
+    selected = [asset for asset in CODE_VERSIONS if asset in context.op_execution_context.selected_output_names]
+    with step(context, ONE_PASS) as at:
+        configurations = configuration(at.desk.settings)
+        plans = {asset: at.plan(asset, CODE_VERSIONS[asset], configurations[asset], {RAW_VIDEO: raw_video}) for asset in selected}
+        wanted = [asset for asset, plan in plans.items() if not plan.stored]
+        results = _look(at, raw_video, wanted) if wanted else {}
+        made = [_made(at, plan, results, raw_video) if asset in wanted else at.reused(plan) for asset, plan in plans.items()]
+    for one in made:
+        yield from outputs(one, output_name=one.plan.asset)
+
+
+def configuration(settings: Settings) -> dict[str, dict[str, object]]:
+    """What counts for each result: a proxy setting must not make detections again."""
+    model = settings.detection.model
+    return {
+        PROCESSED_VIDEO: settings.proxy.model_dump(),
+        DETECTIONS: {**settings.detection.model_dump(), "digest": detectors.model_digest(model)},
+        SCENES: settings.scenes.model_dump(),
+    }
+
+
+def _look(at: Step, raw_video: Handle, wanted: list[str]) -> Results:
+    """The pass itself, in a child process with limits that dies with this run."""
+    from video_platform.analysis import worker
+
+    at.begin()
+    settings = at.desk.settings
+    payload = {
+        "path": str(raw_video.path("video")),
+        "out_dir": str(at.folder),
+        "wanted": wanted,
+        "detection": settings.detection.model_dump(),
+        "scenes": settings.scenes.model_dump(),
+        "proxy": settings.proxy.model_dump(),
+        "limits": asdict(media_limits(settings)),
+    }
+    duration_s = raw_video.manifest.facts.get("duration_s")
+    budget = worker_budget(settings, float(duration_s) if isinstance(duration_s, int | float) else None)
+    return worker.run(ONE_PASS, payload, limits=budget, on_progress=at.progress)
+
+
+def _made(at: Step, plan: Plan, results: Results, raw_video: Handle) -> Made:
+    known = (results.get(PROCESSED_VIDEO, {}), results["probe"], raw_video.manifest.facts)
+    duration_s = next((float(facts["duration_s"]) for facts in known if facts.get("duration_s")), None)
+    return MAKERS[plan.asset](at, plan, results[plan.asset], duration_s)
+
+
+def _processed_video(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: float | None) -> Made:
+    """Content of a video: what it is made from, because encoders differ by thread count and version."""
+    video, poster = Path(found["video"]), Path(found["poster"]) if found.get("poster") else None
+    files = [NewFile("video", video, "video/mp4")] + ([NewFile("poster", poster, "image/jpeg")] if poster else [])
+    facts = {name: value for name, value in found.items() if name not in ("video", "poster")}
+    return at.made(
+        plan,
+        content_hash=content_hash({"inputs": plan.inputs, "configuration": plan.configuration, "code_version": plan.code_version}),
+        verdict=checks.verdict(has_bytes=video.stat().st_size > 0, has_pictures=(found.get("duration_s") or 0) > 0),
+        files=files,
+        facts=facts,
+        thumbnail=poster,
+        duration_s=duration_s,
+    )
+
+
+def _detections(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: float | None) -> Made:
+    from video_platform.analysis import tables
+
+    boxes, samples = Path(found["detections"]), Path(found["samples"])
+    detections, _, digest = tables.read_detections(boxes)
+    looked_at = tables.read_samples(samples)
+    facts = {name: value for name, value in found.items() if name not in ("detections", "samples")}
+    return at.made(
+        plan,
+        content_hash=content_hash({"detections": tables.content(detections), "samples": tables.content(looked_at)}),
+        verdict=checks.verdict(frames_were_looked_at=len(looked_at) > 0, made_by_the_configured_model=digest == plan.configuration["digest"]),
+        files=[NewFile("detections", boxes, "application/vnd.apache.parquet"), NewFile("samples", samples, "application/vnd.apache.parquet")],
+        facts=facts,
+        duration_s=duration_s,
+    )
+
+
+def _scenes(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: float | None) -> Made:
+    path = Path(found["scenes"])
+    scenes = [Scene(**scene) for scene in json.loads(path.read_text())]
+    pictures = {f"{THUMBNAIL}{each['n']}": each for each in found["thumbnails"]}
+    facts = {name: value for name, value in found.items() if name not in ("scenes", "thumbnails")}
+    facts["thumbnails"] = {role: {"at_s": each["at_s"], "scene": each["scene"]} for role, each in pictures.items()}
+    return at.made(
+        plan,
+        content_hash=content_hash([{"start_s": scene.start_s, "end_s": scene.end_s} for scene in scenes]),
+        verdict=checks.verdict(there_is_a_scene=bool(scenes), scenes_are_in_order=all(a.end_s <= b.start_s for a, b in pairwise(scenes))),
+        files=[NewFile("scenes", path, "application/json"), *(NewFile(role, Path(each["path"]), "image/jpeg") for role, each in pictures.items())],
+        facts=facts,
+        thumbnail=next((Path(each["path"]) for each in pictures.values()), None),
+        duration_s=duration_s,
+        before_manifest=lambda entries: _show(at, entries, duration_s),
+    )
+
+
+def _show(at: Step, entries: Sequence[FileEntry], duration_s: float | None) -> None:
+    """The library shows the picture as soon as its file is stored; a length that the container did not know is known now."""
+    from video_platform.services.database import videos
+
+    first = next((entry.key for entry in entries if entry.role.startswith(THUMBNAIL)), None)
+    record = at.record
+    videos.set_media(at.desk.platform.db, at.video_id, record.duration_s or duration_s, record.width, record.height, thumbnail=first)
+
+
+MAKERS = {PROCESSED_VIDEO: _processed_video, DETECTIONS: _detections, SCENES: _scenes}

@@ -1,0 +1,85 @@
+"""The footage itself: the stored object is verified once and probed. Its content is its bytes."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from video_platform.errors import IntegrityError
+from video_platform.layout import RAW_VIDEO
+from video_platform.pipeline import checks
+from video_platform.pipeline.budgets import PROBE_SECONDS, worker_budget, media_limits
+from video_platform.pipeline.io_managers import hash_file
+from video_platform.pipeline.partitions import VIDEOS
+from video_platform.pipeline.steps import Step, Yielded, outputs, step
+from video_platform.records import FileEntry, VideoRecord
+
+CODE_VERSION = "1"
+"""Raise it when what is verified or probed changes."""
+
+
+@dg.asset(
+    name=RAW_VIDEO,
+    partitions_def=VIDEOS,
+    code_version=CODE_VERSION,
+    io_manager_key="files",
+    required_resource_keys={"desk"},
+    check_specs=[checks.spec(RAW_VIDEO)],
+    kinds={"video"},
+    group_name="footage",
+    description="The footage as it was taken in: verified against its recorded size and SHA-256, and probed.",
+)
+def raw_video(context: dg.AssetExecutionContext) -> Iterator[Yielded]:
+    """The stored object, verified and probed."""
+    with step(context, RAW_VIDEO) as at:
+        settings = {"sha256": at.record.sha256, "size_bytes": at.record.size_bytes}
+        plan = at.plan(RAW_VIDEO, CODE_VERSION, settings, {})
+        if plan.stored:
+            made = at.reused(plan)
+        else:
+            at.begin()
+            path = _verified(at, at.record)
+            probe = _probe(at, path)
+            made = at.made(
+                plan,
+                content_hash=at.record.sha256,
+                verdict=checks.verdict(size_matches=True, sha256_matches=True, has_pictures=probe["width"] > 0 and probe["height"] > 0),
+                kept=[_entry(at.record)],
+                facts=probe,
+                duration_s=probe["duration_s"],
+            )
+    yield from outputs(made)
+
+
+def _entry(record: VideoRecord) -> FileEntry:
+    return FileEntry(role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type)
+
+
+def _verified(at: Step, record: VideoRecord) -> Path:
+    """A local copy whose bytes are what was promised."""
+    folder = at.desk.scratch / "inputs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = at.desk.platform.store.fetch(record.object_key, folder)
+    sha256, size_bytes = hash_file(path)
+    if (sha256, size_bytes) != (record.sha256, record.size_bytes):
+        raise IntegrityError(
+            f"the stored footage {record.object_key} is not what was taken in: {size_bytes} bytes with SHA-256 {sha256[:16]}…, "
+            f"recorded {record.size_bytes} bytes with {record.sha256[:16]}…; delete the video and take the file in again",
+            expected=record.sha256,
+            actual=sha256,
+        )
+    return path
+
+
+def _probe(at: Step, path: Path) -> dict[str, Any]:
+    """What the container says, found in a child process because the container may be hostile; also recorded in the database."""
+    from video_platform.analysis import worker
+    from video_platform.services.database import videos
+
+    settings = at.desk.settings
+    payload = {"path": str(path), "limits": asdict(media_limits(settings))}
+    probe = worker.run("probe", payload, limits=worker_budget(settings, PROBE_SECONDS))
+    videos.set_media(at.desk.platform.db, at.video_id, probe["duration_s"], probe["width"], probe["height"])
+    return probe

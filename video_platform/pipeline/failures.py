@@ -1,0 +1,66 @@
+"""What an error becomes in Dagster and in the database: tried again, or a failed state with a name. The one place for both.
+
+Retries of a step are for the outside world only (`PlatformError.retriable`); retries of a run are for processes that died (dagster.yaml).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from video_platform.errors import MediaError, PlatformError, UploadRefused, VideoDeleted, WorkerBudgetExceeded, WorkerCrashed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_RETRIES = 2
+"""Attempts after the first: an outage that outlives them is for the reconcile sensor, which comes back later."""
+
+BACKOFF_S = (2.0, 8.0)
+"""Wait before each further attempt: a restarting server is back after some seconds."""
+
+INTERRUPTED = "interrupted"
+CANCELLED = "cancelled"
+QUARANTINED = "quarantined"
+
+MESSAGES = {
+    INTERRUPTED: "The process that worked on this video was ended before it was done. It is started again on its own; nothing is lost.",
+    CANCELLED: "Processing was cancelled. Press “process again” to start it.",
+    QUARANTINED: "Processing was ended {attempts} times before it was done, so it is not started again on its own. Look at the run's log, then press “process again”.",
+}
+"""Failed states that are not an error of the footage: code -> what happened and what to do."""
+
+
+def failure_code(error: BaseException) -> str:
+    """The name of the failed state that this error leads to: a key of `errors.MEDIA_CODES`, or the name of an error class."""
+    if isinstance(error, MediaError | UploadRefused):
+        return str(error.code)
+    if isinstance(error, WorkerCrashed):
+        return "crashed_decoder"
+    if isinstance(error, WorkerBudgetExceeded):
+        return "over_budget"
+    return type(error).__name__
+
+
+@contextmanager
+def as_dagster_errors(retry_number: int, on_final: "Callable[[str, str], None]") -> Iterator[None]:
+    """Turns errors of this platform into what Dagster acts on.
+
+    A retriable error asks for another attempt while there is one; anything else ends the step and `on_final(code, message)` is told first.
+    An error that is not of this platform is a bug: it is told, and passes through with its stack.
+    """
+    try:
+        yield
+    except (dg.RetryRequested, dg.Failure):
+        raise
+    except PlatformError as error:
+        if error.retriable and retry_number < MAX_RETRIES:
+            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=BACKOFF_S[min(retry_number, len(BACKOFF_S) - 1)]) from error
+        code = failure_code(error)
+        if not isinstance(error, VideoDeleted):  # a tombstone is not a failed video
+            on_final(code, error.message)
+        raise dg.Failure(description=error.message, metadata={"code": code}, allow_retries=False) from error
+    except Exception as error:
+        on_final(failure_code(error), f"{type(error).__name__}: {error}. This is a fault of the program; the run's log has the details.")
+        raise

@@ -1,0 +1,34 @@
+"""Jobs over the graph. Every run is one process (`in_process_executor`): five times cheaper than a process per step, and a crash takes one video with it."""
+
+import dagster as dg
+
+from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+
+PROCESS_VIDEO = "process_video"
+DESCRIBE_VIDEO = "describe_video"
+PROCESS_AND_DESCRIBE = "process_and_describe"
+
+PROCESS_ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS)
+
+process_video = dg.define_asset_job(
+    PROCESS_VIDEO,
+    selection=dg.AssetSelection.assets(*PROCESS_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="Footage to alerts and clips, for one video.",
+)
+
+describe_video = dg.define_asset_job(
+    DESCRIBE_VIDEO,
+    selection=dg.AssetSelection.assets(LLM_SUMMARY),
+    executor_def=dg.in_process_executor,
+    description="The summary of one video, after its tracks are there; waits for a slot of pool llm.",
+)
+
+process_and_describe = dg.define_asset_job(
+    PROCESS_AND_DESCRIBE,
+    selection=dg.AssetSelection.assets(*PROCESS_ASSETS, LLM_SUMMARY),
+    executor_def=dg.in_process_executor,
+    description="All of it for one video in one run; `vp process` uses it.",
+)
+
+ALL = [process_video, describe_video, process_and_describe]

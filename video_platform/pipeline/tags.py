@@ -1,0 +1,35 @@
+"""Run tags that this platform reads and writes, and the order of the queue."""
+
+from collections.abc import Mapping
+
+from video_platform.records import Lane
+
+LANE = "vp/lane"
+FORCE = "vp/force"
+NOTIFY = "vp/notify"
+CAMERA = "vp/camera"
+TOPIC = "vp/topic"
+PARTITION = "vp/partition"
+OFFSET = "vp/offset"
+EVENT = "vp/event"
+PRIORITY = "dagster/priority"
+VIDEO = "dagster/partition"
+BACKFILL = "dagster/backfill"
+WILL_RETRY = "dagster/will_retry"
+
+PROCESS_PRIORITY: Mapping[Lane, int] = {Lane.LIVE: 30, Lane.REQUEST: 20, Lane.BACKFILL: -10}
+"""Runs of `process_video`: the higher goes first."""
+
+DESCRIBE_PRIORITY: Mapping[Lane, int] = {lane: priority - 5 for lane, priority in PROCESS_PRIORITY.items()}
+"""Runs of `describe_video` stand below those of `process_video` in their lane: an alert never waits for a summary."""
+
+
+def lane_of(tags: Mapping[str, str]) -> Lane:
+    """The lane a run belongs to; runs that no sensor started (the buttons of Dagster's own pages, a backfill) were requested by a person."""
+    text = tags.get(LANE, "")
+    return Lane(text) if text in set(Lane) else Lane.REQUEST
+
+
+def asked(tags: Mapping[str, str], tag: str) -> bool:
+    """Whether a yes/no tag says yes."""
+    return tags.get(tag, "").lower() in {"true", "1", "yes"}
