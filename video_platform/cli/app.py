@@ -1,0 +1,79 @@
+"""All commands in one application, and the way from an error to one line and an exit status."""
+
+import os
+import sys
+
+import typer
+
+from video_platform.cli import alerts, demo, doctor, env, export, get, ingest, process, rules, topics, up, videos, watch
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""Exit statuses beside 0, as shells know them: failed, wrong usage, Ctrl-C (128 + 2), nobody reads (128 + 13)."""
+
+app = typer.Typer(
+    name="vp",
+    help="Video understanding on your own machine: footage in; detections, tracks, alerts, summaries and clips out.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks and the log of what happens."),
+) -> None:
+    """Video understanding on your own machine: footage in; detections, tracks, alerts, summaries and clips out."""
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, env):
+    module.register(app)
+app.add_typer(rules.app, name="rules")
+app.add_typer(topics.app, name="topics")
+
+
+def run(arguments: list[str]) -> int:
+    """Run the application; every error becomes one clear message and a status other than 0."""
+    from typer.exceptions import Abort, TyperException
+
+    from video_platform.cli.output import print_error
+    from video_platform.errors import PlatformError
+
+    debug = "--debug" in arguments[:1]
+    try:
+        status = app(args=arguments or ["--help"], prog_name="vp", standalone_mode=False)
+    except (Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except TyperException as error:
+        print_error(RuntimeError(f"{error.format_message()} (`vp{_command(arguments)} --help` shows how it is used)"))
+        return USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more while it exits
+        return BROKEN_PIPE
+    except PlatformError as error:
+        if debug:
+            raise
+        print_error(error)
+        return FAILED
+    except Exception as error:
+        if debug:
+            raise
+        print_error(RuntimeError(f"{type(error).__name__}: {error}. This was not expected; run the command again as `vp --debug …` to see where it came from"))
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _command(arguments: list[str]) -> str:
+    """The command that was meant, with a space before it, for the hint after a usage error."""
+    words = [argument for argument in arguments[:2] if argument.isalpha()]
+    groups = {"rules", "topics"}
+    shown = words if words[:1] and words[0] in groups else words[:1]
+    return "".join(f" {word}" for word in shown)

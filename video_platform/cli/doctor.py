@@ -1,0 +1,162 @@
+"""`vp doctor`: what is configured, whether it answers, and what to do if not."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from video_platform.settings import Settings
+
+LOW_DISK_BYTES = 2 * 1024**3
+"""Below this much free space a few videos fill the disk."""
+
+State = Literal["ok", "look", "bad"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `advice` says what to do unless it is ok."""
+
+    what: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Look at everything this installation needs; exits with 1 when something is broken."""
+    from video_platform.cli import output
+
+    found = list(findings())
+    if as_json:
+        output.print_json([asdict(each) for each in found])
+    else:
+        output.table(("", "what", "found"), [(each.state, each.what, each.found + (f"\n→ {each.advice}" if each.advice else "")) for each in found])
+    if any(each.state == "bad" for each in found):
+        raise typer.Exit(1)
+
+
+def findings() -> Iterator[Finding]:
+    """All findings; settings first, because nothing else can be looked at without them."""
+    from video_platform import __version__, settings
+    from video_platform.errors import SettingsError
+
+    yield Finding("version", "ok", f"{__version__}, Python {sys.version.split()[0]}")
+    try:
+        loaded = settings.load()
+    except SettingsError as error:
+        yield Finding("settings", "bad", str(error), "correct the variable, or unset it to have the default (docs/settings.md)")
+        return
+    yield Finding("settings", "ok", f"objects in {loaded.objects.kind}, events in {loaded.event_log.kind}, runs started by {loaded.runs.launcher} launcher")
+    yield _home(loaded)
+    yield _asked("database", lambda: _database(loaded), "look at VIDEO_PLATFORM_DATABASE__URL, and whether the server runs")
+    yield _asked("objects", lambda: _store(loaded), "look at VIDEO_PLATFORM_OBJECTS__*, and whether the server runs")
+    yield _asked("events", lambda: _log(loaded), "look at VIDEO_PLATFORM_EVENT_LOG__*, and whether the brokers run")
+    yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
+    yield _detector(loaded)
+    yield _language_model(loaded)
+    yield _running(loaded)
+
+
+def _home(settings: "Settings") -> Finding:
+    from video_platform.cli.output import size
+
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        probe = settings.home / ".doctor"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Finding("home", "bad", f"{settings.home} cannot be written: {error.strerror}", "set VIDEO_PLATFORM_HOME to a folder that you own")
+    free = shutil.disk_usage(settings.home).free
+    if free < LOW_DISK_BYTES:
+        return Finding("home", "look", f"{settings.home}, only {size(free)} free", "delete videos (`vp delete`), or move the home to a larger disk")
+    return Finding("home", "ok", f"{settings.home}, {size(free)} free")
+
+
+def _asked(what: str, ask: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(what, "ok", ask())
+    except Exception as error:  # whatever a driver raises is the finding
+        return Finding(what, "bad", str(error) or type(error).__name__, advice)
+
+
+def _database(settings: "Settings") -> str:
+    from video_platform.services.database import open_database
+
+    db = open_database(settings)
+    try:
+        return db.check()
+    finally:
+        db.dispose()
+
+
+def _store(settings: "Settings") -> str:
+    from video_platform.services.object_store import open_store
+
+    return open_store(settings).check()
+
+
+def _log(settings: "Settings") -> str:
+    from video_platform.services.event_log import open_log
+
+    log = open_log(settings)
+    try:
+        return log.check()
+    finally:
+        log.close()
+
+
+def _rules(settings: "Settings") -> str:
+    from video_platform.platform import open_platform
+    from video_platform.supervisor.prepare import describe_rules
+
+    with open_platform(settings) as platform:
+        return describe_rules(platform)
+
+
+def _detector(settings: "Settings") -> Finding:
+    import hashlib
+
+    from video_platform import detectors
+    from video_platform.errors import SettingsError
+
+    try:
+        known = detectors.known(settings.detection.model)
+        digest = hashlib.sha256(known.path.read_bytes()).hexdigest()
+    except (SettingsError, OSError) as error:
+        return Finding("detector", "bad", str(error), "install the package again, or set VIDEO_PLATFORM_DETECTION__MODEL to one that is there")
+    if digest != known.sha256:
+        return Finding("detector", "bad", f"{known.path} is not the file that belongs to {known.name}", "install the package again")
+    return Finding("detector", "ok", f"{known.name}, {len(known.classes)} classes")
+
+
+def _language_model(settings: "Settings") -> Finding:
+    from video_platform.services import ollama
+
+    found = ollama.describe(settings.language_model)
+    return Finding("language model", "ok", found)
+
+
+def _running(settings: "Settings") -> Finding:
+    from video_platform.catalog import ADDRESSES_FILE
+    from video_platform.supervisor import lock
+
+    owner = lock.owner(settings.lock_file)
+    if owner is None:
+        return Finding("running", "look", "nothing runs on this home", "`vp up` starts it; `vp process PATH` needs nothing running")
+    addresses = ""
+    with suppress(OSError):
+        addresses = f"; {Path(settings.home / ADDRESSES_FILE).read_text()}"
+    return Finding("running", "ok", f"{owner.what}, process {owner.pid}, since {owner.since}{addresses}")

@@ -1,0 +1,119 @@
+"""`vp rules`: check, look at, apply and draw rules."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Rules: what raises an alert.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file (docs/rules.md).")]
+
+
+@app.command("check")
+def check(file: RulesFile, as_json: AsJson = False) -> None:
+    """Say every mistake of a rules file with its line, and what would change if it were applied."""
+    from video_platform import rules, settings
+    from video_platform.cli import opening, output
+    from video_platform.errors import RulesError
+    from video_platform.services.database import rulesets
+    from video_platform.supervisor.prepare import read_rules
+
+    try:
+        rule_set = read_rules(settings.load(), file)[1]
+    except RulesError as error:
+        if as_json:
+            output.print_json({"valid": False, "problems": list(error.facts["problems"])})  # type: ignore[call-overload]
+        else:
+            for problem in error.facts["problems"]:  # type: ignore[attr-defined]
+                output.note(f"{file}: {problem}")
+        raise typer.Exit(1) from None
+    with opening.platform() as platform:
+        active = rulesets.active(platform.db)
+    changes = rules.parse(active.text).changes(rule_set) if active else {}
+    if as_json:
+        output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": _not_evaluated(rule_set)})
+        return
+    output.say(f"{file}: valid, {len(rule_set.rules)} rules, {len(rule_set.zones)} zones, {len(rule_set.lines)} lines")
+    for name, reason in _not_evaluated(rule_set).items():
+        output.say(f"  rule {name} cannot be evaluated here: {reason}")
+    for what, how in changes.items():
+        output.say(f"  {what}: {how}, compared with what is active")
+    if not changes:
+        output.say("  says the same as what is active")
+
+
+@app.command("list")
+def listing(as_json: AsJson = False) -> None:
+    """List the active rules."""
+    from video_platform import rules
+    from video_platform.cli import opening, output
+    from video_platform.services.database import rulesets
+
+    with opening.platform() as platform:
+        active = rulesets.active(platform.db)
+    if active is None:
+        output.print_json([]) if as_json else output.say("No rules are active.")
+        return
+    rows = [
+        {"name": rule.name, "kind": rule.kind, "severity": rule.severity, "channels": rule.channels, "cameras": rule.cameras, "cannot_evaluate": rule.why_not}
+        for rule in rules.parse(active.text).rules
+    ]
+    if as_json:
+        output.print_json({"version": active.id, "source": active.source, "applied_at": active.applied_at, "who": active.who, "rules": rows})
+        return
+    output.say(f"version {active.id} from {active.source}, applied {output.instant(active.applied_at)} by {active.who}")
+    columns = ("rule", "kind", "severity", "channels", "cameras", "cannot be evaluated")
+    output.table(columns, [[", ".join(cell) if isinstance(cell, tuple) else cell for cell in row.values()] for row in rows])
+
+
+@app.command("apply")
+def apply(
+    file: RulesFile,
+    why: Annotated[str, typer.Option("--why", help="A word on the reason, kept with the version.")] = "",
+) -> None:
+    """Make a rules file the active rule set. Videos that come from now on are judged by it; `vp process VIDEO` judges an old one again."""
+    from datetime import UTC, datetime
+
+    from video_platform.cli import opening, output
+    from video_platform.cli.videos import who
+    from video_platform.services.database import rulesets
+    from video_platform.supervisor.prepare import read_rules
+
+    with opening.platform() as platform:
+        text = read_rules(platform.settings, file)[0]
+        before = rulesets.active(platform.db)
+        now = rulesets.apply(platform.db, text, source=str(file), who=who(), why=why, now=datetime.now(UTC))
+    output.say(f"version {now.id} was already active" if before and before.id == now.id else f"version {now.id} is active")
+
+
+@app.command("preview")
+def preview(
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Id of the video.")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="The JPEG file to write.")],
+    file: Annotated[Path | None, typer.Option("--rules", help="A rules file; default: the active rules.")] = None,
+    at_s: Annotated[float | None, typer.Option("--at", min=0, help="Second of the video; default: its middle.")] = None,
+) -> None:
+    """Draw zones and lines on a frame of a video."""
+    from video_platform import preview as drawing
+    from video_platform import rules
+    from video_platform.cli import opening, output
+    from video_platform.services.database import rulesets
+    from video_platform.supervisor.prepare import read_rules
+
+    with opening.catalog() as (platform, catalog):
+        record = catalog.record(video)
+        if file is not None:
+            rule_set = read_rules(platform.settings, file)[1]
+        else:
+            active = rulesets.active(platform.db)
+            rule_set = rules.parse(active.text if active else rules.DEFAULT_TEXT)
+        shown = rule_set.for_camera(record.camera)
+        moment = at_s if at_s is not None else (record.duration_s or 0.0) / 2
+        drawing.draw(platform.settings, platform.store, record, shown, at_s=moment, target=target)
+    output.say(f"{target}: {len(shown.zones)} zones and {len(shown.lines)} lines for camera {record.camera}, at {output.clock(moment)}")
+
+
+def _not_evaluated(rule_set: object) -> dict[str, str]:
+    return {rule.name: rule.why_not for rule in rule_set.rules if rule.why_not}  # type: ignore[attr-defined]

@@ -1,0 +1,91 @@
+"""The lock on a home: one process at a time runs the graph on it."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from video_platform.errors import HomeLocked
+
+ATTEMPTS = 5
+ATTEMPT_PAUSE_S = 0.05
+"""`owner` holds the lock for an instant while it looks; these few tries outlast that."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a home: process id, the command as people know it, and since when (ISO 8601, UTC)."""
+
+    pid: int
+    what: str
+    since: str
+
+
+@contextmanager
+def hold(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file `path` as `what` ("vp up") until the block ends; the kernel lets go of it when the process dies, however it dies.
+
+    Raises:
+        HomeLocked: another process holds it; `owner` says which.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _taken(descriptor):
+            raise _locked(path, what)
+        _write(descriptor, Owner(os.getpid(), what, datetime.now(UTC).isoformat(timespec="seconds")))
+        yield
+        _write(descriptor, None)
+    finally:
+        os.close(descriptor)
+
+
+def owner(path: Path) -> Owner | None:
+    """Who holds the lock file now, or None; an owner that has not written its name yet is `pid` 0."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _taken(descriptor: int) -> bool:
+    for attempt in range(ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(ATTEMPT_PAUSE_S)
+        else:
+            return True
+    return False
+
+
+def _locked(path: Path, what: str) -> HomeLocked:
+    holder = _read(path)
+    advice = "use `vp ingest PATH --wait`, which hands the work to it, or end it first" if holder.what == "vp up" else "wait until it has ended, or end it"
+    return HomeLocked(f"{holder.what} (process {holder.pid}, since {holder.since}) runs on {path.parent}, so {what} cannot; {advice}", owner=holder)
+
+
+def _write(descriptor: int, holder: Owner | None) -> None:
+    os.ftruncate(descriptor, 0)
+    if holder is not None:
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+
+
+def _read(path: Path) -> Owner:
+    try:
+        return Owner(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return Owner(0, "another process", "just now")

@@ -1,0 +1,96 @@
+"""What is done before anything runs on a home, and what people are told of it: leftovers of a kill removed, services asked, rules named."""
+
+import shutil
+import time
+from pathlib import Path
+
+from video_platform import detectors, events, rules
+from video_platform.errors import Problem, RulesError
+from video_platform.platform import Platform
+from video_platform.services import ollama
+from video_platform.services.database import rulesets
+from video_platform.settings import Settings
+
+ARRIVING_S = 600.0
+"""Footage in the spool that nobody has touched for this long is a leftover; younger files may belong to a `vp ingest` that is still writing."""
+
+
+def prepare(platform: Platform) -> list[str]:
+    """Make a home ready to be supervised; returns what was found, a line each. Only for who holds the home's lock.
+
+    Raises:
+        PlatformError: a configured service does not answer.
+    """
+    settings = platform.settings
+    removed = clean_leftovers(settings)
+    platform.log.create_topics(events.TOPICS)
+    return [
+        f"home: {settings.home}" + (f" ({removed} leftovers of an interrupted start removed)" if removed else ""),
+        f"objects: {platform.store.check()}",
+        f"events: {platform.log.check()}",
+        f"database: {platform.db.check()}",
+        f"detector: {settings.detection.model}, {settings.detection.samples_per_s:g} frames a second",
+        f"language model: {ollama.describe(settings.language_model)}",
+        f"rules: {describe_rules(platform)}",
+    ]
+
+
+def clean_leftovers(settings: Settings) -> int:
+    """Remove what killed processes left in the spool and in the scratch folder; returns how many entries. Only for who holds the home's lock."""
+    removed = 0
+    for folder, age_s in ((settings.spool, ARRIVING_S), (settings.scratch, 0.0)):
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            if _age_s(entry) < age_s:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def read_rules(settings: Settings, path: Path) -> tuple[str, rules.RuleSet]:
+    """The text of a rules file, and what it means to this installation's detector.
+
+    Raises:
+        RulesError: with every problem, or because the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError([Problem(f"it cannot be read: {getattr(error, 'strerror', None) or error}")], source=str(path)) from error
+    return text, rules.parse(text, classes=detectors.class_names(settings.detection.model), source=str(path))
+
+
+def describe_rules(platform: Platform) -> str:
+    """Which rule set is active, and whether the file named by the settings says something else."""
+    active = rulesets.active(platform.db)
+    if active is None:
+        return "none"
+    active_set = rules.parse(active.text)
+    names = ", ".join(rule.name for rule in active_set.rules) or "no rule"
+    return f"version {active.id} from {active.source}: {names}{_draft(platform.settings, active_set)}"
+
+
+def _draft(settings: Settings, active: rules.RuleSet) -> str:
+    path = settings.rules
+    if path is None:
+        return ""
+    try:
+        changes = active.changes(read_rules(settings, path)[1])
+    except RulesError as error:
+        return f". The file {path} is not used: {error}"
+    if not changes:
+        return ""
+    listed = ", ".join(f"{what} {how}" for what, how in changes.items())
+    return f". The file {path} differs ({listed}): look with `vp rules check {path}`, use it with `vp rules apply {path}`"
+
+
+def _age_s(entry: Path) -> float:
+    """Seconds since the entry or, for a folder, anything right inside it was written; -1 when it is gone."""
+    try:
+        inside = entry.iterdir() if entry.is_dir() and not entry.is_symlink() else ()
+        return time.time() - max((path.lstat().st_mtime for path in (entry, *inside)), default=0.0)
+    except FileNotFoundError:
+        return -1.0
