@@ -26,7 +26,7 @@ from video_platform.records import AlertRecord, FileEntry
 if TYPE_CHECKING:
     from video_platform.analysis.evaluate import Evaluation
     from video_platform.analysis.tables import Tracks
-    from video_platform.services.database.ledger import LedgerChange
+    from video_platform.services.database.reconciliation import LedgerChange
 
 CODE_VERSION = "1"
 """Raise it when the same tracks and rules give other alerts."""
@@ -119,10 +119,10 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, source: Handle, raw_vid
 
 
 def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, evaluation: "Evaluation") -> "LedgerChange":
-    from video_platform.services.database import ledger
+    from video_platform.services.database import reconciliation
 
     evaluated = active.rule_set.for_camera(at.record.camera).rules
-    given = ledger.EvaluationInput(
+    given = reconciliation.EvaluationInput(
         video_id=at.video_id,
         asset=ALERTS,
         fingerprint=plan.fingerprint,
@@ -138,7 +138,7 @@ def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, eval
         now=datetime.now(UTC),
         processed_key=f"{at.record.generation}:{tracks_hash}" + (f":{at.context.run.run_id}" if at.desk.force else ""),
     )
-    return ledger.reconcile(at.desk.platform.db, given)
+    return reconciliation.reconcile(at.desk.platform.db, given)
 
 
 def _sheet(evaluation: "Evaluation", active: Sequence[AlertRecord]) -> dict[str, object]:
@@ -166,14 +166,15 @@ def _snapshots(
     settings = at.desk.settings
     wanted = [_wanted(alert, tracks, camera_rules) for alert in _in_order(active)[:MAX_SNAPSHOTS]]
     payload = {"path": str(raw_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
-    found = worker.run("snapshots", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
-    failed = {id_: result["error"] for id_, result in found.items() if not isinstance(result, str)}
+    result = worker.run("snapshots", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
+    found = result["snapshots"]
+    failed = {id_: made["error"] for id_, made in found.items() if not isinstance(made, str)}
     notes = [f"no snapshot of alert {id_}: {error}" for id_, error in failed.items()]
     if len(active) > MAX_SNAPSHOTS:
         notes.append(f"{len(active)} alerts, snapshots of the first {MAX_SNAPSHOTS}")
     for note in notes:
         at.context.log.warning(note)
-    return {id_: Path(result) for id_, result in found.items() if isinstance(result, str)}, notes
+    return {id_: Path(made) for id_, made in found.items() if isinstance(made, str)}, notes
 
 
 def _wanted(alert: AlertRecord, tracks: "Tracks", camera_rules: rules.CameraRules) -> dict[str, Any]:

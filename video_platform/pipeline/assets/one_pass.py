@@ -96,18 +96,19 @@ def _look(at: Step, raw_video: Handle, wanted: list[str]) -> Results:
 def _made(at: Step, plan: Plan, results: Results, raw_video: Handle) -> Made:
     known = (results.get(PROCESSED_VIDEO, {}), results["probe"], raw_video.manifest.facts)
     duration_s = next((float(facts["duration_s"]) for facts in known if facts.get("duration_s")), None)
-    return MAKERS[plan.asset](at, plan, results[plan.asset], duration_s)
+    found = {**results[plan.asset], "notes": [str(note) for note in results["coverage"]["notes"]]}
+    return MAKERS[plan.asset](at, plan, found, duration_s)
 
 
 def _processed_video(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: float | None) -> Made:
     """Content of a video: what it is made from, because encoders differ by thread count and version."""
     video, poster = Path(found["video"]), Path(found["poster"]) if found.get("poster") else None
     files = [NewFile("video", video, "video/mp4")] + ([NewFile("poster", poster, "image/jpeg")] if poster else [])
-    facts = {name: value for name, value in found.items() if name not in ("video", "poster")}
+    facts = {name: value for name, value in found.items() if name not in ("video", "poster", "notes")}
     return at.made(
         plan,
         content_hash=content_hash({"inputs": plan.inputs, "configuration": plan.configuration, "code_version": plan.code_version}),
-        verdict=checks.verdict(has_bytes=video.stat().st_size > 0, has_pictures=(found.get("duration_s") or 0) > 0),
+        verdict=checks.verdict(*found["notes"], has_bytes=video.stat().st_size > 0, has_pictures=(found.get("duration_s") or 0) > 0),
         files=files,
         facts=facts,
         thumbnail=poster,
@@ -121,11 +122,11 @@ def _detections(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: floa
     boxes, samples = Path(found["detections"]), Path(found["samples"])
     detections, _, digest = tables.read_detections(boxes)
     looked_at = tables.read_samples(samples)
-    facts = {name: value for name, value in found.items() if name not in ("detections", "samples")}
+    facts = {name: value for name, value in found.items() if name not in ("detections", "samples", "notes")}
     return at.made(
         plan,
         content_hash=content_hash({"detections": tables.content(detections), "samples": tables.content(looked_at)}),
-        verdict=checks.verdict(frames_were_looked_at=len(looked_at) > 0, made_by_the_configured_model=digest == plan.configuration["digest"]),
+        verdict=checks.verdict(*found["notes"], frames_were_looked_at=len(looked_at) > 0, made_by_the_configured_model=digest == plan.configuration["digest"]),
         files=[NewFile("detections", boxes, "application/vnd.apache.parquet"), NewFile("samples", samples, "application/vnd.apache.parquet")],
         facts=facts,
         duration_s=duration_s,
@@ -135,13 +136,14 @@ def _detections(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: floa
 def _scenes(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: float | None) -> Made:
     path = Path(found["scenes"])
     scenes = [Scene(**scene) for scene in json.loads(path.read_text())]
+    in_order = all(before.end_s <= after.start_s for before, after in pairwise(scenes))
     pictures = {f"{THUMBNAIL}{each['n']}": each for each in found["thumbnails"]}
-    facts = {name: value for name, value in found.items() if name not in ("scenes", "thumbnails")}
+    facts = {name: value for name, value in found.items() if name not in ("scenes", "thumbnails", "notes")}
     facts["thumbnails"] = {role: {"at_s": each["at_s"], "scene": each["scene"]} for role, each in pictures.items()}
     return at.made(
         plan,
         content_hash=content_hash([{"start_s": scene.start_s, "end_s": scene.end_s} for scene in scenes]),
-        verdict=checks.verdict(there_is_a_scene=bool(scenes), scenes_are_in_order=all(a.end_s <= b.start_s for a, b in pairwise(scenes))),
+        verdict=checks.verdict(*found["notes"], there_is_a_scene=bool(scenes), scenes_are_in_order=in_order),
         files=[NewFile("scenes", path, "application/json"), *(NewFile(role, Path(each["path"]), "image/jpeg") for role, each in pictures.items())],
         facts=facts,
         thumbnail=next((Path(each["path"]) for each in pictures.values()), None),

@@ -10,7 +10,7 @@ import dagster as dg
 from video_platform.errors import IntegrityError
 from video_platform.layout import RAW_VIDEO
 from video_platform.pipeline import checks
-from video_platform.pipeline.budgets import PROBE_SECONDS, worker_budget, media_limits
+from video_platform.pipeline.budgets import PROBE_SECONDS, media_limits, worker_budget
 from video_platform.pipeline.io_managers import hash_file
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
@@ -81,5 +81,6 @@ def _probe(at: Step, path: Path) -> dict[str, Any]:
     settings = at.desk.settings
     payload = {"path": str(path), "limits": asdict(media_limits(settings))}
     probe = worker.run("probe", payload, limits=worker_budget(settings, PROBE_SECONDS))
+    probe.pop("cost", None)  # the cost of the step as a whole stands in the manifest
     videos.set_media(at.desk.platform.db, at.video_id, probe["duration_s"], probe["width"], probe["height"])
     return probe

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import dagster as dg
+
+from video_platform.definitions import defs
+from video_platform.layout import ALERTS, ASSETS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, TRACKS
+from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
+
+HEAVY = "torch cv2 av onnxruntime transformers kafka boto3 dagster_aws streamlit numpy pyarrow scipy minio ollama trackers supervision".split()
+
+
+def test_importing_definitions_imports_nothing_heavy():
+    code = f"import sys, video_platform.definitions; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_asset_of_the_layout_is_there_and_has_its_check():
+    graph = defs.resolve_asset_graph()
+    assert {key.path[-1] for key in graph.get_all_asset_keys()} == set(ASSETS)
+    assert {key.asset_key.path[-1] for key in graph.asset_check_keys} == set(ASSETS)
+    assert all(graph.get(key).partitions_def.name == "videos" for key in graph.get_all_asset_keys())
+    assert all(graph.get(key).code_version for key in graph.get_all_asset_keys())
+
+
+def test_the_summary_is_made_from_tracks_and_scenes_only():
+    graph = defs.resolve_asset_graph()
+
+    def upstream(asset):
+        return {key.path[-1] for key in graph.get(dg.AssetKey(asset)).parent_keys}
+
+    assert upstream(LLM_SUMMARY) == {TRACKS, SCENES}
+    assert upstream(ALERTS) == {TRACKS, RAW_VIDEO}
+    assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
+
+
+def test_jobs_select_what_their_names_say():
+    process = defs.resolve_job_def(PROCESS_VIDEO)
+    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {LLM_SUMMARY}
+    describe = defs.resolve_job_def(DESCRIBE_VIDEO)
+    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {LLM_SUMMARY}
+    assert {process.executor_def.name, describe.executor_def.name, defs.resolve_implicit_global_asset_job_def().executor_def.name} == {"in_process"}
+
+
+def test_sensors_run_by_default():
+    sensors = {sensor.name: sensor for sensor in defs.sensors}
+    assert set(sensors) == {"video_events", "processed_videos", "run_outcomes_failed", "run_outcomes_cancelled", "reconcile"}
+    assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())

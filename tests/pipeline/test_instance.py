@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from video_platform.pipeline import instance
+from video_platform.settings import RunSettings, Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path, runs=RunSettings(live_slots=3, request_slots=2, backfill_slots=1, llm_slots=2))
+
+
+def test_the_files_at_the_top_of_the_repository_are_those_of_the_default_settings(tmp_path):
+    assert (ROOT / "dagster.yaml").read_text() == instance.dagster_yaml(Settings(home=tmp_path))
+    assert (ROOT / "workspace.yaml").read_text() == instance.workspace_yaml()
+
+
+def test_dagster_takes_every_key(settings):
+    instance.prepare_instance(settings)
+    with instance.open_instance(settings) as opened:
+        queue = opened.get_concurrency_config().run_queue_config
+        assert queue.max_concurrent_runs == 8
+        limits = {(limit["key"], str(limit.get("value"))): limit["limit"] for limit in queue.tag_concurrency_limits}
+        assert limits["vp/lane", "live"] == 3
+        assert limits["dagster/partition", "{'applyLimitPerUniqueValue': True}"] == 1
+        assert queue.max_user_code_failure_retries == 1000
+        assert {limit.name: limit.limit for limit in opened.event_log_storage.get_pool_limits()} == {"llm": 2}
+        assert opened.run_retries_enabled
+        assert opened.run_retries_max_retries == 2
+        assert not opened.run_retries_retry_on_asset_or_op_failure
+        assert opened.run_monitoring_enabled
+        assert not opened.telemetry_enabled
+
+
+def test_slots_follow_the_settings(settings):
+    instance.prepare_instance(settings)
+    more = settings.model_copy(update={"runs": settings.runs.model_copy(update={"llm_slots": 5})})
+    instance.prepare_instance(more)
+    with instance.open_instance(more) as opened:
+        assert {limit.name: limit.limit for limit in opened.event_log_storage.get_pool_limits()} == {"llm": 5}
+
+
+def test_the_address_of_postgresql_stays_in_the_environment(settings):
+    with_database = Settings(home=settings.home, dagster={"storage_url": "postgresql+psycopg2://u:secret@db/dagster"})
+    text = instance.dagster_yaml(with_database)
+    assert "secret" not in text
+    assert instance.STORAGE_VARIABLE in text
+
+
+def test_runs_whose_process_is_gone_are_ended(settings):
+    instance.prepare_instance(settings)
+    with instance.open_instance(settings) as opened:
+
+        @dg.job
+        def nothing():
+            pass
+
+        lost = opened.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+        cancelling = opened.create_run_for_job(nothing, status=dg.DagsterRunStatus.CANCELING)
+        waiting = opened.create_run_for_job(nothing, status=dg.DagsterRunStatus.NOT_STARTED)
+    assert set(instance.fail_lost_runs(settings)) == {lost.run_id, cancelling.run_id}
+    with instance.open_instance(settings) as opened:
+        assert opened.get_run_by_id(lost.run_id).status is dg.DagsterRunStatus.FAILURE
+        assert opened.get_run_by_id(cancelling.run_id).status is dg.DagsterRunStatus.CANCELED
+        assert opened.get_run_by_id(waiting.run_id).status is dg.DagsterRunStatus.NOT_STARTED
