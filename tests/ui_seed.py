@@ -1,0 +1,340 @@
+"""A home with one video in every state that the pages show, over real, playable footage made here; `python tests/ui_seed.py HOME` makes one to look at."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from video_platform import layout
+from video_platform.platform import Platform, open_platform
+from video_platform.records import (
+    Cost,
+    Engine,
+    Episode,
+    Evidence,
+    FileEntry,
+    Manifest,
+    Sentence,
+    Severity,
+    Summary,
+    TrackLine,
+    TrackSheet,
+    Verdict,
+    VideoRecord,
+)
+from video_platform.services.database import ledger, refusals, videos
+from video_platform.settings import Settings
+
+NOW = datetime.now(UTC)
+WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 15, 12
+SAMPLE_RATE = 5
+HOSTILE = '<img src=x onerror="window.pwned=1"> [click](https://evil.example) ![x](https://evil.example/x.png) :material/home: $a$ **b**.mp4'
+"""A file name that tries everything."""
+
+WALKERS = {1: (0.05, 0.45, 0.06, 0.0, SECONDS), 2: (0.9, 0.55, -0.08, 2.0, 10.0), 4: (0.4, 0.35, 0.02, 5.0, 11.5)}
+"""Track id -> x and y of the box's corner at its start, speed in frame widths a second, first and last second."""
+
+SIZE = (0.07, 0.28)
+RULES = """\
+version: 1
+zones:
+  plaza: {polygon: [[0.10, 0.35], [0.90, 0.35], [0.90, 0.95], [0.10, 0.95]]}
+  gate: {polygon: [[0, 0], [0.2, 0], [0.2, 1], [0, 1]], cameras: ["gate-*"]}
+lines:
+  path: {from: [0.5, 0.2], to: [0.5, 0.9]}
+rules:
+  - {name: person-enters, when: {enters: plaza, class: person}}
+  - {name: crossing, when: {crosses: path, class: person, direction: left_to_right}, severity: info}
+  - {name: loitering, when: {dwells: plaza, class: person, for: 10s}, severity: critical}
+  - {name: crowd, when: {count: person, in: plaza, at_least: 4, for: 2s}}
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The videos of a seeded home, by what they are there for."""
+
+    platform: Platform
+    ready: VideoRecord
+    quiet: VideoRecord
+    processing: VideoRecord
+    received: VideoRecord
+    failed: VideoRecord
+    interrupted: VideoRecord
+    hostile: VideoRecord
+
+
+def box_of(track: int, at_s: float) -> tuple[float, float, float, float] | None:
+    """Where a walker is, 0-1; None outside its time."""
+    x, y, speed, first, last = WALKERS[track]
+    if not first <= at_s <= last:
+        return None
+    left = min(max(x + speed * (at_s - first), 0.0), 1 - SIZE[0])
+    return (left, y, left + SIZE[0], y + SIZE[1])
+
+
+def footage(path: Path, shade: int, walkers: bool = True, seconds: float = SECONDS) -> None:
+    """Grey ground of a `shade`, people as upright bars that walk."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": "30", "preset": "ultrafast", "g": "15"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(int(seconds * RATE)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index / RATE, shade, walkers), format="bgr24")))
+        container.mux(stream.encode())
+
+
+def picture(at_s: float, shade: int, walkers: bool = True) -> np.ndarray:
+    """One frame, (H, W, 3) uint8 BGR."""
+    frame = np.full((HEIGHT, WIDTH, 3), shade, np.uint8)
+    frame[: HEIGHT // 3] = (shade + 60, shade + 40, shade + 20)
+    cv2.line(frame, (0, HEIGHT // 3), (WIDTH, HEIGHT // 3), (shade // 2,) * 3, 2)
+    for track in WALKERS if walkers else ():
+        if (box := box_of(track, at_s)) is not None:
+            left, top, right, bottom = (int(value * side) for value, side in zip(box, (WIDTH, HEIGHT) * 2, strict=True))
+            middle = (left + right) // 2
+            cv2.rectangle(frame, (left + 6, top + 22), (right - 6, bottom), (60 * track % 200, 90, 200 - 30 * track), -1)
+            cv2.circle(frame, (middle, top + 12), 12, (140, 170, 220), -1)
+    cv2.putText(frame, f"{at_s:05.2f}", (WIDTH - 90, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 2)
+    return frame
+
+
+def jpeg(frame: np.ndarray, width: int = 320) -> bytes:
+    """`frame` as a JPEG of this width."""
+    small = cv2.resize(frame, (width, round(frame.shape[0] * width / frame.shape[1])), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small)[1].tobytes()
+
+
+def store_file(platform: Platform, video_id: str, asset: str, role: str, data: bytes, extension: str, media_type: str) -> FileEntry:
+    """Put `data` where the asset's files lie."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = layout.file_key(video_id, asset, sha256, extension)
+    platform.store.put_bytes(key, data, media_type=media_type, if_absent=True)
+    return FileEntry(role=role, key=key, size_bytes=len(data), sha256=sha256, media_type=media_type)
+
+
+def store_manifest(
+    platform: Platform,
+    video_id: str,
+    asset: str,
+    files: Sequence[FileEntry],
+    *,
+    facts: Mapping[str, object] | None = None,
+    version: str = "1",
+    created_at: datetime = NOW,
+    configuration: Mapping[str, object] | None = None,
+) -> Manifest:
+    """Write the manifest of an asset; another `version` is another fingerprint."""
+    digest = hashlib.sha256((version + "".join(entry.sha256 for entry in files)).encode()).hexdigest()
+    manifest = Manifest(
+        asset=asset,
+        video_id=video_id,
+        files=list(files),
+        fingerprint=digest,
+        content_hash=digest,
+        code_version=version,
+        verdict=Verdict(passed=True, checks={"there": True}),
+        cost=Cost(wall_s=1.25, cpu_s=2.0, real_time_factor=9.6),
+        facts=dict(facts or {}),
+        configuration=dict(configuration or {}),
+        run_id="5d0a2f6c-8f3e-4b7a-9c1d-000000000001",
+        created_at=created_at,
+    )
+    platform.store.put_bytes(layout.manifest_key(video_id, asset), manifest.model_dump_json().encode(), media_type="application/json")
+    return manifest
+
+
+def ingest(
+    platform: Platform, folder: Path, name: str, shade: int, *, camera: str = "plaza", walkers: bool = True, recorded_at: datetime | None = None
+) -> VideoRecord:
+    """New footage, as anybody brings it."""
+    path = folder / f"{shade}.mp4"
+    footage(path, shade, walkers)
+    return platform.ingest.ingest_path(path, camera=camera, recorded_at=recorded_at, name=name).record
+
+
+def make_playable(platform: Platform, record: VideoRecord, shade: int, walkers: bool = True) -> None:
+    """Assets raw_video, processed_video, detections, scenes and tracks."""
+    video_id = record.video_id
+    raw = FileEntry(role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type)
+    store_manifest(platform, video_id, layout.RAW_VIDEO, [raw], facts={"probe": {"audio_codec": None}})
+    proxy = store_file(platform, video_id, layout.PROCESSED_VIDEO, "video", platform.store.get_bytes(record.object_key), "mp4", "video/mp4")
+    poster = store_file(platform, video_id, layout.PROCESSED_VIDEO, "poster", jpeg(picture(6.0, shade, walkers), 640), "jpg", "image/jpeg")
+    store_manifest(platform, video_id, layout.PROCESSED_VIDEO, [proxy, poster], facts={"duration_s": SECONDS})
+    videos.set_media(platform.db, video_id, SECONDS, WIDTH, HEIGHT)
+    store_scenes(platform, video_id, shade, walkers)
+    guess = {} if walkers else {"best_guess": {"class_name": "person", "score": 0.31, "time_s": 4.2}}
+    table = store_file(platform, video_id, layout.DETECTIONS, "detections", b"PAR1" + bytes([shade]), "parquet", "application/vnd.apache.parquet")
+    facts = {"frames_looked_at": SECONDS * SAMPLE_RATE, **guess}
+    store_manifest(platform, video_id, layout.DETECTIONS, [table], facts=facts, configuration={"model": "nanodet-g-int8"})
+    sheet = track_sheet() if walkers else TrackSheet(sample_rate=SAMPLE_RATE, samples=SECONDS * SAMPLE_RATE, tracks=[])
+    player = store_file(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json().encode(), "json", "application/json")
+    store_manifest(platform, video_id, layout.TRACKS, [player])
+
+
+def store_scenes(platform: Platform, video_id: str, shade: int, walkers: bool) -> None:
+    """Three scenes with thumbnails."""
+    cuts = [0.0, 4.0, 9.0, float(SECONDS)]
+    files, rows = [], []
+    for index, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        thumbnail = store_file(platform, video_id, layout.SCENES, f"thumbnail:{index}", jpeg(picture(start + 1, shade, walkers)), "jpg", "image/jpeg")
+        files.append(thumbnail)
+        rows.append({"index": index, "start_s": start, "end_s": end, "thumbnail": thumbnail.name})
+    scenes = store_file(platform, video_id, layout.SCENES, "scenes", json.dumps(rows).encode(), "json", "application/json")
+    store_manifest(platform, video_id, layout.SCENES, [scenes, *files])
+
+
+def track_sheet() -> TrackSheet:
+    """The walkers, sampled five times a second."""
+    lines = []
+    for track, (_, _, _, first, last) in WALKERS.items():
+        times = [index / SAMPLE_RATE for index in range(SECONDS * SAMPLE_RATE) if first <= index / SAMPLE_RATE <= last]
+        boxes = [box for at in times if (box := box_of(track, at)) is not None]
+        lines.append(TrackLine(id=track, class_name="person", score=0.83, start_s=times[0], end_s=times[-1], times_s=times, boxes=boxes))
+    return TrackSheet(sample_rate=SAMPLE_RATE, samples=SECONDS * SAMPLE_RATE, tracks=lines)
+
+
+def episodes() -> list[Episode]:
+    """Three things that happen in the footage."""
+    return [
+        Episode(
+            "person-enters", "enters", 2.2, 4.0, (2,), (0.9, 0.83), 0.83, {"text": "Track 2 (person) entered plaza at 0:02.2, score 0.83; rules version 1."}
+        ),
+        Episode("crossing", "crosses", 6.4, 6.8, (1,), (0.5, 0.73), 0.8, {"text": "Track 1 (person) crossed path from left to right at 0:06.4."}),
+        Episode("loitering", "dwells", 1.0, 11.0, (1,), (0.1, 0.73), 0.83, {"text": "Track 1 (person) stayed in plaza for 10.0 s, rule wants 10 s."}),
+    ]
+
+
+def evaluate(
+    platform: Platform, record: VideoRecord, found: Sequence[Episode], *, fingerprint: str = "a", clips: bool = True, shade: int = 90, near: bool = True
+) -> list[str]:
+    """Assets alerts and highlights; the ids of the active alerts."""
+    severities = {"person-enters": Severity.WARNING, "crossing": Severity.INFO, "loitering": Severity.CRITICAL, "crowd": Severity.WARNING}
+    change = ledger.reconcile(
+        platform.db,
+        ledger.EvaluationInput(
+            video_id=record.video_id,
+            asset=layout.ALERTS,
+            fingerprint=fingerprint * 64,
+            content_hash=fingerprint * 64,
+            tracks_hash="b" * 64,
+            rules_version="1",
+            episodes=list(found),
+            rule_facts={name: (severity, []) for name, severity in severities.items()}
+            | {each.rule: (severities.get(each.rule, Severity.INFO), []) for each in found},
+            lane=record.lane,
+            run_id="5d0a2f6c-8f3e-4b7a-9c1d-000000000001",
+            now=datetime.now(UTC),
+            processed_key=fingerprint,
+        ),
+    )
+    misses = [{"rule": "crowd", "text": "3 people in plaza at 0:06.0, rule wants 4", "at_s": 6.0}] if near else []
+    missing = [{"rule": "fire-call", "reason": "there is no transcript of this video"}] if near else []
+    body = {"episodes": [], "near_misses": misses, "cannot_evaluate": missing}
+    files = [store_file(platform, record.video_id, layout.ALERTS, "alerts", json.dumps(body).encode(), "json", "application/json")]
+    made: list[FileEntry] = []
+    for alert in change.alerts:
+        frame = jpeg(picture(alert.start_s, shade), 640)
+        snapshot = store_file(platform, record.video_id, layout.ALERTS, f"snapshot:{alert.id}", frame, "jpg", "image/jpeg")
+        files.append(snapshot)
+        ledger.set_media(platform.db, alert.id, snapshot=snapshot.key)
+        if clips and alert.rule != "crossing":
+            data = platform.store.get_bytes(record.object_key)
+            clip = store_file(platform, record.video_id, layout.HIGHLIGHTS, f"clip:{alert.id}", data, "mp4", "video/mp4")
+            made.append(clip)
+            ledger.set_media(platform.db, alert.id, clip=clip.key)
+    store_manifest(platform, record.video_id, layout.ALERTS, files, version=fingerprint)
+    if made:
+        reel = made[0].model_copy(update={"role": "reel"})
+        store_manifest(platform, record.video_id, layout.HIGHLIGHTS, [*made, reel])
+    return [alert.id for alert in change.alerts]
+
+
+def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
+    """Asset llm_summary."""
+    entry = store_file(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json().encode(), "json", "application/json")
+    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
+    videos.described(platform.db, record.video_id, summary.title)
+
+
+def summary() -> Summary:
+    """Three sentences: two that rest on tracks, one that nobody could check."""
+    return Summary(
+        title="Three people cross a grey plaza",
+        overview="Three people are seen in 12 seconds; one of them stays all the time.",
+        concern=1,
+        engine=Engine(name="template", reason="no language model answered at 127.0.0.1:11434"),
+        sentences=[
+            Sentence(
+                text="A person walks from left to right through the whole video.",
+                state="supported",
+                evidence=[Evidence(kind="track", id="1", start_s=0, end_s=11.8)],
+            ),
+            Sentence(
+                text="A second person comes from the right and a third appears in the middle.",
+                state="supported",
+                evidence=[Evidence(kind="track", id="2", start_s=2.0, end_s=10.0), Evidence(kind="track", id="4", start_s=5.0, end_s=11.4)],
+            ),
+            Sentence(text="They seem to know each other.", state="not_checkable"),
+        ],
+    )
+
+
+def make_ready(platform: Platform, record: VideoRecord, shade: int, *, walkers: bool = True) -> VideoRecord:
+    """All assets of one video."""
+    make_playable(platform, record, shade, walkers)
+    evaluate(platform, record, episodes() if walkers else [], shade=shade, near=walkers)
+    if walkers:
+        describe(platform, record, summary())
+    else:
+        empty = Summary(
+            title="Nothing was seen", overview="Nothing was seen in 12 seconds.", concern=0, engine=Engine(name="template", reason="disabled"), sentences=[]
+        )
+        describe(platform, record, empty)
+    found = videos.get(platform.db, record.video_id)
+    assert found is not None
+    return found
+
+
+def now_of(platform: Platform, record: VideoRecord) -> VideoRecord:
+    """The record as it is now."""
+    found = videos.get(platform.db, record.video_id)
+    assert found is not None
+    return found
+
+
+def seed(home: Path, scratch: Path, settings: Settings | None = None) -> Home:
+    """One video in each state."""
+    platform = open_platform(settings or Settings(home=home))
+    scratch.mkdir(parents=True, exist_ok=True)
+    hostile = make_ready(platform, ingest(platform, scratch, HOSTILE, 40, camera="gate-<b>1</b>"), 40)
+    quiet = make_ready(platform, ingest(platform, scratch, "empty-yard-at-night.mp4", 20, camera="yard", walkers=False), 20, walkers=False)
+    failed = ingest(platform, scratch, "holiday notes.mp4", 60, camera="inbox")
+    videos.failed(
+        platform.db, failed.video_id, "5d0a2f6c-8f3e-4b7a-9c1d-000000000002", "not_a_video", "This file is not a video. It begins like a text document."
+    )
+    interrupted = ingest(platform, scratch, "gate-2026-11-20-0800.mp4", 70, camera="gate-1")
+    message = "The analysis process ended without an answer (signal 9) while looking at frames; try again, or raise VIDEO_PLATFORM_MEDIA__WORKER_MEMORY_BYTES."
+    videos.failed(platform.db, interrupted.video_id, "5d0a2f6c-8f3e-4b7a-9c1d-000000000003", "WorkerCrashed", message)
+    received = ingest(platform, scratch, "a-very-long-name-of-a-camera-that-somebody-once-installed-above-the-door-" + "x" * 120 + ".mp4", 80, camera="door")
+    processing = ingest(platform, scratch, "market-morning.mp4", 85, camera="market")
+    videos.started(platform.db, processing.video_id, "5d0a2f6c-8f3e-4b7a-9c1d-000000000004", "one_pass")
+    videos.progress(platform.db, processing.video_id, "one_pass", 0.42)
+    ready = make_ready(platform, ingest(platform, scratch, "plaza-crossing.mp4", 90, recorded_at=NOW - timedelta(hours=3)), 90)
+    refusals.add(platform.db, name="notes.txt", camera="inbox", code="not_a_video", message="This file is not a video.", now=NOW)
+    kept = (ready, quiet, processing, received, failed, interrupted, hostile)
+    return Home(platform, *(now_of(platform, record) for record in kept))
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    rules_file = where.parent / "rules.yaml"
+    rules_file.write_text(RULES)
+    home = seed(where, where.parent / "footage", Settings(home=where, rules=rules_file))
+    print(home.ready.video_id)

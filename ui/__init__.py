@@ -1,0 +1,1 @@
+"""The web app: Streamlit pages and the API in one service. Reads and asks; never computes."""

@@ -1,0 +1,18 @@
+"""The pages and how to get from one to the other."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Video platform", page_icon=":material/visibility:", layout="wide")
+
+page = st.navigation(
+    [
+        st.Page(
+            "views/library.py", title="Library", icon=":material/video_library:", default=True, help="All videos: add footage, see what is done, open one."
+        ),
+        st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts", help="What the rules found, newest first, live."),
+        st.Page("views/rules.py", title="Rules", icon=":material/rule:", url_path="rules", help="Zones, lines and rules: what counts as an alert."),
+        st.Page("views/video.py", title="Video", icon=":material/movie:", url_path="video", visibility="hidden"),
+    ],
+    position="top",
+)
+page.run()

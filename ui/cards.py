@@ -1,0 +1,243 @@
+"""What a video or an alert looks like in a list, and the actions on it."""
+
+import streamlit as st
+
+from ui import data, links, words
+from video_platform.catalog import VideoCard
+from video_platform.errors import PlatformError
+from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
+
+DOOMED = "delete-video"
+CLIP = "shown-clip"
+"""Keys of the session: the video that a person wants to delete, the alert whose clip is open."""
+
+OPEN, AGAIN, DELETE = "Open", "Process again", "Delete…"
+
+_PICTURES = {
+    VideoState.RECEIVED: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zm-.75 3.5h1.5v4.6l3.2 1.9-.75 1.25-3.95-2.4z",
+    VideoState.PROCESSING: "M12 5V2L8 6l4 4V7a5 5 0 0 1 4.6 7l1.5 1.5A7 7 0 0 0 12 5zm0 12a5 5 0 0 1-4.6-7L5.9 8.500A7 7 0 0 0 12 19v3l4-4-4-4z",
+    VideoState.READY: "M4 6h11v3.500l4-3v11l-4-3V18H4z",
+    VideoState.FAILED: "M12 3 2 20h20zm-.9 6.500h1.800v5h-1.800zm0 6.500h1.800v1.800h-1.800z",
+}
+
+
+def placeholder(state: VideoState) -> str:
+    """A picture for a video that has none yet: the size of a frame, in greys that fit light and dark."""
+    shape = _PICTURES.get(state, _PICTURES[VideoState.READY])
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 180" width="320" height="180">'
+        '<rect width="320" height="180" fill="#7f8c89" fill-opacity="0.18"/>'
+        f'<g transform="translate(136 66) scale(2)" fill="#7f8c89"><path d="{shape}"/></g></svg>'
+    )
+
+
+def name_of(record: VideoRecord) -> str:
+    """The name of a video as Markdown."""
+    return words.plain(record.original_name, words.LONGEST_NAME) or record.video_id
+
+
+def facts(record: VideoRecord) -> str:
+    """Camera, duration and age on one line, as Markdown."""
+    parts = [words.plain(record.camera, 60), words.duration(record.duration_s), words.ago(record.ingested_at, data.now())]
+    return " · ".join(part for part in parts if part)
+
+
+def video_card(view: VideoCard) -> None:
+    """One video of the library."""
+    record = view.record
+    with st.container(border=True, key=f"card-{record.video_id}", gap="small"):
+        alt = f"{words.literal(record.original_name, 80)}, {words.STATE_WORDS[record.state].lower()}"
+        picture = links.absolute(data.media_path(view.thumbnail)) if view.thumbnail else placeholder(record.state)
+        st.image(picture, width="stretch", link=links.video_path(record.video_id), alt=alt)
+        st.page_link(links.VIDEO, label=f"**{name_of(record)}**", query_params=dict(links.video(record.video_id)))
+        if view.title:
+            st.markdown(words.plain(view.title, 160))
+        st.caption(facts(record))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            state_badge(record)
+            for severity in (Severity.CRITICAL, Severity.WARNING, Severity.INFO):
+                if number := view.alerts.get(severity, 0):
+                    st.badge(f"{number:,}", icon=words.SEVERITY_ICONS[severity], color=words.SEVERITY_COLORS[severity], help=f"{severity} alerts")  # type: ignore[arg-type]
+            st.space("stretch")
+            menu(record)
+        if record.state in (VideoState.PROCESSING, VideoState.RECEIVED):
+            progress(record)
+        elif record.state is VideoState.FAILED:
+            st.markdown(f":red[{words.plain(record.failure_message or record.failure_code or 'It failed without a word.', 200)}]")
+
+
+def state_badge(record: VideoRecord) -> None:
+    """The state of a video in one word."""
+    st.badge(words.STATE_WORDS[record.state], icon=words.STATE_ICONS[record.state], color=words.STATE_COLORS[record.state])  # type: ignore[arg-type]
+
+
+def progress(record: VideoRecord) -> None:
+    """How far a video is, as a bar and in words."""
+    done = record.progress if record.state is VideoState.PROCESSING else 0.0
+    st.progress(min(max(done or 0.0, 0.0), 1.0), text=words.plain(words.progress_words(record)))
+
+
+def menu(record: VideoRecord) -> None:
+    """What can be done with a video of a list."""
+    key = f"menu-{record.video_id}"
+    st.menu_button("", [AGAIN, DELETE], key=key, icon=":material/more_vert:", type="tertiary", help="Actions", on_click=_chosen, args=(record.video_id, key))
+
+
+def _chosen(video_id: str, key: str) -> None:
+    choice = st.session_state.get(key)
+    if choice == DELETE:
+        st.session_state[DOOMED] = video_id
+    elif choice == AGAIN:
+        again(video_id)
+
+
+def again(video_id: str) -> None:
+    """Ask for processing, and say what came of it."""
+    try:
+        data.process_again(video_id)
+    except PlatformError as error:
+        st.toast(words.plain(error.message), icon=":material/error:")
+    else:
+        st.toast("Asked for processing; what nothing changed for is reused.", icon=":material/autorenew:")
+
+
+def leave_if_asked() -> None:
+    """Inside a fragment: when a button asked for a dialog, let the whole page run, because dialogs belong to it."""
+    if DOOMED in st.session_state or CLIP in st.session_state:
+        st.rerun()
+
+
+def confirm_deletion(after: str) -> None:
+    """Open the question whether to delete, if somebody wants to; `after` is the page to go to then. Call it last on a page."""
+    video_id = st.session_state.pop(DOOMED, None)
+    if video_id is not None:
+        _deletion(video_id, after)
+
+
+@st.dialog("Delete this video?", icon=":material/delete:")
+def _deletion(video_id: str, after: str) -> None:
+    try:
+        record = data.video(video_id).record
+    except PlatformError as error:
+        st.markdown(words.plain(error.message))
+        return
+    st.markdown(f"**{name_of(record)}**")
+    st.markdown("The footage, everything that was made from it, and its alerts are removed. This cannot be undone; the same file can be ingested again.")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Keep it"):
+            st.rerun()
+        if st.button("Delete", type="primary", icon=":material/delete:"):
+            try:
+                data.delete(video_id)
+            except PlatformError as error:
+                st.error(words.plain(error.message))
+            else:
+                st.switch_page(after)
+
+
+def nothing_here() -> None:
+    """What to do with an empty library."""
+    with st.container(border=True):
+        st.subheader("No footage yet", anchor=False)
+        st.markdown("Bring some in; it is looked at as soon as it is here.")
+        st.markdown(
+            "- **Here**: drop files on *Add footage* above.\n- **From a folder**: `vp ingest /path/to/videos`\n- **As it arrives**: `vp watch /path/to/folder`"
+        )
+
+
+# ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def why_text(alert: AlertRecord) -> str:
+    """Why an alert was raised, as one line."""
+    text = alert.why.get("text")
+    if isinstance(text, str) and text:
+        return words.literal(text, 400)
+    parts = [f"{name.replace('_', ' ')} {value}" for name, value in alert.why.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
+    return words.literal(", ".join(parts), 400)
+
+
+def why(alert: AlertRecord) -> str:
+    """Why an alert was raised, as one line of Markdown."""
+    return words.plain(why_text(alert))
+
+
+def when(alert: AlertRecord) -> str:
+    """The span of an alert in its video, and its wall-clock time where known, as Markdown."""
+    span = f"{words.moment(alert.start_s)} to {words.moment(alert.end_s)}" if alert.end_s > alert.start_s else words.moment(alert.start_s)
+    return f"{words.instant(alert.start_time)} · {span}" if alert.start_time else f"at {span}"
+
+
+def alert_card(alert: AlertRecord, video_name: str) -> None:
+    """One alert: its picture, what, where, when and why, and what a person says of it."""
+    with st.container(border=True, key=f"alert-{alert.id}"):
+        picture, words_of_it = st.columns([1, 2], gap="medium")
+        with picture:
+            if alert.snapshot:
+                st.image(
+                    links.absolute(data.media_path(alert.snapshot)),
+                    width="stretch",
+                    link=links.video_path(alert.video_id, alert.start_s),
+                    alt=f"Frame of alert {words.literal(alert.rule, 80)} at {words.moment(alert.start_s)}",
+                )
+            else:
+                st.image(placeholder(VideoState.PROCESSING), width="stretch", alt="The picture of this alert is being made")
+        with words_of_it:
+            _alert_words(alert, video_name)
+            _alert_actions(alert)
+
+
+def _alert_words(alert: AlertRecord, video_name: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(str(alert.severity), icon=words.SEVERITY_ICONS[alert.severity], color=words.SEVERITY_COLORS[alert.severity])  # type: ignore[arg-type]
+        st.markdown(f"**{words.plain(alert.rule, 120)}**", width="content")
+        if alert.mark is not Mark.NONE:
+            st.badge(words.MARK_WORDS[alert.mark], icon=":material/done_all:" if alert.mark is Mark.ACKNOWLEDGED else ":material/thumb_down:", color="gray")
+        if alert.lifecycle is Lifecycle.SUPERSEDED:
+            st.badge("Superseded", icon=":material/history:", color="gray")
+    st.caption(f"{words.plain(alert.camera, 60)} · {words.plain(video_name, 80)} · {when(alert)}")
+    if text := why(alert):
+        st.markdown(text)
+    if alert.superseded_reason:
+        st.caption(f"Superseded: {words.plain(alert.superseded_reason, 300)}")
+
+
+def _alert_actions(alert: AlertRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(links.VIDEO, label="Show the moment", icon=":material/play_circle:", query_params=dict(links.video(alert.video_id, alert.start_s)))
+        if alert.clip:
+            st.button("Play clip", key=f"clip-{alert.id}", icon=":material/movie:", on_click=_show_clip, args=(alert.id,))
+        elif alert.lifecycle is Lifecycle.ACTIVE:
+            st.markdown(":gray[:material/hourglass: Clip is being made]", width="content")
+        if alert.mark is Mark.NONE:
+            st.button("Acknowledge", key=f"ack-{alert.id}", icon=":material/check:", on_click=data.mark, args=(alert.id, Mark.ACKNOWLEDGED))
+            st.button("False alarm", key=f"false-{alert.id}", icon=":material/thumb_down:", on_click=data.mark, args=(alert.id, Mark.FALSE))
+        else:
+            st.button("Undo", key=f"undo-{alert.id}", icon=":material/undo:", on_click=data.mark, args=(alert.id, Mark.NONE))
+
+
+def _show_clip(alert_id: str) -> None:
+    st.session_state[CLIP] = alert_id
+
+
+def open_clip() -> None:
+    """Open the clip that somebody asked for. Call it last on a page."""
+    alert_id = st.session_state.pop(CLIP, None)
+    if alert_id is not None:
+        _clip(alert_id)
+
+
+@st.dialog("Clip", width="large", icon=":material/movie:")
+def _clip(alert_id: str) -> None:
+    try:
+        alert = data.alert(alert_id)
+    except PlatformError as error:
+        st.markdown(words.plain(error.message))
+        return
+    st.markdown(f"**{words.plain(alert.rule, 120)}** · {when(alert)}")
+    if alert.clip:
+        name = f"{alert.rule}-{alert.video_id}-{alert.start_s:.1f}s.mp4"
+        st.video(links.absolute(data.media_path(alert.clip)), autoplay=True, muted=True, alt=f"Clip of alert {words.literal(alert.rule, 80)}")
+        st.link_button("Download", links.absolute(data.media_path(alert.clip, name)), icon=":material/download:")
+    if text := why(alert):
+        st.markdown(text)

@@ -1,0 +1,127 @@
+"""The one web service: Streamlit's pages, and the API at /api. `vp up` starts it as `python -m ui.server`; it prints its address and nothing else."""
+
+import contextlib
+import socket
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+import uvicorn
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+from streamlit import config as streamlit_config
+
+from ui import data
+from video_platform import settings as platform_settings
+from video_platform.api import create_api
+from video_platform.api.guard import Guard
+from video_platform.errors import PlatformError, SettingsError
+from video_platform.layout import API_PREFIX
+from video_platform.settings import Settings
+
+HERE = Path(__file__).parent
+CONFIG = HERE / ".streamlit" / "config.toml"
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+SHUTDOWN_S = 2
+"""How long open answers may go on after SIGTERM: a paused player holds its connection for ever, and `vp up` waits five seconds."""
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Streamlit's options by dotted name: those of config.toml, whatever the working directory is, and the address of the settings."""
+    with CONFIG.open("rb") as file:
+        found = dict(_flat(tomllib.load(file)))
+    return found | {"server.address": settings.web.host, "server.port": settings.web.port}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def check_address(settings: Settings) -> None:
+    """Refuse to serve strangers: without sign-in only loopback is bound, unless the network is declared trusted.
+
+    Raises:
+        SettingsError: naming both ways out.
+    """
+    if settings.web.host not in LOOPBACK and not settings.web.trust_network:
+        raise SettingsError(
+            f"VIDEO_PLATFORM_WEB__HOST={settings.web.host} would show all footage to whoever reaches this machine, because there is no sign-in. "
+            "Use 127.0.0.1, or set VIDEO_PLATFORM_WEB__TRUST_NETWORK=true inside a container whose port is published on loopback only."
+        )
+
+
+def build(settings: Settings) -> st.App:
+    """The application: pages at /, API at /api, both behind the guard against other sites and other host names."""
+    streamlit_config.get_config_options(force_reparse=True, options_from_flags=options(settings))
+    services = data.services()
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            services.catalog.close()
+            services.platform.close()
+
+    return st.App(
+        HERE / "app.py",
+        routes=[Mount(API_PREFIX, app=create_api(services))],
+        middleware=[
+            Middleware(partial(Guard, settings=settings, added={"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}, max_body_bytes=None))
+        ],
+        lifespan=lifespan,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        SettingsError: the port is taken, or the host is not one of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"the web app cannot listen on {host}:{port}: {error.strerror}; set VIDEO_PLATFORM_WEB__PORT to a free port, or 0 for any"
+        ) from error
+    return listener
+
+
+def main() -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    try:
+        settings = platform_settings.load()
+        check_address(settings)
+        listener = bind(settings.web.host, settings.web.port)
+        app = build(settings)
+    except PlatformError as error:
+        print(error.message, file=sys.stderr)
+        return 2
+    host = f"[{settings.web.host}]" if ":" in settings.web.host else settings.web.host
+    print(f"http://{host}:{listener.getsockname()[1]}", flush=True)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, ws="websockets-sansio", server_header=False)
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Zones, lines and rules: drawn over a real frame, as text, and as a draft that can be applied."""
+
+import streamlit as st
+
+from ui import data, links, words
+from ui.zones import zones
+from video_platform.catalog import VideoCard
+from video_platform.errors import PlatformError, Problem
+
+APPLIED = "rules-applied"
+"""Key of the session: set when a rule set was just applied, until its evaluation was asked for or waved off."""
+
+EDITED = "rules-text"
+
+st.title("Rules")
+
+active = data.active_rules()
+if active is None:
+    st.error("There is no active rule set. Start `vp up` once, or run `vp rules apply FILE`.", icon=":material/error:")
+    st.stop()
+rule_set, active_problems = data.parsed(active.text)
+
+
+def evaluation_offer() -> None:
+    """After a change: try it on what is already here."""
+    number = data.ready_videos()
+    with st.container(border=True):
+        st.markdown(
+            f"**The new rules are active.** They count for all footage from now on; {words.count(number, 'video')} here were evaluated with older ones."
+        )
+        st.caption("Evaluating again reads stored tracks only: no decoding, no detector. Nobody is notified of what it finds.")
+        with st.container(horizontal=True):
+            if st.button(f"Evaluate {words.count(number, 'video')} again", type="primary", icon=":material/replay:", disabled=number == 0):
+                asked = data.evaluate_again()
+                st.session_state.pop(APPLIED)
+                st.toast(f"Asked for {words.count(asked, 'video')}; they follow behind live footage.", icon=":material/check:")
+                st.rerun()
+            if st.button("Not now"):
+                st.session_state.pop(APPLIED)
+                st.rerun()
+
+
+def problem_list(text: str, problems: list[Problem]) -> None:
+    """Every problem with its line, and the line itself."""
+    lines = text.splitlines()
+    st.error(f"{words.count(len(problems), 'problem')}; nothing of it is used until they are mended.", icon=":material/error:")
+    for problem in problems:
+        where = f"Line {problem.line}" + (f", column {problem.column}" if problem.column else "") if problem.line else "The file"
+        st.markdown(f"**{where}**: {words.plain(': '.join(part for part in (problem.field, problem.message) if part))}")
+        if 0 < problem.line <= len(lines):
+            st.code(f"{problem.line:>4} | {lines[problem.line - 1][:300]}", language=None)
+
+
+def draft_panel(draft: data.Draft, key: str) -> None:
+    """A draft against the active rules, and the way to apply it."""
+    if draft.problems:
+        problem_list(draft.text, draft.problems)
+        return
+    changed = "; ".join(words.plain(change, 120) for change in draft.changed) or "only comments or layout changed"
+    st.markdown(f"**{words.plain(draft.source)}** differs from the active rules: {changed}.")
+    with st.expander("Show the difference", icon=":material/difference:", expanded=True):
+        st.code(draft.diff, language="diff")
+    with st.form(f"apply-{key}", border=True):
+        who = st.text_input("Who", placeholder="Your name", max_chars=120)
+        why = st.text_input("Why", placeholder="What this change is for", max_chars=500)
+        if st.form_submit_button("Apply", type="primary", icon=":material/check:"):
+            apply(draft, who.strip(), why.strip())
+
+
+def apply(draft: data.Draft, who: str, why: str) -> None:
+    """Make the draft the active rule set."""
+    if not why:
+        st.warning("Say why, so that the next reader of the list of versions knows.", icon=":material/edit:")
+        return
+    try:
+        data.apply_rules(draft.text, source=draft.source, who=who, why=why)
+    except PlatformError as error:
+        st.error(words.plain(error.message), icon=":material/error:")
+        return
+    st.session_state[APPLIED] = True
+    st.session_state.pop(EDITED, None)
+    st.rerun()
+
+
+def frame_panel() -> None:
+    """A real frame with the zones and lines of its camera."""
+    cards = [card for card in data.frames().items if card.thumbnail]
+    if not cards:
+        st.info("Zones are drawn over a real frame. Process a video first; its frame appears here.", icon=":material/image:")
+        st.page_link(links.LIBRARY, label="Add footage", icon=":material/video_library:")
+        return
+    names = {card.record.video_id: card for card in cards}
+    wanted = st.query_params.get("frame")
+    chosen = st.selectbox(
+        "Frame of",
+        list(names),
+        index=list(names).index(wanted) if wanted in names else 0,
+        format_func=lambda video_id: frame_name(names[video_id]),
+        key="frame-of",
+    )
+    card = names[chosen]
+    only = st.toggle("Only what applies to this camera", value=True, key="only-camera")
+    shown = rule_set.for_camera(card.record.camera) if rule_set and only else rule_set
+    zones(
+        links.absolute(data.media_path(card.thumbnail or "")),
+        polygons=shown.zones if shown else {},
+        lines=shown.lines if shown else {},
+        alt=f"Frame of {words.literal(card.record.original_name, 80)} with zones and lines",
+        width=card.record.width,
+        height=card.record.height,
+    )
+    st.caption("Click the picture: the point is copied as it stands in the rules file. The arrow of a line points from its left to its right.")
+    if shown is not None and not shown.zones and not shown.lines:
+        st.caption("The active rules have no zone and no line for this camera.")
+
+
+def frame_name(card: VideoCard) -> str:
+    """What a frame is called in the list."""
+    return f"{words.literal(card.record.original_name, 60)} ({words.literal(card.record.camera, 40)})"
+
+
+if st.session_state.get(APPLIED):
+    evaluation_offer()
+
+file_draft = data.draft()
+if file_draft is not None:
+    st.subheader("The rules file has changed", anchor=False)
+    draft_panel(file_draft, "file")
+
+left, right = st.columns([3, 2], gap="large")
+with left:
+    st.subheader("On the picture", anchor=False)
+    frame_panel()
+with right:
+    st.subheader("Active rules", anchor=False)
+    by = f" by {words.plain(active.who, 60)}" if active.who else ""
+    reason = f": {words.plain(active.why, 200)}" if active.why else ""
+    st.caption(f"Version {active.id}, applied {words.instant(active.applied_at)}{by}{reason}")
+    if active_problems:
+        problem_list(active.text, active_problems)
+    st.code(active.text, language="yaml", line_numbers=True)
+    path = data.settings().rules
+    if path is None:
+        st.caption("Edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
+    with st.expander("Edit", icon=":material/edit:"):
+        text = st.text_area("Rules", value=active.text, height=360, key=EDITED, label_visibility="collapsed")
+        edited = data.compared(text, "this text") if text else None
+        if edited is None:
+            st.caption("No difference from the active rules.")
+        else:
+            draft_panel(edited, "edited")
+
+with st.expander("Earlier versions", icon=":material/history:"):
+    for version in data.rule_versions():
+        because = f": {words.plain(version.why, 200)}" if version.why else ""
+        st.markdown(f"**{version.id}** · {words.instant(version.applied_at)} · {words.plain(version.who, 60)}{because}")

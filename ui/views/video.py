@@ -1,0 +1,64 @@
+"""One video: play it with what was found drawn over it, and everything that was made from it."""
+
+import streamlit as st
+
+from ui import cards, data, detail, links, words
+from video_platform.errors import NotFound, VideoDeleted
+from video_platform.records import VideoState
+
+LOOK_AGAIN_S = 2
+
+video_id = st.query_params.get("video", "")
+try:
+    found = data.video(video_id)
+except (NotFound, VideoDeleted) as error:
+    st.title("No such video")
+    st.markdown(words.plain(error.message))
+    st.page_link(links.LIBRARY, label="To the library", icon=":material/arrow_back:")
+    st.stop()
+
+record = found.record
+shown_version = data.version(video_id)
+
+
+@st.fragment(run_every=LOOK_AGAIN_S)
+def status() -> None:
+    """How far the video is. When something that the page shows has changed, or its addresses are to be renewed, the page runs again; the player stays."""
+    cards.leave_if_asked()
+    if data.version(video_id) != shown_version or data.addresses_epoch() != epoch:
+        st.rerun()
+    current = data.record(video_id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if current is not None:
+            cards.state_badge(current)
+            st.caption(detail.facts(current), width="content")
+            cards.menu(current)
+    if current is not None and current.state in (VideoState.PROCESSING, VideoState.RECEIVED):
+        cards.progress(current)
+    if current is not None and current.state is VideoState.FAILED:
+        detail.failure(current)
+
+
+epoch = data.addresses_epoch()
+st.page_link(links.LIBRARY, label="Library", icon=":material/arrow_back:")
+st.title(cards.name_of(record), anchor=False)
+status()
+
+view = detail.View(found, data.alerts_of(video_id))
+left, right = st.columns([3, 2], gap="large")
+with left:
+    detail.picture(view)
+with right:
+    detail.summary(view)
+
+alerts, tracks, files, versions = st.tabs([f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Files", "How it was made"])
+with alerts:
+    detail.alert_list(view)
+with tracks:
+    detail.track_table(view)
+with files:
+    detail.files(view)
+with versions:
+    detail.versions(view)
+
+cards.confirm_deletion(after=links.LIBRARY)

@@ -1,0 +1,138 @@
+"""Words for people: durations, sizes, states, and text that came from outside made safe for Markdown."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+
+from video_platform.records import Lifecycle, Mark, Severity, VideoRecord, VideoState
+
+STEP_WORDS = {
+    "raw_video": "checking the file",
+    "processed_video": "looking at frames",
+    "detections": "looking at frames",
+    "scenes": "looking at frames",
+    "one_pass": "looking at frames",
+    "tracks": "following what moves",
+    "alerts": "evaluating rules",
+    "highlights": "cutting clips",
+    "llm_summary": "writing the summary",
+}
+"""What a step of the graph does, for a sentence that starts with "Processing:"."""
+
+SEVERITY_COLORS = {Severity.INFO: "blue", Severity.WARNING: "orange", Severity.CRITICAL: "red"}
+SEVERITY_ICONS = {Severity.INFO: ":material/info:", Severity.WARNING: ":material/warning:", Severity.CRITICAL: ":material/error:"}
+STATE_COLORS = {VideoState.RECEIVED: "gray", VideoState.PROCESSING: "blue", VideoState.READY: "green", VideoState.FAILED: "red", VideoState.DELETED: "gray"}
+STATE_ICONS = {
+    VideoState.RECEIVED: ":material/schedule:",
+    VideoState.PROCESSING: ":material/autorenew:",
+    VideoState.READY: ":material/check:",
+    VideoState.FAILED: ":material/error:",
+    VideoState.DELETED: ":material/delete:",
+}
+STATE_WORDS = {
+    VideoState.RECEIVED: "Waiting",
+    VideoState.PROCESSING: "Processing",
+    VideoState.READY: "Ready",
+    VideoState.FAILED: "Failed",
+    VideoState.DELETED: "Deleted",
+}
+MARK_WORDS = {Mark.NONE: "New", Mark.ACKNOWLEDGED: "Acknowledged", Mark.FALSE: "False alarm"}
+LIFECYCLE_WORDS = {Lifecycle.ACTIVE: "Active", Lifecycle.SUPERSEDED: "Superseded"}
+
+CONCERN_WORDS = {0: "Nothing of concern", 1: "Look at it", 2: "Act"}
+CONCERN_COLORS = {0: "green", 1: "orange", 2: "red"}
+
+LONGEST_NAME = 120
+"""Characters of a name that a card shows; file names may have hundreds."""
+
+_MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+_JOINER = "\u2060"
+
+
+def literal(text: str, limit: int | None = None) -> str:
+    """`text` on one line without control or direction characters, cut at `limit`: safe where no Markdown is read."""
+    kept = []
+    for char in text:
+        category = unicodedata.category(char)
+        if char in "\r\n\t\v\f\u2028\u2029":
+            kept.append(" ")
+        elif category not in ("Cc", "Cf", "Cs", "Co", "Cn") or char == "\u200d":
+            kept.append(char)
+    line = "".join(kept).strip()
+    if limit is not None and len(line) > limit:
+        line = line[: limit - 1].rstrip() + "…"
+    return line
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """`text` as Markdown that shows exactly these characters: no link, image, directive, formula or HTML of a hostile name works.
+
+    Backslashes cover what Markdown reads; an invisible word joiner breaks what is found in finished text (bare addresses, emoji codes).
+    """
+    line = literal(text, limit)
+    line = re.sub(r"(?i)\bwww\.", lambda found: found[0][:-1] + _JOINER + ".", line)
+    line = line.replace(":", ":" + _JOINER).replace("@", "@" + _JOINER)
+    escaped = _MARKDOWN.sub(r"\\\1", line)
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)
+
+
+def duration(seconds: float | None) -> str:
+    """`95.2` -> `1:35`, `3725` -> `1:02:05`; an empty text when unknown."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
+def moment(seconds: float) -> str:
+    """A position in a video with tenths: `75.25` -> `1:15.2`."""
+    tenths = int(seconds * 10 + 1e-6)
+    hours, rest = divmod(tenths, 36000)
+    minutes, left = divmod(rest, 600)
+    text = f"{minutes:02d}:{left / 10:04.1f}" if hours else f"{minutes}:{left / 10:04.1f}"
+    return f"{hours}:{text}" if hours else text
+
+
+def size(size_bytes: float) -> str:
+    """`1536` -> `1.5 KB`."""
+    value, units = float(size_bytes), ("bytes", "KB", "MB", "GB", "TB")
+    for unit in units:
+        if value < 1024 or unit == units[-1]:
+            return f"{int(value)} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 alert`, `2 alerts`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    """How long before `now`: `just now`, `5 min ago`, `3 h ago`, `2 days ago`, then the date."""
+    seconds = (now - instant).total_seconds()
+    if seconds < 45:
+        return "just now"
+    if seconds < 3600:
+        return f"{max(1, round(seconds / 60))} min ago"
+    if seconds < 86400:
+        return f"{round(seconds / 3600)} h ago"
+    if seconds < 7 * 86400:
+        return count(round(seconds / 86400), "day") + " ago"
+    return f"{instant:%Y-%m-%d}"
+
+
+def instant(value: datetime | None) -> str:
+    """An instant in UTC, said so."""
+    return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def progress_words(record: VideoRecord) -> str:
+    """What a video that is not ready is doing."""
+    if record.state is VideoState.RECEIVED:
+        return "Waiting for its turn"
+    step = STEP_WORDS.get(record.step or "", (record.step or "").replace("_", " "))
+    done = "" if record.progress is None else f", {round(record.progress * 100)}%"
+    return f"Processing: {step}{done}" if step else "Processing"
