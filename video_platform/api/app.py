@@ -1,0 +1,30 @@
+"""The API as one application, ready to be mounted at `/api`."""
+
+from fastapi import FastAPI
+
+import video_platform
+from video_platform.api import alerts, health, media, problems, reference, rules, videos
+from video_platform.api.guard import Guard
+from video_platform.api.services import Services
+from video_platform.api.signing import open_signer
+
+DESCRIPTION = (
+    "Videos, what was made of them, alerts and rules. Times are seconds from the first frame, instants have a time zone, positions are fractions of the "
+    "upright picture. Errors are application/problem+json (RFC 9457)."
+)
+
+
+def create_api(services: Services) -> FastAPI:
+    """The API over `services`, with its checks of host, origin and size; mount it at `/api`.
+
+    Whoever opened the services closes them. The signing key of the home is made here when there is none.
+    """
+    # Swagger UI and ReDoc load scripts from other hosts; the page of `reference` loads none.
+    api = FastAPI(title="Video platform API", version=video_platform.__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
+    api.state.services = services
+    api.state.signer = open_signer(services.platform.settings)
+    problems.register(api)
+    for router in (videos.router, media.router, alerts.router, rules.router, health.router, reference.router):
+        api.include_router(router)
+    api.add_middleware(Guard, settings=services.platform.settings)
+    return api

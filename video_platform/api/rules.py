@@ -1,0 +1,109 @@
+"""Rules: what is active, what waits in the rules file, checking a text and making it the active one."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from video_platform import rules
+from video_platform.api import shapes
+from video_platform.api.problems import listed
+from video_platform.api.services import Ours, Services
+from video_platform.detectors import class_names
+from video_platform.errors import Problem, RulesError
+from video_platform.services.database import rulesets
+
+router = APIRouter(prefix="/rules", tags=["rules"])
+
+MAX_FILE_BYTES = 1024 * 1024
+"""Largest rules file that is read; one with a thousand rules has about 100 KB."""
+
+
+@router.get("", operation_id="get_rules")
+def get_rules(ours: Ours) -> shapes.RulesOut:
+    """The active rule set, and the rules file as a draft when it differs from it or cannot be used."""
+    active = rulesets.active(ours.platform.db)
+    return shapes.RulesOut(active=_version(active) if active else None, draft=_draft(ours, active))
+
+
+@router.post("/check", operation_id="check_rules")
+def check_rules(ours: Ours, given: shapes.RulesText) -> shapes.CheckedRules:
+    """Say everything that is wrong in a rules file, with line and column; nothing is changed."""
+    try:
+        parsed = _parse(ours, given.text)
+    except RulesError as error:
+        return shapes.CheckedRules(ok=False, rules=[], problems=_problems(error))
+    return shapes.CheckedRules(ok=True, rules=[rule.name for rule in parsed.rules], problems=[])
+
+
+@router.post("/apply", operation_id="apply_rules")
+def apply_rules(ours: Ours, given: shapes.RulesApplication) -> shapes.RuleVersionOut:
+    """Make a rules file the active one. Videos are evaluated with it from now on; a text with problems is refused whole."""
+    _parse(ours, given.text)
+    version = rulesets.apply(ours.platform.db, given.text, source="api", who=given.who, why=given.why, now=datetime.now(UTC))
+    return _version(version)
+
+
+def _parse(ours: Services, text: str) -> rules.RuleSet:
+    return rules.parse(text, classes=class_names(ours.platform.settings.detection.model), source="rules")
+
+
+def _problems(error: RulesError) -> list[shapes.ProblemOut]:
+    return _shown(error.facts["problems"])  # type: ignore[arg-type]
+
+
+def _shown(problems: list[Problem]) -> list[shapes.ProblemOut]:
+    return [shapes.ProblemOut.model_validate(each) for each in listed(problems)]
+
+
+def _version(version: rulesets.RuleVersion) -> shapes.RuleVersionOut:
+    return shapes.RuleVersionOut(
+        id=version.id,
+        text=version.text,
+        hash=version.hash,
+        source=version.source,
+        who=version.who,
+        why=version.why,
+        applied_at=version.applied_at,
+    )
+
+
+def _draft(ours: Services, active: rulesets.RuleVersion | None) -> shapes.DraftOut | None:
+    """The rules file as a draft; None without a file, and when it says what is active already."""
+    path = ours.platform.settings.rules
+    if path is None:
+        return None
+    try:
+        text = _read(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return _draft_out(path, None, {}, _shown([Problem(f"the file cannot be read: {why}")]))
+    if active is not None and text == active.text:
+        return None
+    try:
+        parsed = _parse(ours, text)
+    except RulesError as error:
+        return _draft_out(path, text, {}, _problems(error))
+    if active is not None and parsed.hash == active.hash:
+        return None
+    return _draft_out(path, text, _changes(active, parsed), [])
+
+
+def _changes(active: rulesets.RuleVersion | None, newer: rules.RuleSet) -> dict[str, str]:
+    try:
+        return rules.parse(active.text).changes(newer) if active else {}
+    except RulesError:
+        # Written by another version of the language: everything is different, which no list says better.
+        return {}
+
+
+def _draft_out(path: Path, text: str | None, changes: dict[str, str], problems: list[shapes.ProblemOut]) -> shapes.DraftOut:
+    return shapes.DraftOut(path=path.name, text=text, changes=changes, problems=problems)
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"the file is larger than {MAX_FILE_BYTES:,} bytes")
+    return data.decode("utf-8")

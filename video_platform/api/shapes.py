@@ -1,0 +1,342 @@
+"""Bodies of requests and answers, as the OpenAPI document shows them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from video_platform.catalog import AssetView, VideoCard
+from video_platform.catalog_dagster import RunView
+from video_platform.records import AlertRecord, Cost, Lane, Mark, Scene, VideoRecord
+
+MAX_LIMIT = 200
+"""Most rows of one page: more is a slow page and a heavy answer; exports give everything."""
+
+MAX_OFFSET = 10**9
+"""Farthest page: below what every database counts with."""
+
+MAX_CURSOR = 2**63 - 1
+"""Highest cursor: what the database counts with."""
+
+MAX_RULES_TEXT = 512 * 1024
+"""Characters of a rules file."""
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("only printable characters can be looked for or kept here")
+    return text.strip()
+
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+"""A short text of a query or a form; control characters, NUL among them, are refused."""
+
+Page = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+
+
+class Asked(BaseModel):
+    """Base of request bodies: a misspelt field is an error and not silently nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Correction(Asked):
+    """What is known better now; fields that are left out stay, `recorded_at: null` makes it unknown."""
+
+    camera: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
+    recorded_at: AwareDatetime | None = None
+
+
+class ProcessRequest(Asked):
+    """`force` makes everything again although nothing changed."""
+
+    force: bool = False
+    lane: Lane = Lane.REQUEST
+
+
+class MarkRequest(Asked):
+    """What a person says of an alert."""
+
+    mark: Mark
+    who: Text = "web"
+
+
+class RulesText(Asked):
+    """A rules file to be checked."""
+
+    text: Annotated[str, Field(max_length=MAX_RULES_TEXT)]
+
+
+class RulesApplication(RulesText):
+    """A rules file to be made the active one, and why."""
+
+    who: Text = "web"
+    why: Annotated[str, Field(max_length=500)] = ""
+
+
+class VideoOut(VideoRecord):
+    """One video in a list. `thumbnail_url` is signed and ends after some minutes; `alerts` counts active ones by severity."""
+
+    thumbnail_url: str | None = None
+    title: str | None = None
+    alerts: dict[str, int] = Field(default_factory=dict)
+
+
+class VideosOut(BaseModel):
+    """A page of videos, newest first."""
+
+    items: list[VideoOut]
+    total: int
+
+
+class FileOut(BaseModel):
+    """One file of an asset; `url` shows it, `download_url` saves it."""
+
+    asset: str
+    role: str
+    name: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+    url: str
+    download_url: str
+
+
+class AssetOut(BaseModel):
+    """One asset of a video; everything but the name is null until it was made."""
+
+    name: str
+    made: bool
+    fingerprint: str | None
+    content_hash: str | None
+    code_version: str | None
+    inputs: dict[str, str]
+    configuration: dict[str, object]
+    facts: dict[str, object]
+    degraded: str | None
+    passed: bool | None
+    checks: dict[str, bool]
+    cost: Cost | None
+    created_at: datetime | None
+    run_id: str | None
+    run_url: str | None
+    materialised_at: datetime | None
+    reused: bool
+
+
+class RunOut(BaseModel):
+    """One Dagster run of a video."""
+
+    run_id: str
+    job: str
+    status: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    live: bool
+    url: str
+
+
+class NearMissOut(BaseModel):
+    """What came closest for a rule that found nothing."""
+
+    rule: str
+    text: str
+    at_s: float | None
+
+
+class CannotEvaluate(BaseModel):
+    """A rule that nothing here can evaluate."""
+
+    rule: str
+    reason: str
+
+
+class VideoDetailOut(BaseModel):
+    """Everything about one video but its tracks."""
+
+    video: VideoRecord
+    assets: list[AssetOut]
+    near_misses: list[NearMissOut]
+    cannot_evaluate: list[CannotEvaluate]
+    runs: list[RunOut]
+
+
+class SceneOut(BaseModel):
+    """A span between two cuts."""
+
+    index: int
+    start_s: float
+    end_s: float
+    thumbnail_url: str | None
+
+
+class AlertOut(AlertRecord):
+    """One alert; the two addresses are signed, null while the picture or clip is being made."""
+
+    snapshot_url: str | None = None
+    clip_url: str | None = None
+
+
+class AlertsOut(BaseModel):
+    """A page of alerts, newest first; `cursor` is what a live page passes to `/alerts/changes` as `after`."""
+
+    items: list[AlertOut]
+    total: int
+    cursor: int
+
+
+class AlertChanges(BaseModel):
+    """Alerts that changed, in the order of their changes; pass `cursor` as `after` next time."""
+
+    items: list[AlertOut]
+    cursor: int
+
+
+class IngestedOut(BaseModel):
+    """Footage that was taken in, or that was already here."""
+
+    video_id: str
+    created: bool
+    message: str
+    video: VideoRecord
+
+
+class AcceptedOut(BaseModel):
+    """Work that was queued."""
+
+    video_id: str
+    message: str
+
+
+class CorrectedOut(BaseModel):
+    """A correction; `changed` is false when it said what was known already."""
+
+    changed: bool
+    video: VideoRecord
+
+
+class DeletedOut(BaseModel):
+    """A video that is gone; a tombstone stays."""
+
+    video_id: str
+    objects: int
+    cancelled_runs: list[str]
+
+
+class ProblemOut(BaseModel):
+    """One thing wrong in a rules file; line and column count from 1, 0 when unknown."""
+
+    message: str
+    field: str
+    line: int
+    column: int
+
+
+class CheckedRules(BaseModel):
+    """Whether a rules file can be used."""
+
+    ok: bool
+    rules: list[str]
+    problems: list[ProblemOut]
+
+
+class RuleVersionOut(BaseModel):
+    """A rule set that is, or was, active."""
+
+    id: int
+    text: str
+    hash: str
+    source: str
+    who: str
+    why: str
+    applied_at: datetime
+
+
+class DraftOut(BaseModel):
+    """The rules file of the settings, when it differs from the active rule set or cannot be used.
+
+    `changes` says what is different: "rule crossing" -> "added", "removed" or "changed"; it is empty when only comments or order are.
+    """
+
+    path: str
+    text: str | None
+    changes: dict[str, str]
+    problems: list[ProblemOut]
+
+
+class RulesOut(BaseModel):
+    """The active rule set, and the draft that waits in the rules file, if any."""
+
+    active: RuleVersionOut | None
+    draft: DraftOut | None
+
+
+class HealthPart(BaseModel):
+    """One part of the platform: `detail` is its version, or what is wrong."""
+
+    ok: bool
+    detail: str
+
+
+class HealthOut(BaseModel):
+    """`status` is `ok` when everything that the web app needs answers."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    parts: dict[str, HealthPart]
+
+
+def card(view: VideoCard, thumbnail_url: str | None) -> VideoOut:
+    """One video of a list."""
+    counts = {severity.value: count for severity, count in view.alerts.items()}
+    return VideoOut(**view.record.model_dump(), thumbnail_url=thumbnail_url, title=view.title, alerts=counts)
+
+
+def asset(view: AssetView, run_url: str | None) -> AssetOut:
+    """One asset, made or not."""
+    manifest = view.manifest
+    return AssetOut(
+        name=view.name,
+        made=manifest is not None,
+        fingerprint=manifest.fingerprint if manifest else None,
+        content_hash=manifest.content_hash if manifest else None,
+        code_version=manifest.code_version if manifest else None,
+        inputs=manifest.inputs if manifest else {},
+        configuration=manifest.configuration if manifest else {},
+        facts=manifest.facts if manifest else {},
+        degraded=manifest.degraded if manifest else None,
+        passed=manifest.verdict.passed if manifest else None,
+        checks=manifest.verdict.checks if manifest else {},
+        cost=manifest.cost if manifest else None,
+        created_at=manifest.created_at if manifest else None,
+        run_id=view.run_id,
+        run_url=run_url,
+        materialised_at=view.materialised_at,
+        reused=view.reused,
+    )
+
+
+def run(view: RunView, url: str) -> RunOut:
+    """One run."""
+    return RunOut(
+        run_id=view.run_id,
+        job=view.job,
+        status=view.status,
+        created_at=view.created_at,
+        started_at=view.started_at,
+        ended_at=view.ended_at,
+        live=view.live,
+        url=url,
+    )
+
+
+def scene(each: Scene, thumbnail_url: str | None) -> SceneOut:
+    """One scene."""
+    return SceneOut(index=each.index, start_s=each.start_s, end_s=each.end_s, thumbnail_url=thumbnail_url)
+
+
+def alert(record: AlertRecord, snapshot_url: str | None, clip_url: str | None) -> AlertOut:
+    """One alert with its addresses."""
+    return AlertOut(**record.model_dump(), snapshot_url=snapshot_url, clip_url=clip_url)

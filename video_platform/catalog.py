@@ -1,0 +1,309 @@
+"""The read side for the web app, the API and the CLI: videos, their assets, alerts and runs.
+
+Pages come from the database with one query; manifests are read from the object store and remembered while their object is unchanged; Dagster's catalogue is
+asked only about the video that is shown. Nothing here decodes, detects or writes results.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from video_platform import layout
+from video_platform.catalog_dagster import DagsterCatalog, RunView
+from video_platform.catalog_results import ResultReader
+from video_platform.errors import NotFound, VideoDeleted
+from video_platform.records import (
+    AlertRecord,
+    FileEntry,
+    Lifecycle,
+    Manifest,
+    Mark,
+    NearMiss,
+    Scene,
+    Severity,
+    Summary,
+    TrackSheet,
+    VideoRecord,
+    VideoState,
+)
+from video_platform.services.database import Database, ledger, videos
+from video_platform.services.object_store import ObjectStore
+from video_platform.settings import Settings
+
+ADDRESSES_FILE = "addresses.json"
+"""Where `vp up` writes the addresses it really serves: {"web": "http://...", "dagster": "http://..."}."""
+
+
+@dataclass(frozen=True)
+class VideoCard:
+    """One video in a list; `thumbnail` is an object key, `alerts` counts the active ones by severity (those with none are left out)."""
+
+    record: VideoRecord
+    thumbnail: str | None
+    title: str | None
+    alerts: dict[Severity, int]
+
+
+@dataclass(frozen=True)
+class VideoPage:
+    """A page of videos, newest first, and how many there are in all."""
+
+    items: list[VideoCard]
+    total: int
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    """A page of alerts, newest first, and how many there are in all."""
+
+    items: list[AlertRecord]
+    total: int
+
+
+@dataclass(frozen=True)
+class AssetView:
+    """One asset of a video; `manifest` is None until it was made. `run_id` is of the run that last made or confirmed it, `reused` says which of the two."""
+
+    name: str
+    manifest: Manifest | None
+    run_id: str | None
+    materialised_at: datetime | None
+    reused: bool
+
+
+@dataclass(frozen=True)
+class VideoDetail:
+    """All that the page of one video needs, except the tracks.
+
+    `cannot_evaluate` holds `(rule, reason)`: rules that nothing here can evaluate, which is not the same as "nothing found".
+    """
+
+    record: VideoRecord
+    assets: list[AssetView]
+    near_misses: list[NearMiss]
+    cannot_evaluate: list[tuple[str, str]]
+
+    def asset(self, name: str) -> AssetView | None:
+        """The asset with this name."""
+        return next((asset for asset in self.assets if asset.name == name), None)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the web app and Dagster's own page are served; no slash at the end."""
+
+    web: str
+    dagster: str
+
+
+class Catalog:
+    """The read side; safe to call from several threads."""
+
+    def __init__(self, settings: Settings, db: Database, store: ObjectStore) -> None:
+        self._settings = settings
+        self._db = db
+        self._store = store
+        self._dagster = DagsterCatalog(settings.dagster_home)
+        self._results = ResultReader(store)
+
+    @property
+    def store(self) -> ObjectStore:
+        """The store that the keys in all answers belong to."""
+        return self._store
+
+    # ---- videos ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def videos(
+        self,
+        *,
+        state: VideoState | Sequence[VideoState] | None = None,
+        camera: str | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> VideoPage:
+        """Videos, newest first; deleted ones only when their state is asked for. every word of `text` stands in the name, camera, title or id."""
+        states = None if state is None else [state] if isinstance(state, VideoState) else list(state)
+        records, total = videos.page(self._db, states=states, camera=camera, text=text, limit=limit, offset=offset)
+        facts = videos.facts(self._db, [record.video_id for record in records]) if records else {}
+        bare = [record.video_id for record in records if record.state is VideoState.READY and facts.get(record.video_id, videos.Facts()).thumbnail is None]
+        posters = self._results.manifests([(video_id, layout.PROCESSED_VIDEO) for video_id in bare])
+        cards: list[VideoCard] = []
+        for record in records:
+            known = facts.get(record.video_id, videos.Facts())
+            thumbnail = known.thumbnail or _key(posters.get((record.video_id, layout.PROCESSED_VIDEO)), "poster")
+            cards.append(VideoCard(record, thumbnail, known.title, dict(known.alerts)))
+        return VideoPage(cards, total)
+
+    def record(self, video_id: str) -> VideoRecord:
+        """One video as the database knows it.
+
+        Raises:
+            NotFound: there never was such a video.
+            VideoDeleted: there was one.
+        """
+        record = videos.get(self._db, video_id) if layout.is_video_id(video_id) else None
+        if record is None:
+            raise NotFound(f"there is no video {video_id[:80]!r}; the list of videos shows what is there", video_id=video_id[:80])
+        if record.state is VideoState.DELETED:
+            raise VideoDeleted(
+                f"video {video_id} ({record.original_name[:120]!r}) was deleted on {record.updated_at:%Y-%m-%d %H:%M} UTC; ingest it again to have it back",
+                video_id=video_id,
+                deleted_at=record.updated_at,
+            )
+        return record
+
+    def video(self, video_id: str) -> VideoDetail:
+        """Everything about one video. Raises as `record` does."""
+        record = self.record(video_id)
+        materialisations = self._dagster.materialisations(video_id)
+        manifests = self._results.manifests([(video_id, asset) for asset in layout.ASSETS])
+        views: list[AssetView] = []
+        for asset in layout.ASSETS:
+            manifest, event = manifests.get((video_id, asset)), materialisations.get(asset)
+            run_id = event.run_id if event else manifest.run_id if manifest else None
+            views.append(AssetView(asset, manifest, run_id, event.at if event else manifest.created_at if manifest else None, bool(event and event.reused)))
+        near_misses, cannot_evaluate = self._evaluation(manifests.get((video_id, layout.ALERTS)))
+        return VideoDetail(record, views, near_misses, cannot_evaluate)
+
+    def cameras(self) -> list[str]:
+        """Names of all cameras that have videos, sorted."""
+        return videos.cameras(self._db)
+
+    # ---- results ---------------------------------------------------------------------------------------------------------------------------------------
+
+    def manifest(self, video_id: str, asset: str) -> Manifest | None:
+        """The manifest of one asset, None until it was made."""
+        return self._results.manifest(video_id, asset)
+
+    def tracks(self, video_id: str) -> TrackSheet | None:
+        """All tracks in the form that the player draws, None until they were made."""
+        return self._results.model(video_id, layout.TRACKS, "player", TrackSheet)
+
+    def summary(self, video_id: str) -> Summary | None:
+        """The summary, None until it was written."""
+        return self._results.model(video_id, layout.LLM_SUMMARY, "summary", Summary)
+
+    def scenes(self, video_id: str) -> list[Scene]:
+        """Scenes in order; empty until they were made. `thumbnail` is a file name of asset `scenes`."""
+        manifest = self._results.manifest(video_id, layout.SCENES)
+        rows = self._results.json(manifest, "scenes")
+        return [Scene(row["index"], row["start_s"], row["end_s"], row.get("thumbnail")) for row in rows] if isinstance(rows, list) else []
+
+    def media_file(self, video_id: str, asset: str, name: str) -> FileEntry:
+        """The file of a video that is called `name`: one that the asset's manifest lists, or the snapshot or clip of one of its alerts.
+
+        Superseded alerts keep their pictures although the manifest has moved on.
+
+        Raises:
+            NotFound: no such file; also for anything that is not a content-addressed name of ours.
+        """
+        key = f"videos/{video_id}/{asset}/{name}"
+        try:
+            _, _, sha256, _ = layout.parse_file_key(key)
+        except ValueError as error:
+            raise NotFound("there is no such file", video_id=video_id[:80]) from error
+        manifest = self._results.manifest(video_id, asset)
+        entry = next((entry for entry in manifest.files if entry.key == key), None) if manifest else None
+        if entry is None and asset in (layout.ALERTS, layout.HIGHLIGHTS) and ledger.shows(self._db, video_id, key):
+            info = self._store.stat(key)
+            entry = FileEntry(role="kept", key=key, size_bytes=info.size_bytes, sha256=sha256, media_type=info.media_type or "application/octet-stream")
+        if entry is None:
+            raise NotFound(f"asset {asset} of video {video_id} has no such file now; reload the page for its new version", video_id=video_id)
+        return entry
+
+    def _evaluation(self, manifest: Manifest | None) -> tuple[list[NearMiss], list[tuple[str, str]]]:
+        found = self._results.json(manifest, "alerts")
+        if not isinstance(found, dict):
+            return [], []
+        misses = [NearMiss(row["rule"], row["text"], row.get("at_s")) for row in found.get("near_misses", [])]
+        return misses, [(row["rule"], row["reason"]) for row in found.get("cannot_evaluate", [])]
+
+    # ---- alerts ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def alerts(
+        self,
+        *,
+        video_id: str | None = None,
+        rule: str | None = None,
+        camera: str | None = None,
+        severity: Severity | None = None,
+        lifecycle: Lifecycle | None = Lifecycle.ACTIVE,
+        mark: Mark | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> AlertPage:
+        """Alerts, newest first. `since` and `until` bound the instant that an alert speaks of (its raising where the recording time is unknown)."""
+        items, total = ledger.page(
+            self._db,
+            video_id=video_id,
+            rule=rule,
+            camera=camera,
+            severity=severity,
+            lifecycle=lifecycle,
+            mark=mark,
+            since=since,
+            until=until,
+            limit=limit,
+            offset=offset,
+        )
+        return AlertPage(items, total)
+
+    def alert(self, alert_id: str) -> AlertRecord:
+        """One alert; NotFound when there is none with this id."""
+        found = ledger.get(self._db, alert_id)
+        if found is None:
+            raise NotFound(f"there is no alert {alert_id[:80]!r}", alert_id=alert_id[:80])
+        return found
+
+    # ---- runs ------------------------------------------------------------------------------------------------------------------------------------------
+
+    def runs(self, video_id: str, limit: int = 20) -> list[RunView]:
+        """The newest Dagster runs of a video, newest first; empty when there is no Dagster instance yet."""
+        return self._dagster.runs(video_id, limit)
+
+    def run_url(self, run_id: str) -> str:
+        """The address of a run in Dagster's own page."""
+        return f"{self.addresses().dagster}/runs/{run_id}"
+
+    def asset_url(self, asset: str, video_id: str) -> str:
+        """The address of one partition of an asset in Dagster's own page."""
+        return f"{self.addresses().dagster}/assets/{asset}?view=partitions&partition={video_id}"
+
+    def addresses(self) -> Addresses:
+        """Where things are served: as `vp up` wrote it down, else as the settings say."""
+        web, dagster = self._settings.web, self._settings.dagster
+        found = {"web": f"http://{web.host}:{web.port}", "dagster": f"http://{dagster.host}:{dagster.port}"}
+        try:
+            written = json.loads((self._settings.home / ADDRESSES_FILE).read_text())
+        except (OSError, ValueError):
+            written = {}
+        if isinstance(written, dict):
+            found.update({name: value for name, value in written.items() if name in found and isinstance(value, str)})
+        return Addresses(found["web"].rstrip("/"), found["dagster"].rstrip("/"))
+
+    def forget(self, video_id: str) -> list[str]:
+        """Remove a deleted video from Dagster: cancel its live runs, delete its partition, sweep what a dying run still wrote; the cancelled run ids.
+
+        Call it after `Ingest.delete`. Calling it again changes nothing.
+        """
+        if not layout.is_video_id(video_id):
+            raise NotFound(f"there is no video {video_id[:80]!r}", video_id=video_id[:80])
+        cancelled = self._dagster.forget(video_id)
+        record = videos.get(self._db, video_id)
+        if record is not None and record.state is VideoState.DELETED:
+            self._store.delete_prefix(layout.video_prefix(video_id))
+        self._results.forget(video_id)
+        return cancelled
+
+    def close(self) -> None:
+        """Let go of Dagster's instance."""
+        self._dagster.close()
+
+
+def _key(manifest: Manifest | None, role: str) -> str | None:
+    entry = manifest.file(role) if manifest else None
+    return entry.key if entry else None
