@@ -73,7 +73,8 @@ def run(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> str:
     """The command that was meant, with a space before it, for the hint after a usage error."""
-    words = [argument for argument in arguments[:2] if argument.isalpha()]
-    groups = {"rules", "topics"}
-    shown = words if words[:1] and words[0] in groups else words[:1]
-    return "".join(f" {word}" for word in shown)
+    names = {command.name for command in app.registered_commands}
+    first, second = (*arguments[:2], "", "")[:2]
+    if first in {"rules", "topics"}:
+        return f" {first} {second}" if second in {"check", "list", "apply", "preview", "create"} else f" {first}"
+    return f" {first}" if first in names else ""

@@ -117,9 +117,8 @@ class Service:
     def _start(self, now: float) -> None:
         self.turn_log()
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._process = processes.start(
-            self.spec.command, environment={**os.environ, **self.spec.environment}, mark=self.mark, log=self.log, folder=self.log.parent
-        )
+        environment = {**os.environ, **self.spec.environment}
+        self._process = processes.start(self.spec.command, environment=environment, mark=self.mark, log=self.log, folder=self.log.parent)
         self.state = State.STARTING
         self._since = now
 

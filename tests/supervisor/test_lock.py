@@ -1,0 +1,52 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from video_platform.errors import HomeLocked
+from video_platform.supervisor import lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from video_platform.supervisor import lock
+with lock.hold(Path(sys.argv[1]), "vp up"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "home.lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_a_second_holder_is_told_who_the_first_is_and_what_to_do(tmp_path, holder):
+    with pytest.raises(HomeLocked, match=rf"vp up \(process {holder.pid}, since 20.*vp process cannot; use `vp ingest PATH --wait`") as caught:
+        with lock.hold(tmp_path / "home.lock", "vp process"):
+            pass
+    assert caught.value.owner.pid == holder.pid
+
+
+def test_a_killed_holder_holds_nothing(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    assert lock.owner(tmp_path / "home.lock") is None
+    with lock.hold(tmp_path / "home.lock", "vp process"):
+        assert lock.owner(tmp_path / "home.lock").pid == os.getpid()
+
+
+def test_looking_for_the_owner_never_keeps_anybody_out(tmp_path):
+    path = tmp_path / "deep" / "home.lock"
+    assert lock.owner(path) is None
+    for _ in range(20):
+        with lock.hold(path, "vp process"):
+            assert lock.owner(path).what == "vp process"
+        assert lock.owner(path) is None
