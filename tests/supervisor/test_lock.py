@@ -29,9 +29,9 @@ def holder(tmp_path):
 
 
 def test_a_second_holder_is_told_who_the_first_is_and_what_to_do(tmp_path, holder):
-    with pytest.raises(HomeLocked, match=rf"vp up \(process {holder.pid}, since 20.*vp process cannot; use `vp ingest PATH --wait`") as caught:
-        with lock.hold(tmp_path / "home.lock", "vp process"):
-            pass
+    told = rf"vp up \(process {holder.pid}, since 20.*vp process cannot; use `vp ingest PATH --wait`"
+    with pytest.raises(HomeLocked, match=told) as caught, lock.hold(tmp_path / "home.lock", "vp process"):
+        pass
     assert caught.value.owner.pid == holder.pid
 
 

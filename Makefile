@@ -1,0 +1,75 @@
+# The ways into this project; `make help` lists them.
+# Everything is installed into .venv with the exact versions of constraints.txt. State lies in the user's data folder, never here: `make clean` cannot lose it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+# A folder of wheels beside the clone is used where there is one (torch for the CPU; without it pip takes torch from the package index).
+WHEELS := ../shared/wheels
+ifneq ($(wildcard $(WHEELS)/*.whl),)
+export PIP_FIND_LINKS := $(strip $(abspath $(WHEELS)) $(PIP_FIND_LINKS))
+endif
+# The build back end is held to the same versions.
+export PIP_CONSTRAINT := $(abspath constraints.txt)
+
+BASE := $(VENV)/.base
+FULL := $(VENV)/.full
+SOURCES := video_platform sensors ui tests benchmarks scripts
+
+.PHONY: help setup demo up test test-services test-browser test-slow bench lint fmt clean setup-browser
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(FULL) ## check this machine and install everything, also what development needs
+
+demo: $(BASE) ## show the platform at work on a sample clip (about 350 MB of downloads the first time)
+	@$(BIN)/vp demo
+
+up: $(BASE) ## run the platform on your own home until Ctrl-C
+	@$(BIN)/vp up
+
+test: $(FULL) ## run the tests
+	$(BIN)/python -m pytest -m "not (kafka or s3 or browser or slow)" $(ARGS)
+
+test-services: $(FULL) ## run the tests against real Kafka and S3 servers (needs java and mvn)
+	$(BIN)/python -m pytest -m "kafka or s3" $(ARGS)
+
+test-browser: $(FULL) ## run the tests that drive the page with Chromium
+	$(BIN)/python -m pytest -m "browser" $(ARGS)
+
+test-slow: $(FULL) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m "slow and not (kafka or s3 or browser)" $(ARGS)
+
+bench: $(FULL) ## measure against the budgets; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lint: $(FULL) ## style, types and the direction of imports
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+fmt: $(FULL) ## format, and mend what can be mended
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean: ## remove what was built here; never data
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup-browser: ## install Chromium from Debian's packages (asks for rights)
+	scripts/install_browser.sh
+
+$(BASE): pyproject.toml constraints.txt
+	@$(PYTHON) scripts/check_machine.py base
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -q -e .
+	@touch $@
+
+$(FULL): $(BASE)
+	@$(BIN)/python scripts/check_machine.py full
+	$(PIP_INSTALL) -q -e '.[models,dev]'
+	@touch $@
