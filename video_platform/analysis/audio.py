@@ -80,7 +80,9 @@ class AudioEncode:
 
         try:
             frames = packet.decode()
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
             self.errors += 1
             return
         for frame in frames:

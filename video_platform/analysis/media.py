@@ -258,7 +258,9 @@ def _first_frame(file: FileBytes, limits: Limits) -> "tuple[av.VideoFrame, int]"
                 stamps += [stamp for stamp in (packet.pts, packet.dts) if stamp is not None][:1]
                 try:
                     frames = packet.decode()
-                except av.FFmpegError:
+                except av.FFmpegError as error:
+                    if isinstance(error, MemoryError):
+                        raise
                     continue
                 if frames:
                     frame = frames[0]

@@ -160,9 +160,11 @@ class Remuxer(_Mp4):
     def __init__(self, path: Path, video: OpenVideo) -> None:
         super().__init__(path)
         self._stream = self.output.add_stream_from_template(video.stream)
-        self._origin = video.first_pts
+        self._origin, self._time_base = video.first_pts, video.time_base
         self._audio = add_audio(self.output, video.audio, origin_s=video.first_pts * video.time_base, copy=COPIED_SOUND_REMUX)
         self._last_dts: int | None = None
+        self._end = 0
+        self._joining = True
         self.frames = 0
 
     @property
@@ -170,15 +172,35 @@ class Remuxer(_Mp4):
         """Whether packets of sound are wanted."""
         return self._audio is not None
 
+    @property
+    def end_s(self) -> Fraction:
+        """Where the last frame written so far ends."""
+        return self._end * self._time_base
+
+    def join(self, start_s: Fraction) -> None:
+        """What comes next begins at `start_s` on the source's clock and is shown after everything written so far."""
+        self._origin = round((start_s - self.end_s) / self._time_base)
+        self._joining = True
+        self._rebase_sound()
+
     def picture(self, packet: "av.Packet") -> None:
         """Copy one packet of the picture; CannotRemux when its time stamps are no good."""
-        if not self.frames and not packet.is_keyframe:
+        if self._joining and not packet.is_keyframe:
             return
-        if packet.pts is None or packet.dts is None or packet.is_corrupt or (self._last_dts is not None and packet.dts <= self._last_dts):
-            raise CannotRemux(f"time stamps pts {packet.pts}, dts {packet.dts} after dts {self._last_dts}")
-        self._last_dts = packet.dts
-        packet.pts, packet.dts = packet.pts - self._origin, packet.dts - self._origin
-        packet.stream = self._stream
+        if packet.pts is None or packet.dts is None or packet.is_corrupt:
+            raise CannotRemux(f"a packet with time stamps pts {packet.pts}, dts {packet.dts}, damaged: {packet.is_corrupt}")
+        if self._joining and self._last_dts is not None:
+            late = self._last_dts + max(1, packet.duration or 0) - (packet.dts - self._origin)
+            if late > 0:  # pictures are stored before they are shown: the join waits a few frames for the order of storing
+                self._origin -= late
+                self._rebase_sound()
+        self._joining = False
+        pts, dts = packet.pts - self._origin, packet.dts - self._origin
+        if self._last_dts is not None and dts <= self._last_dts:
+            raise CannotRemux(f"time stamp dts {dts} after {self._last_dts}")
+        self._last_dts = dts
+        self._end = max(self._end, pts + (packet.duration or 0))
+        packet.pts, packet.dts, packet.stream = pts, dts, self._stream
         self.output.mux(packet)
         self.frames += 1
 
@@ -192,6 +214,10 @@ class Remuxer(_Mp4):
         if self._audio is not None:
             self._audio.finish()
         self.output.close()
+
+    def _rebase_sound(self) -> None:
+        if self._audio is not None:
+            self._audio.rebase(self._origin * self._time_base)
 
 
 def _keep_colours(context: Any, video: OpenVideo) -> None:

@@ -1,0 +1,81 @@
+"""The tasks that the child process knows: plain JSON in, plain JSON out, files as paths."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+Progress = Callable[[float, str], None]
+Task = Callable[[dict[str, Any], Progress], dict[str, Any]]
+
+
+def probe(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path}` -> the fields of `records.VideoProbe`."""
+    from video_platform.analysis import media
+
+    return asdict(media.probe(payload["path"], _limits(payload)))
+
+
+def one_pass(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path, out_dir, wanted, detection, scenes, proxy}` -> see `one_pass.run`; the three groups hold the fields of their settings groups."""
+    from video_platform.analysis import one_pass as module
+    from video_platform.analysis.detect import DetectionParameters
+    from video_platform.analysis.proxy import ProxyParameters
+    from video_platform.analysis.scenes import SceneParameters
+
+    order = module.Order(
+        tuple(payload["wanted"]),
+        detection=DetectionParameters(**payload.get("detection", {})),
+        scenes=SceneParameters(**payload.get("scenes", {})),
+        proxy=ProxyParameters(**payload.get("proxy", {})),
+        limits=_limits(payload),
+        threads=_threads(payload),
+    )
+    return module.run(Path(payload["path"]), Path(payload["out_dir"]), order, on_progress=progress)
+
+
+def snapshots(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path, out_dir, wanted: [{id, at_s, boxes: [{box, label}], zones, lines}]}` -> `{id: path | {"error": text}}`."""
+    from video_platform.analysis import snapshots as module
+
+    wanted = [module.Wanted.of(each) for each in payload["wanted"]]
+    return module.make(Path(payload["path"]), Path(payload["out_dir"]), wanted, limits=_limits(payload), on_progress=progress)
+
+
+def frame(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path, at_s, out_path, max_width}` -> `{at_s, width, height}` of the frame that was written as JPEG."""
+    from video_platform.analysis import snapshots as module
+
+    return module.one(Path(payload["path"]), payload["at_s"], Path(payload["out_path"]), max_width=payload.get("max_width"), limits=_limits(payload))
+
+
+def clips(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path, out_dir, wanted: [{id, start_s, end_s}], reel: {spans, max_s} | null}` -> `{"clips": {id: path}, "reel": path | null, ...}`."""
+    from video_platform.analysis import clips as module
+
+    wanted = [module.Wanted(each["id"], each["start_s"], each["end_s"]) for each in payload.get("wanted", ())]
+    reel = payload.get("reel") or {}
+    spans = [(start, end) for start, end in reel.get("spans", ())]
+    return module.make(
+        Path(payload["path"]),
+        Path(payload["out_dir"]),
+        wanted,
+        reel_spans=spans,
+        reel_max_s=reel.get("max_s", module.REEL_MAX_S),
+        limits=_limits(payload),
+        threads=_threads(payload),
+        on_progress=progress,
+    )
+
+
+TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, one_pass, snapshots, frame, clips)}
+
+
+def _limits(payload: dict[str, Any]) -> Any:
+    from video_platform.analysis.media import Limits
+
+    return Limits(**payload.get("limits", {}))
+
+
+def _threads(payload: dict[str, Any]) -> int:
+    return int(payload.get("threads", 2))

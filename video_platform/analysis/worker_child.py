@@ -1,0 +1,119 @@
+"""The child's side of `worker`: gives up what it must not have, runs one task, answers, ends."""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from video_platform.analysis.outputs import is_full
+from video_platform.errors import PlatformError, StoreFull, WorkerBudgetExceeded, WorkerError
+
+PR_SET_PDEATHSIG = 1
+PROGRESS_EVERY_S = 0.25
+"""Four times a second is as often as a page or a log can use."""
+
+COSTED = ("one_pass", "clips")
+"""Tasks whose result has an entry `cost`."""
+
+TRACEBACK_CHARACTERS = 2000
+
+FULL_PART = 0.9
+"""A library that fails, for whatever reason it names, while this part of the address space is used, failed for want of memory."""
+
+NO_MEMORY_TEXTS = ("bad_alloc", "Failed to allocate memory", "Insufficient memory", "Cannot allocate memory", "can't start new thread", "Unable to allocate")
+
+
+class Answers:
+    """The pipe to the parent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._said_at = float("-inf")
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Say how far the task is, unless that was said just now."""
+        now = time.monotonic()
+        if now - self._said_at >= PROGRESS_EVERY_S:
+            self._said_at = now
+            self.send({"progress": [round(fraction, 4), message]})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """One line."""
+        data = json.dumps(message, default=str).encode() + b"\n"
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+def main(argv: list[str]) -> None:
+    """Run the task named by `argv` (task, descriptor, parent's pid, bytes of address space, niceness) on the JSON that stands on stdin; does not return."""
+    task, descriptor, parent, memory_bytes, niceness = argv[0], *(int(each) for each in argv[1:5])
+    _die_with(parent)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    os.nice(niceness)
+    answers = Answers(descriptor)
+    code = 0
+    try:
+        answers.send({"result": _run(task, json.load(sys.stdin), answers)})
+    except BrokenPipeError:
+        code = 1  # nobody is left to tell
+    except BaseException as error:
+        answers.send({"error": _described(error)})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # without tearing down decoders and threads, which may hang or crash
+
+
+def _run(task: str, payload: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    from video_platform.analysis.tasks import TASKS
+
+    started = time.perf_counter()
+    result = TASKS[task](payload, answers.progress)
+    if task not in COSTED:
+        return result
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cost = {"wall_s": round(time.perf_counter() - started, 3), "cpu_s": round(usage.ru_utime + usage.ru_stime, 3), "peak_bytes": usage.ru_maxrss * 1024}
+    return {**result, "cost": cost}
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; if that has happened already, end now."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    """An exception as JSON: type, message, facts."""
+    if isinstance(error, PlatformError):
+        named = error
+    elif is_full(error):
+        named = StoreFull(f"no space is left on the disk: {error}", path=str(getattr(error, "filename", None) or ""))
+    elif isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY_TEXTS) or _memory_is_full():
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0] // 2**20
+        named = WorkerBudgetExceeded(
+            f"the analysis process needed more than {limit} MiB of address space; give it more, or the footage is damaged or hostile",
+            code="over_budget",
+            kind="memory",
+        )
+    else:
+        trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+        named = WorkerError(f"the analysis failed: {type(error).__name__}: {error}", traceback=trace)
+    return {"type": type(named).__name__, "message": named.message, "facts": named.facts}
+
+
+def _memory_is_full() -> bool:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    peak_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmPeak:")), 0)
+    return 0 < limit * FULL_PART < peak_kib * 1024
