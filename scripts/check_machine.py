@@ -27,9 +27,7 @@ def problems(kind: str) -> list[str]:
 def _python() -> list[str]:
     if sys.version_info >= OLDEST:
         return []
-    return [
-        f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed: sudo apt-get install python3.11 python3.11-venv, then make PYTHON=python3.11 …"
-    ]
+    return [f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed: sudo apt-get install python3.11-venv, then make PYTHON=python3.11 …"]
 
 
 def _venv() -> list[str]:
@@ -57,9 +55,7 @@ def _disk(needed: int) -> list[str]:
     installed = (here / ".venv" / ".base").exists() and needed == NEEDED_BYTES["base"]
     if installed or free >= needed:
         return []
-    return [
-        f"{free / 1024**3:.1f} GB are free in {here}, {needed / 1024**3:.0f} GB are needed: make room (pip cache purge often helps), or clone to another disk"
-    ]
+    return [f"{free / 1024**3:.1f} GB are free in {here}, {needed / 1024**3:.0f} GB are needed: make room (`pip cache purge`), or clone elsewhere"]
 
 
 def main() -> int:

@@ -29,9 +29,7 @@ def supervisor(tmp_path):
     def start(program):
         script = tmp_path / "program.py"
         script.write_text(program)
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ}
-        )
+        process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         started.append(process)
         return process
 

@@ -35,11 +35,12 @@ def ingest(
 ) -> None:
     """Take footage in and announce it; a running `vp up` processes it."""
     from video_platform.cli import opening, output
+    from video_platform.ingest_files import check_camera
     from video_platform.records import Lane
 
     if lane not in LANES:
         raise typer.BadParameter(f"a lane is {', '.join(LANES)}; got {output.safe(lane)!r}")
-    camera = opening.camera_name(camera)
+    check_camera(camera)
     recorded = opening.moment(recorded_at) if recorded_at else None
     with opening.platform() as platform:
         if wait and not dry_run and opening.nobody_processes(platform.settings):
@@ -112,8 +113,8 @@ def files(ingest: "Ingest", paths: list[Path], batch: Batch) -> Iterator[Path]:
         except (PlatformError, OSError) as error:
             batch.refused(path, error)
             continue
-        for file, reason in skipped:
-            batch.skipped(file, reason)
+        for each in skipped:
+            batch.skipped(each.path, each.reason)
         for file in found:
             if (resolved := file.resolve()) not in seen:
                 seen.add(resolved)

@@ -63,17 +63,6 @@ def moment_or_ago(text: str) -> datetime:
         raise typer.BadParameter(f"{text!r} is longer ago than there is time") from None
 
 
-def camera_name(text: str) -> str:
-    """A camera's name: something that can be read and stands in one line."""
-    if not text.strip() or len(text) > CAMERA_CHARACTERS or not text.isprintable():
-        raise typer.BadParameter(f"a camera has a name of 1 to {CAMERA_CHARACTERS} printable characters; got {text!r}")
-    return text.strip()
-
-
-CAMERA_CHARACTERS = 100
-"""Longest camera name; events carry it in every message."""
-
-
 def write_out(target: Path | None, default_name: str, chunks: "Iterator[bytes]") -> Path | None:
     """Write `chunks` to `target` (`-` is standard output) or to `default_name` here; the file appears only when it is whole. None for standard output."""
     import os

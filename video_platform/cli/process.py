@@ -49,8 +49,9 @@ def process(
     from video_platform.cli import opening, output
     from video_platform.cli.ingest import Batch
     from video_platform.errors import PlatformError
+    from video_platform.ingest_files import check_camera
 
-    camera = opening.camera_name(camera)
+    check_camera(camera)
     recorded = opening.moment(recorded_at) if recorded_at else None
     batch = Batch(as_json)
     results: list[Result] = []

@@ -163,7 +163,7 @@ def correct(
         catalog.record(video)
         changed = platform.ingest.correct(
             video,
-            camera=opening.camera_name(camera) if camera is not None else None,
+            camera=camera,
             recorded_at=opening.moment(recorded_at) if recorded_at is not None else None,
         )
     output.say(f"{video}: corrected; alerts and clips are evaluated again" if changed else f"{video}: it already says so, nothing changes")
@@ -184,13 +184,9 @@ def delete(
             deleted = platform.ingest.delete(video_id, who())
             cancelled = catalog.forget(video_id)
             runs = f", {len(cancelled)} running cancelled" if cancelled else ""
-            return f"{video_id}: deleted ({_removed(deleted)} objects{runs})"
+            return f"{video_id}: deleted ({deleted.objects} objects, {deleted.alerts} alerts{runs})"
 
         for_each(video, delete_one)
-
-
-def _removed(deleted: object) -> object:
-    return getattr(deleted, "objects", "its")
 
 
 def _ask_to_delete(names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """`vp watch`: take in what appears in a folder."""
 
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -24,6 +25,9 @@ LOOK_S = 2.0
 
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".download", ".aria2", ".swp", "~")
 """Endings under which other programs write what is not whole yet; a leading dot says the same (rsync, our own exports)."""
+
+CAMERA_CHARACTERS = 64
+"""Longest camera name (`ingest_files.check_camera`)."""
 
 RETRY_S = 60.0
 """A file that could not be taken for a passing reason (the store is full or away) is tried again after this long."""
@@ -103,10 +107,11 @@ def watch(
     """Take in every video that appears in a folder, once it is whole (unchanged for 10 s); a running `vp up` processes it. Ctrl-C ends it."""
     from video_platform.cli import opening, output
     from video_platform.errors import NotFound
+    from video_platform.ingest_files import check_camera
 
     if not folder.is_dir():
         raise NotFound(f"{output.safe(folder)} is not a folder; make it, or name another one")
-    camera = opening.camera_name(camera)
+    check_camera(camera)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -165,18 +170,18 @@ def _take(platform: "Platform", path: Path, camera: str) -> str | None:
 def camera_of(folder: Path, path: Path, default: str) -> str:
     """The camera of a file: the first folder below the watched one, `default` for a file that lies in it."""
     below = path.relative_to(folder).parts[:-1]
-    name = "".join(character if character.isprintable() else "_" for character in below[0])[:100].strip() if below else ""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", below[0]).strip("-._")[:CAMERA_CHARACTERS] if below else ""
     return name or default
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, Seen]]:
     """Every finished-looking video file below `folder`; links are not followed, what cannot be read is passed over until it can."""
-    from video_platform.ingest import VIDEO_EXTENSIONS
+    from video_platform.ingest_files import MEDIA_TYPES
 
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.startswith(".") or name.lower().endswith(UNFINISHED) or Path(name).suffix.lower() not in VIDEO_EXTENSIONS:
+            if name.startswith(".") or name.lower().endswith(UNFINISHED) or Path(name).suffix.lower().removeprefix(".") not in MEDIA_TYPES:
                 continue
             path = Path(root, name)
             try:

@@ -1,7 +1,6 @@
 """What is done before anything runs on a home, and what people are told of it: leftovers of a kill removed, services asked, rules named."""
 
 import shutil
-import time
 from pathlib import Path
 
 from video_platform import detectors, events, rules
@@ -11,9 +10,6 @@ from video_platform.services import ollama
 from video_platform.services.database import rulesets
 from video_platform.settings import Settings
 
-ARRIVING_S = 600.0
-"""Footage in the spool that nobody has touched for this long is a leftover; younger files may belong to a `vp ingest` that is still writing."""
-
 
 def prepare(platform: Platform) -> list[str]:
     """Make a home ready to be supervised; returns what was found, a line each. Only for who holds the home's lock.
@@ -22,7 +18,7 @@ def prepare(platform: Platform) -> list[str]:
         PlatformError: a configured service does not answer.
     """
     settings = platform.settings
-    removed = clean_leftovers(settings)
+    removed = clean_leftovers(platform)
     platform.log.create_topics(events.TOPICS)
     return [
         f"home: {settings.home}" + (f" ({removed} leftovers of an interrupted start removed)" if removed else ""),
@@ -35,18 +31,16 @@ def prepare(platform: Platform) -> list[str]:
     ]
 
 
-def clean_leftovers(settings: Settings) -> int:
+def clean_leftovers(platform: Platform) -> int:
     """Remove what killed processes left in the spool and in the scratch folder; returns how many entries. Only for who holds the home's lock."""
-    removed = 0
-    for folder, age_s in ((settings.spool, ARRIVING_S), (settings.scratch, 0.0)):
-        for entry in folder.iterdir() if folder.is_dir() else ():
-            if _age_s(entry) < age_s:
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
-            removed += 1
+    removed = platform.ingest.sweep()
+    scratch = platform.settings.scratch
+    for entry in scratch.iterdir() if scratch.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+        removed += 1
     return removed
 
 
@@ -85,12 +79,3 @@ def _draft(settings: Settings, active: rules.RuleSet) -> str:
         return ""
     listed = ", ".join(f"{what} {how}" for what, how in changes.items())
     return f". The file {path} differs ({listed}): look with `vp rules check {path}`, use it with `vp rules apply {path}`"
-
-
-def _age_s(entry: Path) -> float:
-    """Seconds since the entry or, for a folder, anything right inside it was written; -1 when it is gone."""
-    try:
-        inside = entry.iterdir() if entry.is_dir() and not entry.is_symlink() else ()
-        return time.time() - max((path.lstat().st_mtime for path in (entry, *inside)), default=0.0)
-    except FileNotFoundError:
-        return -1.0
