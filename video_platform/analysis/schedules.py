@@ -1,0 +1,46 @@
+"""When a rule with a schedule holds, in seconds of a video's own time. Daylight saving is that of the named time zone."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from video_platform.rules import Schedule
+
+Interval = tuple[float, float]
+
+
+def open_intervals(schedule: Schedule, recorded_at: datetime, duration_s: float) -> list[Interval]:
+    """Sorted, disjoint spans of 0 to `duration_s` in which the schedule holds; `recorded_at` is the instant of second 0."""
+    zone = ZoneInfo(schedule.timezone)
+    last = (recorded_at + timedelta(seconds=duration_s)).astimezone(zone).date()
+    day = recorded_at.astimezone(zone).date() - timedelta(days=1)
+    found: list[Interval] = []
+    while day <= last:
+        if day.weekday() in schedule.days:
+            start, end = _instant(day, schedule.from_minute, zone), _instant(day, schedule.to_minute, zone)
+            if schedule.to_minute <= schedule.from_minute:
+                end = _instant(day + timedelta(days=1), schedule.to_minute, zone)
+            begin_s = max(0.0, (start - recorded_at).total_seconds())
+            end_s = min(duration_s, (end - recorded_at).total_seconds())
+            if found and begin_s <= found[-1][1] < end_s:
+                found[-1] = found[-1][0], end_s
+            elif begin_s < end_s or (begin_s == end_s == 0.0 and start <= recorded_at < end):
+                found.append((begin_s, end_s))
+        day += timedelta(days=1)
+    return found
+
+
+def within(at_s: float, intervals: Sequence[Interval]) -> bool:
+    """Whether a moment lies in one of the spans; a span holds its start and its end."""
+    return any(start <= at_s <= end for start, end in intervals)
+
+
+def clipped(start_s: float, end_s: float, intervals: Sequence[Interval]) -> list[Interval]:
+    """The parts of a span that lie in the spans."""
+    return [(max(start_s, start), min(end_s, end)) for start, end in intervals if start <= end_s and end >= start_s]
+
+
+def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
+    """The instant at which a local clock shows this minute of this day; minute 1440 is midnight at its end."""
+    midnight = datetime(day.year, day.month, day.day) + timedelta(minutes=minute)
+    return midnight.replace(tzinfo=zone).astimezone(UTC)
