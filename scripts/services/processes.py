@@ -53,6 +53,7 @@ class ServerProcess:
         self.folder = folder
         self.pid_file = folder / f"{name}.pid"
         self.log_file = folder / f"{name}.log"
+        self._child: subprocess.Popen[bytes] | None = None
 
     def find(self) -> psutil.Process | None:
         """The running process, or None; a pid that another program got meanwhile is not taken for ours."""
@@ -69,10 +70,10 @@ class ServerProcess:
         setpriv = shutil.which("setpriv")
         tied = [setpriv, "--pdeathsig", "KILL", "--"] if ends_with_parent and setpriv else []
         with self.log_file.open("ab") as log:
-            child = subprocess.Popen(
+            self._child = subprocess.Popen(
                 [*tied, *argv], cwd=self.folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self.pid_file.write_text(f"{child.pid} {psutil.Process(child.pid).create_time()}")
+        self.pid_file.write_text(f"{self._child.pid} {psutil.Process(self._child.pid).create_time()}")
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Return once `ready()`; ServiceFailed with the end of the log when the process ends first or the time is over."""
@@ -99,6 +100,9 @@ class ServerProcess:
             if left:
                 _signal(process.pid, signal.SIGKILL)
                 psutil.wait_procs(left, timeout=STOP_S)
+        if self._child is not None:
+            self._child.wait(STOP_S)  # take its exit status, or it stays a zombie of this process
+            self._child = None
         self.pid_file.unlink(missing_ok=True)
         return process is not None
 

@@ -116,8 +116,8 @@ class KafkaLog:
 
         made = []
         with self._errors("create"):
-            admin = self._admin()
             there = set(self._names())
+            admin = self._admin()
             for topic in dict.fromkeys(topics):
                 if topic in there:
                     continue
@@ -155,7 +155,7 @@ class KafkaLog:
     def check(self) -> str:
         """See `EventLog.check`."""
         with self._errors("check"):
-            cluster = self._admin().describe_cluster()
+            cluster = self._ask(lambda admin: admin.describe_cluster())
             return f"{self._place}: {len(cluster['brokers'])} broker(s), {len(self._names())} topics"
 
     def close(self) -> None:
@@ -203,13 +203,26 @@ class KafkaLog:
         """`(id, partitions)` of a topic, asked from the cluster."""
         from kafka.errors import for_code
 
-        (found,) = self._admin().describe_topics([topic])
+        (found,) = self._ask(lambda admin: admin.describe_topics([topic]))
         if found["error_code"]:
             raise for_code(found["error_code"])(topic)
         return str(found["topic_id"]), sorted(each["partition_index"] for each in found["partitions"])
 
     def _names(self) -> list[str]:
-        return sorted(name for name in self._admin().list_topics() if not name.startswith(INTERNAL))
+        return sorted(name for name in self._ask(lambda admin: admin.list_topics()) if not name.startswith(INTERNAL))
+
+    def _ask(self, question: Callable[["KafkaAdminClient"], Any]) -> Any:
+        """The first question of an operation: clients that outlived a restart of the broker show themselves here and are made anew, once."""
+        from kafka.errors import KafkaError
+
+        used_before = bool(self._clients)
+        try:
+            return question(self._admin())
+        except (KafkaError, OSError):
+            if not used_before:
+                raise
+            self._discard()
+            return question(self._admin())
 
     def _offsets(self, topic: str, partitions: Sequence[int], which: str) -> dict[int, int]:
         """The first or the next offset of every partition; `which` is EARLIEST or LATEST."""
