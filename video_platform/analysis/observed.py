@@ -12,6 +12,9 @@ from video_platform.analysis.tables import Samples, Tracks
 from video_platform.records import Point
 from video_platform.rules import CameraRules, Rule
 
+SCORE_TOLERANCE = 1e-6
+"""Scores are stored as float32: 0.45 is 0.44999999."""
+
 
 class Observed:
     """The tracks of one video in order of track, then time, with what several rules ask of them computed once.
@@ -36,18 +39,21 @@ class Observed:
         self.class_id = tracks.class_id[order[self.first]]
         self.score = _medians(tracks.score[order], self.track, self.first, self.last)
         self._held: dict[tuple[str, str], Held] = {}
+        self._of_class: dict[tuple[str, ...], NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         return len(self.time_s)
 
-    def of_class(self, classes: Sequence[str]) -> NDArray[np.bool_]:
+    def of_class(self, classes: tuple[str, ...]) -> NDArray[np.bool_]:
         """Which tracks have one of these classes."""
-        wanted = [i for i, name in enumerate(self.names) if name in classes]
-        return np.isin(self.class_id, wanted)
+        if classes not in self._of_class:
+            wanted = np.array([name in classes for name in self.names], bool)
+            self._of_class[classes] = wanted[self.class_id] if len(wanted) else np.zeros(len(self.ids), bool)
+        return self._of_class[classes]
 
     def matching(self, rule: Rule) -> NDArray[np.bool_]:
         """Which tracks a rule sees: its classes, and a median score that reaches its `min_score`."""
-        return self.of_class(rule.when.classes) & (self.score >= rule.min_score - 1e-6)
+        return self.of_class(rule.when.classes) & (self.score >= rule.min_score - SCORE_TOLERANCE)
 
     def in_zone(self, zone: str) -> Held:
         """Runs inside and outside a zone."""
