@@ -18,8 +18,8 @@ from video_platform.services.database.engine import Database, insert_new
 from video_platform.services.database.tables import counters, deliveries, outbox
 
 FIRST_RETRY_S = 1.0
-LONGEST_RETRY_S = 300.0
-"""Waits between attempts double from the first to this: a service that returns after a night is found within five minutes."""
+LONGEST_RETRY_S = 60.0
+"""Waits between attempts double from the first to this: a service that returns after a night is found within a minute."""
 
 LEASE_S = 60.0
 """How long a relay may hold rows: above the longest append or notification, short enough that a killed relay's rows do not wait long."""
@@ -147,6 +147,14 @@ def claim(
     return [_row(row) for row in rows]
 
 
+def renew(db: Database, rows: Sequence[OutboxRow], worker: str, until: datetime) -> None:
+    """Hold rows longer, because sending what comes before them took its time."""
+    with db.write() as connection:
+        for part in _parts([row.seq for row in rows]):
+            held = (outbox.c.seq.in_(part), outbox.c.lease_owner == worker, outbox.c.sent_at.is_(None))
+            connection.execute(sa.update(outbox).where(*held).values(lease_until=until))
+
+
 def sent(db: Database, rows: Sequence[OutboxRow], now: datetime) -> None:
     """These rows left."""
     with db.write() as connection:
@@ -174,6 +182,19 @@ def mark_failed(connection: Connection, rows: Sequence[OutboxRow], error: str, n
         statement = sa.update(outbox).where(outbox.c.seq == row.seq, outbox.c.sent_at.is_(None))
         connection.execute(statement.values(**values, dead_at=now if dead else None))
     return min(due, default=now)
+
+
+def hasten(db: Database, kind: Kind, now: datetime) -> int:
+    """What failed before is due at once, because what it failed on is back; returns how many rows."""
+    with db.write() as connection:
+        waits = sa.and_(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None), outbox.c.kind == str(kind), outbox.c.attempts > 0, outbox.c.next_at > now)
+        return connection.execute(sa.update(outbox).where(waits).values(next_at=now)).rowcount
+
+
+def due_keys(db: Database, kind: Kind, now: datetime) -> list[str]:
+    """The keys of which something may leave now."""
+    with db.read() as connection:
+        return sorted(connection.execute(_due(now, kind, None).with_only_columns(outbox.c.key).distinct()).scalars())
 
 
 def release(db: Database, rows: Sequence[OutboxRow], worker: str, *, until: datetime | None = None) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from video_platform.errors import NotFound, VideoDeleted
+from video_platform.layout import ALERTS
 from video_platform.records import Lifecycle, Severity, VideoRecord, VideoState
 from video_platform.services.database.engine import Database
 from video_platform.services.database.tables import alerts, evaluations, videos
@@ -168,10 +169,19 @@ def progress(db: Database, video_id: str, step: str, fraction: float, *, now: da
         )
 
 
-def finished(db: Database, video_id: str, run_id: str | None, *, now: datetime | None = None) -> None:
-    """The run is through and its results stand, also when it reused all of them: the video is ready."""
+def finished(db: Database, video_id: str, run_id: str | None, *, now: datetime | None = None) -> bool:
+    """The run is through and its results stand, also when it reused all of them: the video is ready.
+
+    False, and nothing changes, when the ledger has no evaluation of it, when this very run failed, or when the video is gone.
+    """
     with db.write() as connection:
-        make_ready(connection, lock(connection, video_id), run_id, now)
+        current = find(connection, video_id, lock=True)
+        if current is None or current.state is VideoState.DELETED or (current.state is VideoState.FAILED and current.run_id == run_id):
+            return False
+        if not _is_evaluated(connection, video_id):
+            return False
+        make_ready(connection, current, run_id, now)
+        return True
 
 
 def make_ready(connection: Connection, current: VideoRecord, run_id: str | None, now: datetime | None) -> None:
@@ -200,7 +210,9 @@ def described(db: Database, video_id: str, title: str | None, *, run_id: str | N
     with db.write() as connection:
         current = lock(connection, video_id)
         connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(title=title, updated_at=now or datetime.now(UTC)))
-        evaluated = connection.execute(sa.select(evaluations.c.asset).where(evaluations.c.video_id == video_id).limit(1)).scalar() is not None
+        evaluated = (
+            connection.execute(sa.select(evaluations.c.asset).where(evaluations.c.video_id == video_id, evaluations.c.asset == ALERTS)).scalar() is not None
+        )
         if evaluated and run_id is not None and current.run_id == run_id and current.state is VideoState.PROCESSING:
             make_ready(connection, current, run_id, now)
 
@@ -220,3 +232,8 @@ def set_media(
 
 def _update(connection: Connection, video_id: str, now: datetime | None, **values: object) -> None:
     connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(**values, updated_at=now or datetime.now(UTC)))
+
+
+def _is_evaluated(connection: Connection, video_id: str) -> bool:
+    where = (evaluations.c.video_id == video_id, evaluations.c.asset == ALERTS)
+    return connection.execute(sa.select(evaluations.c.asset).where(*where)).scalar() is not None

@@ -1,0 +1,371 @@
+"""The write side: footage in, work requested, attributes corrected, videos deleted.
+
+Footage is hashed while it is written to a private file, verified, moved into the object store under its hash, and then recorded and announced in one
+transaction: object first, row second. A kill in between leaves an object that nothing refers to; the same footage again uses it, `adopt` takes it up.
+The same bytes are one video, whatever they are called.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from video_platform import ingest_rows, layout
+from video_platform.errors import InputError, IntegrityError, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
+from video_platform.ingest_files import (
+    DEFAULT_CAMERA,
+    MEDIA_TYPES,
+    UNKNOWN,
+    Collected,
+    check_camera,
+    collect,
+    display_name,
+    kind_of,
+    open_footage,
+    refuse_too_large,
+)
+from video_platform.ingest_rows import Arrived, Given, said
+from video_platform.ingest_spool import SpoolFile, full, held, sweep
+from video_platform.records import Lane, VideoRecord, VideoState
+from video_platform.services.database import Database, refusals, videos
+from video_platform.services.object_store import ObjectStore
+from video_platform.settings import MIB, Settings
+
+__all__ = ["DEFAULT_CAMERA", "Collected", "Deleted", "Incoming", "Ingest", "Ingested", "check_camera", "collect"]
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = MIB
+"""Piece in which a file is read, hashed and written: full disk speed, and all the memory that footage of any size takes here."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of footage.
+
+    `created`: it was not here before (a tombstone counts as not here). `again`: it was here but had failed, and is processed anew.
+    """
+
+    video_id: str
+    created: bool
+    record: VideoRecord
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a deletion removed; `already` when only its tombstone was left."""
+
+    video_id: str
+    objects: int
+    alerts: int
+    already: bool = False
+
+
+class Ingest:
+    """Takes footage in; safe to use from several threads and processes at once.
+
+    `announced` is called after each transaction that left something in the outbox, to send it at once.
+    """
+
+    def __init__(self, settings: Settings, db: Database, store: ObjectStore, *, announced: Callable[[], object] | None = None) -> None:
+        self.settings, self.db, self.store = settings, db, store
+        self._announced = announced or (lambda: None)
+        self._spool = store.incoming or settings.spool
+        self._locks = settings.home / "locks"
+
+    # ---- footage in ------------------------------------------------------------------------------------------------------------------------------------
+
+    def ingest_path(
+        self,
+        path: Path | str,
+        *,
+        camera: str = DEFAULT_CAMERA,
+        recorded_at: datetime | None = None,
+        lane: Lane = Lane.LIVE,
+        announce: bool = True,
+        name: str | None = None,
+    ) -> Ingested:
+        """Take in a copy of the file at `path`.
+
+        Raises:
+            UploadRefused: `empty`, `unreadable`, `changing` or `too_large`; noted among the refusals.
+            InputError: the camera name or recording time cannot be used.
+            StoreFull, StoreUnavailable, IntegrityError: the footage could not be kept; nothing is recorded.
+        """
+        path = Path(path)
+        given = said(name if name is not None else path.name, camera, recorded_at, lane, announce=announce, renamed=name is not None)
+        with self._noting_refusals(given), self._writing() as spool:
+            self._copy(path, spool)
+            return self._take_in(spool, given)
+
+    def begin_stream(self, name: str, camera: str = DEFAULT_CAMERA, recorded_at: datetime | None = None, lane: Lane = Lane.LIVE) -> "Incoming":
+        """Start taking in footage that arrives in pieces. Raises what `ingest_path` raises."""
+        return Incoming(self, said(name, camera, recorded_at, lane), self._new_spool())
+
+    def adopt(self, object_key: str) -> Ingested:
+        """Take up a raw video in the store that no row knows, as a kill between object and row leaves it; one that has a row stays as it is.
+
+        Raises:
+            IntegrityError: its bytes are not what its key promises.
+        """
+        video_id, asset, sha256, extension = layout.parse_file_key(object_key)
+        if asset != layout.RAW_VIDEO or layout.video_id_of(sha256) != video_id:
+            raise InputError(f"object {object_key!r} is not the raw video of {video_id}", key=object_key)
+        given = Given(f"recovered-{video_id}.{extension}", None, None, Lane.LIVE)
+        with held(self._locks, video_id):
+            known = videos.get(self.db, video_id)
+            if known is not None:
+                return Ingested(video_id, False, known)
+            size_bytes = self._verified(object_key, sha256, None)
+            media_type = MEDIA_TYPES.get(extension, UNKNOWN[1])
+            result = self._record(Arrived(sha256, size_bytes, object_key, media_type), given)
+        self._announced()
+        return result
+
+    def collect(self, path: Path | str) -> Collected:
+        """The footage that a path stands for: a file itself, or what a folder holds, with the reason why the rest is skipped."""
+        return collect(Path(path))
+
+    # ---- work and attributes ---------------------------------------------------------------------------------------------------------------------------
+
+    def request_processing(self, video_id: str, *, lane: Lane = Lane.REQUEST, force: bool = False, request_id: str | None = None) -> str:
+        """Ask for the video to be processed again; returns the request's id. The same `request_id` asks once.
+
+        Raises:
+            NotFound, VideoDeleted: there is nothing to process.
+        """
+        request_id = request_id or str(uuid.uuid4())
+        with self.db.write() as connection:
+            ingest_rows.request(connection, videos.lock(connection, video_id), lane, request_id, _now(), force=force)
+        self._announced()
+        return request_id
+
+    def retry(self, video_id: str) -> str:
+        """Ask for a failed or stuck video to be processed again; what is there already is reused."""
+        return self.request_processing(video_id, lane=Lane.REQUEST)
+
+    def correct(self, video_id: str, *, camera: str | None = None, recorded_at: datetime | None = None) -> bool:
+        """Set camera and recording time, None keeps what is there; its alerts follow, and rules are evaluated again. Returns whether something changed.
+
+        Raises:
+            NotFound, VideoDeleted: there is nothing to correct.
+            InputError: the camera name or recording time cannot be used.
+        """
+        said("-", camera, recorded_at, Lane.REQUEST)
+        with self.db.write() as connection:
+            changed = ingest_rows.correct(connection, videos.lock(connection, video_id), camera, recorded_at, _now())
+        if changed:
+            self._announced()
+        return changed
+
+    # ---- deletion --------------------------------------------------------------------------------------------------------------------------------------
+
+    def delete(self, video_id: str, who: str, why: str = "") -> Deleted:
+        """Remove a video with everything made of it; a tombstone stays that says who, when and why.
+
+        Rows go first, in one transaction, then the objects; a deletion that is killed in between is completed by a repeat or by `finish_deletes`. Events
+        that were written stay and leave; notifications that had not left yet are dropped with the alerts they speak of.
+
+        Raises:
+            NotFound: there never was such a video.
+        """
+        with held(self._locks, video_id):
+            with self.db.write() as connection:
+                try:
+                    videos.lock(connection, video_id)
+                except VideoDeleted:
+                    already, removed = True, 0
+                else:
+                    already, removed = False, ingest_rows.bury(connection, video_id, who, why, _now())
+            objects = self._remove_objects(video_id)
+        return Deleted(video_id, objects, removed, already)
+
+    def finish_deletes(self) -> list[str]:
+        """Complete the deletions that were killed; returns their videos."""
+        left = ingest_rows.unfinished_deletes(self.db)
+        for video_id in left:
+            with held(self._locks, video_id):
+                self._remove_objects(video_id)
+        return left
+
+    def sweep(self) -> int:
+        """Remove the private files that dead processes left behind; returns how many."""
+        return sum(sweep(folder) for folder in {self._spool, self.settings.spool})
+
+    # ---- the way in ------------------------------------------------------------------------------------------------------------------------------------
+
+    def _new_spool(self) -> SpoolFile:
+        try:
+            return SpoolFile(self._spool)
+        except OSError as error:
+            raise full(self._spool) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[SpoolFile]:
+        spool = self._new_spool()
+        try:
+            yield spool
+        finally:
+            spool.discard()
+
+    def _copy(self, path: Path, spool: SpoolFile) -> None:
+        limit = self.settings.media.max_bytes
+        with open_footage(path, limit) as file:
+            before = os.fstat(file.fileno())
+            if shutil.disk_usage(self._spool).free < before.st_size:
+                raise full(self._spool)
+            piece = memoryview(bytearray(READ_BYTES))
+            try:
+                while count := file.readinto(piece):  # type: ignore[attr-defined]
+                    refuse_too_large(spool.size_bytes + count, limit, display_name(path.name))
+                    spool.write(piece[:count])
+            except OSError as error:
+                raise UploadRefused("unreadable", f"{path}: {error.strerror}.", path=str(path)) from error
+            after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or spool.size_bytes != after.st_size:
+            raise UploadRefused("changing", f"{display_name(path.name)}: try again when its writer is done.", path=str(path))
+
+    def _take_in(self, spool: SpoolFile, given: Given) -> Ingested:
+        if spool.size_bytes == 0:
+            raise UploadRefused("empty", given.name)
+        sha256 = spool.sha256
+        video_id = layout.video_id_of(sha256)
+        extension, media_type = kind_of(spool.head, given.name)
+        with held(self._locks, video_id):
+            known = videos.get(self.db, video_id)
+            if known is not None and known.sha256 != sha256:
+                raise IntegrityError(f"two different files share the id {video_id}; this one cannot be taken in", expected=known.sha256, actual=sha256)
+            if video_id in ingest_rows.unfinished_deletes(self.db, video_id):
+                self._remove_objects(video_id)
+            key = layout.file_key(video_id, layout.RAW_VIDEO, sha256, extension)
+            arrived = Arrived(sha256, spool.size_bytes, key, media_type)
+            if known is not None:
+                arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type)
+            self._put(spool, arrived, vouched=known is not None)
+            result = self._record(arrived, given)
+        self._announced()
+        return result
+
+    def _put(self, spool: SpoolFile, arrived: Arrived, *, vouched: bool) -> None:
+        """Bring the spooled file under its key. An object that lies there is checked; a damaged one is replaced."""
+        key, sha256, size_bytes, media_type = arrived.object_key, arrived.sha256, arrived.size_bytes, arrived.media_type
+        try:
+            if vouched and self.store.stat(key).size_bytes == size_bytes:
+                return
+            self._verified(key, sha256, size_bytes)
+        except ObjectNotFound:
+            self.store.put_file(key, spool.path, media_type=media_type, if_absent=True, move=True)
+        except IntegrityError as error:
+            log.warning("replacing a damaged object: %s", error)
+            self.store.put_file(key, spool.path, media_type=media_type, if_absent=False, move=True)
+        else:
+            return
+        try:
+            self._verified(key, sha256, size_bytes)
+        except IntegrityError:
+            self.store.delete([key])
+            raise
+
+    def _verified(self, key: str, sha256: str, size_bytes: int | None) -> int:
+        """The size of the object after reading it back; IntegrityError when it is not what it should be."""
+        size, digest = 0, hashlib.sha256()
+        with self.store.open(key) as chunks:
+            for chunk in chunks:
+                size += len(chunk)
+                digest.update(chunk)
+        if digest.hexdigest() != sha256 or size_bytes not in (None, size):
+            raise IntegrityError(
+                f"object {key!r} holds {size} bytes with SHA-256 {digest.hexdigest()}, not the {size_bytes or ''} bytes of its name; ingest the file again",
+                expected=sha256,
+                actual=digest.hexdigest(),
+            )
+        return size
+
+    def _record(self, arrived: Arrived, given: Given) -> Ingested:
+        with self.db.write() as connection:
+            known, record = ingest_rows.arrive(connection, arrived, given, _now())
+        created = known is None or known.state is VideoState.DELETED
+        return Ingested(record.video_id, created, record, again=known is not None and known.state is VideoState.FAILED)
+
+    def _remove_objects(self, video_id: str) -> int:
+        removed = self.store.delete_prefix(layout.video_prefix(video_id))
+        with self.db.write() as connection:
+            ingest_rows.objects_removed(connection, video_id, _now())
+        return removed
+
+    @contextmanager
+    def _noting_refusals(self, given: Given) -> Iterator[None]:
+        try:
+            yield
+        except UploadRefused as refused:
+            try:
+                refusals.add(self.db, name=given.name, camera=given.camera or DEFAULT_CAMERA, code=str(refused.code), message=refused.message, now=_now())
+            except PlatformError as error:
+                log.warning("a refusal could not be noted: %s", error)
+            raise
+
+
+class Incoming:
+    """Footage that arrives in pieces; `size_bytes` is what has arrived. Ends with `finish` or `abort`; as a context manager it aborts what is unfinished."""
+
+    def __init__(self, ingest: Ingest, given: Given, spool: SpoolFile) -> None:
+        self._ingest, self._given, self._file = ingest, given, spool
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that have arrived."""
+        return self._file.size_bytes
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next piece.
+
+        Raises:
+            UploadRefused: `too_large`.
+            StoreFull: no space is left. Both end the stream.
+        """
+        self._must_be_open()
+        try:
+            with self._ingest._noting_refusals(self._given):  # noqa: SLF001  (one concern in two classes)
+                refuse_too_large(self.size_bytes + len(data), self._ingest.settings.media.max_bytes, self._given.name)
+            self._file.write(data)
+        except BaseException:
+            self.abort()
+            raise
+
+    def finish(
+        self, *, name: str | None = None, camera: str | None = None, recorded_at: datetime | None = None, lane: Lane | None = None, announce: bool = True
+    ) -> Ingested:
+        """Take in what has arrived; what is given here replaces what `begin_stream` was told. Raises what `ingest_path` raises."""
+        self._must_be_open()
+        old = self._given
+        try:
+            given = said(name or old.name, camera or old.camera, recorded_at or old.recorded_at, lane or old.lane, announce=announce)
+            with self._ingest._noting_refusals(given):  # noqa: SLF001
+                return self._ingest._take_in(self._file, given)  # noqa: SLF001
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Forget what has arrived; harmless after `finish`."""
+        self._file.discard()
+
+    def __enter__(self) -> "Incoming":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abort()
+
+    def _must_be_open(self) -> None:
+        if not self._file.open:
+            raise StateError(f"the upload of {self._given.name!r} has ended; start a new one")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,155 @@
+"""What the write side does to the database: each function is part of one transaction of `ingest`."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from video_platform import events, layout
+from video_platform.errors import InputError
+from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
+from video_platform.records import Lane, VideoRecord, VideoState
+from video_platform.services.database import Database, outbox, videos
+from video_platform.services.database.engine import insert_new
+from video_platform.services.database.tables import alerts, deliveries, evaluations
+from video_platform.services.database.tables import videos as table
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was said of footage by whoever brought it; None where nothing was said."""
+
+    name: str
+    camera: str | None
+    recorded_at: datetime | None
+    lane: Lane
+    announce: bool = True
+    renamed: bool = False
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Footage that lies in the store."""
+
+    sha256: str
+    size_bytes: int
+    object_key: str
+    media_type: str
+
+
+def said(name: str, camera: str | None, recorded_at: datetime | None, lane: Lane, *, announce: bool = True, renamed: bool = False) -> Given:
+    """What was said of footage, checked, with a name that can be shown; the default camera counts as not said.
+
+    Raises:
+        InputError: the camera name or the recording time cannot be used.
+    """
+    if camera is not None:
+        check_camera(camera)
+    if recorded_at is not None and recorded_at.tzinfo is None:
+        raise InputError(f"the recording time {recorded_at.isoformat()} needs a time zone, for example {recorded_at.isoformat()}Z")
+    return Given(display_name(name), None if camera == DEFAULT_CAMERA else camera, recorded_at, lane, announce, renamed)
+
+
+def arrive(connection: Connection, arrived: Arrived, given: Given, now: datetime) -> tuple[VideoRecord | None, VideoRecord]:
+    """Record footage and announce it; returns the video as it was (None when it is new) and as it is."""
+    video_id = layout.video_id_of(arrived.sha256)
+    known = videos.find(connection, video_id, lock=True)
+    if known is None:
+        attributes = {"original_name": given.name, "camera": given.camera or DEFAULT_CAMERA, "recorded_at": given.recorded_at, "lane": str(given.lane)}
+        state = {"state": str(VideoState.RECEIVED), "generation": 1, "ingested_at": now, "updated_at": now}
+        place = {"size_bytes": arrived.size_bytes, "object_key": arrived.object_key, "media_type": arrived.media_type}
+        insert_new(connection, table, [{"video_id": video_id, "sha256": arrived.sha256, **place, **attributes, **state}])
+    elif known.state in (VideoState.FAILED, VideoState.DELETED):
+        connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**_revived(known, given, now)))
+    record = videos.lock(connection, video_id)
+    if given.announce and record.state is VideoState.RECEIVED:
+        outbox.add_event(connection, _event(events.VIDEO_INGESTED, record, record.generation, now), now)
+    return known, record
+
+
+def request(connection: Connection, current: VideoRecord, lane: Lane, request_id: str, now: datetime, *, force: bool = False) -> None:
+    """Ask for a locked video to be processed; a failed one waits again instead of showing its failure."""
+    if current.state is VideoState.FAILED:
+        waiting = {"state": str(VideoState.RECEIVED), "failure_code": None, "failure_message": None, "step": None, "progress": None}
+        connection.execute(sa.update(table).where(table.c.video_id == current.video_id).values(**waiting, updated_at=now))
+    outbox.add_event(connection, _event(events.PROCESS_REQUESTED, current, request_id, now, lane=lane, force=force), now)
+
+
+def correct(connection: Connection, current: VideoRecord, camera: str | None, recorded_at: datetime | None, now: datetime) -> bool:
+    """Set camera and recording time of a locked video, None keeps what is there; its alerts follow, and what used them is asked for again."""
+    corrected = current.model_copy(update={"camera": camera or current.camera, "recorded_at": recorded_at or current.recorded_at})
+    if corrected == current:
+        return False
+    wanted = {"camera": corrected.camera, "recorded_at": corrected.recorded_at}
+    connection.execute(sa.update(table).where(table.c.video_id == current.video_id).values(**wanted, updated_at=now))
+    for alert_id, start_s in connection.execute(sa.select(alerts.c.id, alerts.c.start_s).where(alerts.c.video_id == current.video_id)).all():
+        start_time = None if corrected.recorded_at is None else corrected.recorded_at + timedelta(seconds=start_s)
+        connection.execute(sa.update(alerts).where(alerts.c.id == alert_id).values(camera=corrected.camera, start_time=start_time))
+    if current.state in (VideoState.READY, VideoState.PROCESSING):
+        request(connection, corrected, Lane.REQUEST, str(uuid.uuid4()), now)
+    return True
+
+
+def bury(connection: Connection, video_id: str, who: str, why: str, now: datetime) -> int:
+    """Turn a locked row into a tombstone and remove the rows that belong to it; returns how many alerts there were."""
+    outbox.forget_notifications(connection, video_id)
+    connection.execute(sa.delete(deliveries).where(deliveries.c.video_id == video_id))
+    removed = connection.execute(sa.delete(alerts).where(alerts.c.video_id == video_id)).rowcount
+    connection.execute(sa.delete(evaluations).where(evaluations.c.video_id == video_id))
+    cleared = dict.fromkeys(("step", "progress", "run_id", "failure_code", "failure_message", "title", "thumbnail", "objects_removed_at"))
+    stone = {"state": str(VideoState.DELETED), "deleted_at": now, "updated_at": now, "deleted_by": who[:128], "deleted_reason": why}
+    connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**cleared, **stone))
+    return removed
+
+
+def objects_removed(connection: Connection, video_id: str, now: datetime) -> None:
+    """Note on a tombstone that its objects are gone."""
+    where = (table.c.video_id == video_id, table.c.state == str(VideoState.DELETED), table.c.objects_removed_at.is_(None))
+    connection.execute(sa.update(table).where(*where).values(objects_removed_at=now))
+
+
+def unfinished_deletes(db: Database, video_id: str | None = None) -> list[str]:
+    """The tombstones whose objects may still lie in the store, all or this one."""
+    query = sa.select(table.c.video_id).where(table.c.state == str(VideoState.DELETED), table.c.objects_removed_at.is_(None))
+    if video_id is not None:
+        query = query.where(table.c.video_id == video_id)
+    with db.read() as connection:
+        return list(connection.execute(query.order_by(table.c.deleted_at)).scalars())
+
+
+def _revived(known: VideoRecord, given: Given, now: datetime) -> dict[str, object]:
+    """The columns of a failed or deleted video that is ingested again: a failed one keeps what was not said anew, a deleted one starts afresh."""
+    fresh = known.state is VideoState.DELETED
+    cleared = dict.fromkeys(
+        ("step", "progress", "run_id", "failure_code", "failure_message", "deleted_at", "deleted_by", "deleted_reason", "objects_removed_at")
+    )
+    return {
+        **cleared,
+        "state": str(VideoState.RECEIVED),
+        "generation": known.generation + 1,
+        "lane": str(given.lane),
+        "original_name": given.name if fresh or given.renamed else known.original_name,
+        "camera": given.camera or (DEFAULT_CAMERA if fresh else known.camera),
+        "recorded_at": given.recorded_at or (None if fresh else known.recorded_at),
+        "ingested_at": now,
+        "updated_at": now,
+    }
+
+
+def _event(event_type: str, record: VideoRecord, n: str | int, now: datetime, *, lane: Lane | None = None, force: bool = False) -> events.Event:
+    body = events.VideoBody(
+        video_id=record.video_id,
+        bucket=layout.BUCKET,
+        object_key=record.object_key,
+        original_name=record.original_name,
+        camera=record.camera,
+        recorded_at=record.recorded_at,
+        size_bytes=record.size_bytes,
+        sha256=record.sha256,
+        media_type=record.media_type,
+        lane=lane or record.lane,
+        force=force,
+    )
+    return events.Event(events.event_id(event_type, record.video_id, n), event_type, now, record.video_id, body)
