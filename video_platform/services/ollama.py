@@ -1,0 +1,206 @@
+"""Ollama: what is there, and one bounded question at a time.
+
+Whatever answers is not trusted: every call has a deadline and a size limit on the wire, redirects and proxies from the environment are off, and pictures go
+out as bytes only (the client reads files for strings). Ollama itself has no sign-in; it belongs on loopback or a private network.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from video_platform.errors import ModelReplyInvalid, ModelUnavailable
+from video_platform.settings import LanguageModelSettings
+
+DEFAULT_PORT = 11434
+LOOK_S = 2.0
+"""Longest look at whether something answers; `vp up` does it while people wait."""
+CONNECT_S = 3.0
+MAX_WIRE_BYTES = 4 * 1024 * 1024
+"""Largest answer on the wire: a summary of 1,024 tokens streams as about 200 KB of JSON lines."""
+CONTEXT_TOKENS = 8192
+"""Ollama's own default cuts the prompt silently at 2,048 or 4,096 tokens."""
+ANSWER_TOKENS = 1024
+"""Eight sentences with references need about 500; without a limit a small model runs on for minutes."""
+OPTIONS = {"temperature": 0.0, "seed": 1, "num_ctx": CONTEXT_TOKENS, "num_predict": ANSWER_TOKENS}
+BUSY = 503
+NOT_FOUND = 404
+SHOWN_MODELS = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look showed; `digest` is of the wanted model, None when it is not there; `problem` says in words why it cannot be used, None when it can."""
+
+    address: str
+    version: str | None
+    models: tuple[str, ...]
+    digest: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who writes: a model, or the template for `reason`. `degraded` when the settings demand a model that is not there now."""
+
+    model: "OllamaModel | None"
+    reason: str | None
+    degraded: bool
+
+
+class _Version(BaseModel):
+    version: str
+
+
+class _Tag(BaseModel):
+    name: str
+    digest: str
+
+
+class _Tags(BaseModel):
+    models: list[_Tag]
+
+
+def address(settings: LanguageModelSettings) -> str:
+    """The base URL: from the settings, else OLLAMA_HOST, else the usual port; an address to listen on becomes one to connect to."""
+    text = settings.host or os.environ.get("OLLAMA_HOST", "") or f"127.0.0.1:{DEFAULT_PORT}"
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    host = parts.hostname or "127.0.0.1"
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    usual = {"http": 80, "https": 443}.get(parts.scheme, DEFAULT_PORT) if "://" in text else DEFAULT_PORT
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{parts.port or usual}{parts.path.rstrip('/')}"
+
+
+def look(settings: LanguageModelSettings) -> Found:
+    """Ask what is there; takes at most about `LOOK_S` seconds and never raises."""
+    try:
+        base = address(settings)
+    except ValueError as error:
+        return Found(settings.host or os.environ.get("OLLAMA_HOST", ""), None, (), None, f"the address of Ollama cannot be read: {error}")
+    try:
+        with httpx.Client(base_url=base, transport=_Bounded(LOOK_S), timeout=LOOK_S, trust_env=False) as client:
+            version = _Version.model_validate_json(client.get("/api/version").raise_for_status().content).version
+            tags = _Tags.model_validate_json(client.get("/api/tags").raise_for_status().content).models
+    except (httpx.HTTPError, ModelUnavailable, ValidationError, ValueError) as error:
+        return Found(base, None, (), None, f"no Ollama answers at {base} ({type(error).__name__})")
+    models = tuple(tag.name for tag in tags)
+    digest = next((tag.digest for tag in tags if tag.name in (settings.model, f"{settings.model}:latest")), None)
+    problem = None if digest else f"Ollama at {base} has no model {settings.model}; get it with: ollama pull {settings.model}"
+    return Found(base, version[:40], models, digest, problem)
+
+
+def describe(settings: LanguageModelSettings) -> str:
+    """One line for people: what answers, with which models, and who will write summaries. Never raises."""
+    if settings.engine == "template":
+        return "summaries are written by the template, as the settings say"
+    found = look(settings)
+    if found.version is None:
+        return f"{found.problem}: summaries are written by the template"
+    names = ", ".join(found.models[:SHOWN_MODELS]) + (f" and {len(found.models) - SHOWN_MODELS} more" if len(found.models) > SHOWN_MODELS else "")
+    if found.problem:
+        return f"{found.problem} (it has {names or 'none'}): until then summaries are written by the template"
+    return f"Ollama {found.version} at {found.address} with {names}: {settings.model} ({(found.digest or '')[:12]}) writes summaries"
+
+
+def choose(settings: LanguageModelSettings) -> Choice:
+    """Who writes summaries now. With engine `auto` the template is a full answer; with engine `ollama` it is only a stand-in (`degraded`)."""
+    if settings.engine == "template":
+        return Choice(None, "chosen in the settings", degraded=False)
+    found = look(settings)
+    if found.digest is None:
+        return Choice(None, found.problem, degraded=settings.engine == "ollama")
+    return Choice(OllamaModel(found.address, settings.model, found.digest, timeout_s=settings.timeout_s), None, degraded=False)
+
+
+class OllamaModel:
+    """One model of one Ollama server; `digest` names its weights."""
+
+    def __init__(self, address: str, name: str, digest: str, *, timeout_s: float) -> None:
+        self.name = name
+        self.digest = digest
+        self._address = address
+        self._timeout_s = timeout_s
+
+    def chat(self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, object], images: Sequence[bytes] = ()) -> tuple[str, int]:
+        """`(text, tokens)`: an answer in the form of the JSON `schema`, as text, and what it cost; `images` are encoded pictures for the last message.
+
+        Raises:
+            ModelUnavailable: nothing answered, or not all within `timeout_s`.
+            ModelReplyInvalid: the answer was cut at its token limit.
+        """
+        if any(not isinstance(image, bytes) for image in images):
+            raise TypeError("pictures are given as bytes: the client would read a file that a string names")
+        sent: list[dict[str, object]] = [dict(message) for message in messages]
+        if images:
+            sent[-1]["images"] = list(images)
+        pieces, last = [], None
+        for last in self._stream(sent, schema):
+            pieces.append(last.message.content or "")
+        if last is None or not last.done:
+            raise ModelUnavailable(f"Ollama at {self._address} stopped in the middle of its answer", model=self.name)
+        if last.done_reason == "length":
+            raise ModelReplyInvalid(f"{self.name} did not finish within {ANSWER_TOKENS} tokens", model=self.name)
+        return "".join(pieces), (last.prompt_eval_count or 0) + (last.eval_count or 0)
+
+    def _stream(self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object]) -> Iterator:
+        import ollama
+
+        transport = _Bounded(self._timeout_s)
+        timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_S)
+        try:
+            with ollama.Client(self._address, timeout=timeout, transport=transport, trust_env=False, follow_redirects=False) as client:
+                yield from client.chat(self.name, messages=messages, stream=True, format=dict(schema), options=OPTIONS)
+        except (httpx.TimeoutException, ModelUnavailable) as error:
+            raise ModelUnavailable(f"{self.name} at {self._address} did not answer within {self._timeout_s:g} s and {MAX_WIRE_BYTES} bytes") from error
+        except ollama.ResponseError as error:
+            raise ModelUnavailable(self._refusal(error.status_code, error.error), model=self.name, status=error.status_code) from error
+        except (httpx.HTTPError, OSError) as error:
+            raise ModelUnavailable(f"Ollama at {self._address} went away: {type(error).__name__}", model=self.name) from error
+        except ValueError as error:  # lines that are not JSON, or not Ollama's
+            raise ModelUnavailable(f"what answers at {self._address} does not speak Ollama's protocol", model=self.name) from error
+
+    def _refusal(self, status: int, text: str) -> str:
+        if status == BUSY:
+            return f"Ollama at {self._address} is busy"
+        if status == NOT_FOUND:
+            return f"Ollama at {self._address} has no model {self.name} any more; get it with: ollama pull {self.name}"
+        return f"Ollama at {self._address} refused ({status}): {text[:200]}"
+
+
+class _Bounded(httpx.BaseTransport):
+    """HTTP whose answers end after `seconds` and `MAX_WIRE_BYTES`, however slowly or fast they trickle in."""
+
+    def __init__(self, seconds: float) -> None:
+        self._inner = httpx.HTTPTransport()
+        self._seconds = seconds
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = time.monotonic() + self._seconds
+        response = self._inner.handle_request(request)
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        return httpx.Response(response.status_code, headers=response.headers, stream=_BoundedStream(response.stream, deadline))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _BoundedStream(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._inner:
+            size += len(chunk)
+            if size > MAX_WIRE_BYTES or time.monotonic() > self._deadline:
+                raise ModelUnavailable("the answer went over its limits")
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
