@@ -154,12 +154,8 @@ def beep_starts_s(path: Path) -> list[float]:
                 blocks.append(values)
                 times.append(part.time + np.arange(len(values)) / 48_000)
     loud = np.abs(np.concatenate(blocks)) > 0.2
-    found: list[float] = []
-    for time_s in np.concatenate(times)[loud]:
-        if not found or time_s - last > 0.5:
-            found.append(float(time_s))
-        last = time_s
-    return found
+    loud_s = np.concatenate(times)[loud]
+    return [float(each) for each in loud_s[np.diff(loud_s, prepend=-1.0) > 0.5]]
 
 
 class _Sound:

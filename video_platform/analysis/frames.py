@@ -44,6 +44,12 @@ TRUNCATED_BELOW = 0.98
 TRUNCATED_ABOVE_S = 1.0
 """... unless less than this is missing: containers round, and sound may be longer than the picture."""
 
+MAX_PAUSE_S = 3600.0
+"""A longer step between two frames is a clock that was set, or a counter of 33 bits that ran over, not a pause."""
+
+EPOCH = 1 << 48
+"""More than any time stamp: 33 bits in MPEG, microseconds over years elsewhere."""
+
 GROWTH = 1.5
 """Arrays that grow are enlarged by this factor, so that appending stays cheap and at most half is spare."""
 
@@ -78,8 +84,8 @@ class Growing:
 class Clock:
     """Time stamps as seconds from the first frame that never run backwards.
 
-    A stamp that does not advance (a camera's clock was set back, parts were joined) continues one frame interval after the frame before; jumps forward are
-    kept, because a pause in a recording is real.
+    A stamp that does not advance (a camera's clock was set, parts were joined) continues one frame interval after the frame before, and so does one that is
+    more than `MAX_PAUSE_S` ahead; smaller jumps forward are kept, because a pause in a recording is real.
     """
 
     def __init__(self, video: OpenVideo) -> None:
@@ -92,7 +98,7 @@ class Clock:
     def time_s(self, pts: int | None) -> float:
         """Seconds from the first frame of the next frame in presentation order; `pts` None means unknown."""
         time_s = self._expected() if pts is None else float((pts - self._origin) * self._time_base)
-        if self.last_s is not None and time_s <= self.last_s:
+        if self.last_s is not None and not self.last_s < time_s <= self.last_s + MAX_PAUSE_S:
             time_s = self._expected()
             if pts is not None:
                 self._origin = pts - round(time_s / self._time_base)
@@ -102,6 +108,21 @@ class Clock:
 
     def _expected(self) -> float:
         return 0.0 if self.last_s is None else self.last_s + self._interval_s
+
+
+class Epochs:
+    """Time stamps as numbers that sort in the order of showing, also across a clock that was set back."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._epoch = 0
+
+    def key(self, stamp: int, order: int | None) -> int:
+        """The number of a stamp; `order` rises from one call to the next unless the clock was set back."""
+        if order is not None:
+            self._epoch += self._last is not None and order < self._last
+            self._last = order
+        return self._epoch * EPOCH + stamp
 
 
 @dataclass(frozen=True)
@@ -140,6 +161,7 @@ class Decoding:
         self._on_packet = on_packet
         self._streams = [video.stream, *([video.audio] if with_audio and video.audio is not None else [])]
         self._stamps = Growing(pts=(np.int64, 0))
+        self._stored, self._shown = Epochs(), Epochs()
         self._unstamped = self._current = 0
         self._by_count = video.container.format.name in REORDERED_BY_COUNT and video.stream.codec_context.has_b_frames
         self._waiting: list[int] = []
@@ -207,7 +229,7 @@ class Decoding:
         if self.errors:
             notes.append(f"{self.errors} of {self._packets} packets could not be decoded{f' ({self._demux_error})' if self._demux_error else ''}.")
         if self._clock.resets:
-            notes.append(f"The recording's clock jumped back {self._clock.resets} times; times continue as if it had not.")
+            notes.append(f"The recording's clock was set {self._clock.resets} times; times continue as if it had not been.")
         return Coverage(decoded, stated, self._packets, self.decoded_frames, self.errors, truncated, tuple(notes))
 
     def _end_s(self) -> float:
@@ -252,7 +274,7 @@ class Decoding:
         if stamp is None:
             self._unstamped += 1
         elif not packet.is_discard:
-            self._stamps.append(1, pts=stamp)
+            self._stamps.append(1, pts=self._stored.key(stamp, packet.dts))
             self._packets_end = max(self._packets_end or stamp, stamp + (packet.duration or 0))
             if self._by_count:
                 heapq.heappush(self._waiting, stamp)
@@ -283,7 +305,7 @@ class Decoding:
 
     def _stamp_of(self, frame: "av.VideoFrame") -> int | None:
         pts = heapq.heappop(self._waiting) if self._by_count and self._waiting else frame.pts
-        self._current = self.decoded_frames if pts is None or self._unstamped else pts
+        self._current = self.decoded_frames if pts is None or self._unstamped else self._shown.key(pts, pts)
         return pts
 
     def _duration(self, frame: "av.VideoFrame") -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform.analysis.pictures import Orientation
-from video_platform.analysis.sniff import sniff, why_unopened
+from video_platform.analysis.sniff import index_is_cut, sniff, why_unopened
 from video_platform.errors import MediaError
 from video_platform.records import VideoProbe
 
@@ -50,6 +50,13 @@ FIRST_FRAME_PACKETS = 3000
 
 MAX_FRAME_RATE = 1000.0
 """Stated frame rates above this are a clock's rate, not a picture's, and count as unknown."""
+
+
+GUESSED_DURATIONS = ("mpegts", "mpeg")
+"""Containers that state no duration; FFmpeg takes the distance between the first and the last time stamp, which a clock that was set makes absurd."""
+
+PLAUSIBLE_BIT_RATE = 2000
+"""Bits per second below which such a guess is one of those."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +146,17 @@ def open_video(path: Path | str, limits: Limits | None = None, *, threads: int =
     file = FileBytes(path)
     try:
         sniff(file)
-        first, facts = _first_frame(file, limits)
+        first, first_pts = _first_frame(file, limits)
         with _container(file, limits) as container:
-            stream = _video_stream(container, limits)
+            stream = _video_stream(container, file, limits)
             _bound(stream, limits, threads)
             audio = _audio_stream(container)
             orientation = Orientation.of(first)
             aspect = _upright_aspect(stream, orientation)
             probe = _probe(container, stream, audio, first, orientation, file.size_bytes)
-            if probe.duration_s and probe.duration_s > limits.max_duration_s:
+            if probe.duration_s and probe.duration_s > limits.max_duration_s:  # what says less than it holds is stopped while decoding
                 raise MediaError("too_large", f"It says that it lasts {probe.duration_s:.0f} s; the limit is {limits.max_duration_s:.0f} s.")
-            yield OpenVideo(container, stream, audio, probe, orientation, aspect, facts, file.size_bytes, file)
+            yield OpenVideo(container, stream, audio, probe, orientation, aspect, first_pts, file.size_bytes, file)
     finally:
         file.close()
 
@@ -169,27 +176,27 @@ def _opened(path: Path) -> Any:
         raise MediaError("unreadable", f"{shown!r} is not a file name: {error}.", path=shown) from error
     except OSError as error:
         raise MediaError("unreadable", f"{shown}: {error.strerror}.", path=shown) from error
-    file = os.fdopen(descriptor, "rb", buffering=0)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        file.close()
+        os.close(descriptor)
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise MediaError("unreadable", f"{shown} is {kind}.", path=shown)
     if status.st_size == 0:
-        file.close()
+        os.close(descriptor)
         raise MediaError("empty", path=shown)
-    return file
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 @contextmanager
-def _container(file: FileBytes, limits: Limits) -> "Iterator[InputContainer]":
+def _container(file: FileBytes, limits: Limits | None) -> "Iterator[InputContainer]":
+    """The demuxer over `file` from its beginning; without `limits` it may not decode anything, and tells sizes that would be over them."""
     import av
 
     options = {
         "format_whitelist": FORMATS,
-        "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
+        "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)) if limits else "none",
         "protocol_whitelist": "",  # matches none: nothing can be opened from inside the file
-        "max_pixels": str(limits.max_pixels),
+        **({"max_pixels": str(limits.max_pixels)} if limits else {}),
     }
     file.seek(0)
     try:
@@ -204,25 +211,32 @@ def _container(file: FileBytes, limits: Limits) -> "Iterator[InputContainer]":
         yield container
 
 
-def _video_stream(container: "InputContainer", limits: Limits) -> "VideoStream":
+def _video_stream(container: "InputContainer", file: FileBytes, limits: Limits) -> "VideoStream":
     """The main picture stream: a cover of a song is none."""
     from av.stream import Disposition
 
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not streams:
-        raise MediaError("no_video_stream")
+        raise why_unopened(file, FORMATS) if not len(container.streams) or index_is_cut(file) else MediaError("no_video_stream")
     stream = max(streams, key=lambda each: (bool(each.disposition & Disposition.default), _pixels(each)))
     context = stream.codec_context
     if context is None or context.name not in VIDEO_DECODERS:
         raise MediaError("format_refused", f"Its pictures are coded as {_codec_name(stream)}, which is not accepted.")
-    width, height = context.width, context.height
+    width, height = (context.width, context.height) if _pixels(stream) > 0 else _stated_size(file, stream.index)
     if width <= 0 or height <= 0:
         raise MediaError("bad_dimensions", f"It says that its pictures are {width}x{height}.", width=width, height=height)
     if width * height > limits.max_pixels:
         detail = f"Its pictures are {width}x{height}; the limit is {limits.max_pixels} pixels (VIDEO_PLATFORM_MEDIA__MAX_PIXELS)."
         raise MediaError("too_large", detail, width=width, height=height)
     return stream
+
+
+def _stated_size(file: FileBytes, index: int) -> tuple[int, int]:
+    """The size that the container says, where the demuxer forgot it because it is over the limit."""
+    with _container(file, None) as container:
+        context = container.streams[index].codec_context if index < len(container.streams) else None
+        return (int(getattr(context, "width", 0)), int(getattr(context, "height", 0)))
 
 
 def _pixels(stream: "VideoStream") -> int:
@@ -250,7 +264,7 @@ def _first_frame(file: FileBytes, limits: Limits) -> "tuple[av.VideoFrame, int]"
     import av
 
     with _container(file, limits) as container:
-        stream = _video_stream(container, limits)
+        stream = _video_stream(container, file, limits)
         _bound(stream, limits, 1)
         stamps: list[int] = []
         try:
@@ -282,7 +296,7 @@ def _upright_aspect(stream: "VideoStream", orientation: Orientation) -> Fraction
 def _probe(
     container: "InputContainer", stream: "VideoStream", audio: "AudioStream | None", first: "av.VideoFrame", orientation: Orientation, size_bytes: int
 ) -> VideoProbe:
-    duration_s = _stated_duration(container, stream)
+    duration_s = _stated_duration(container, stream, size_bytes)
     width, height = orientation.size(first.width, first.height)
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     return VideoProbe(
@@ -300,8 +314,10 @@ def _probe(
     )
 
 
-def _stated_duration(container: "InputContainer", stream: "VideoStream") -> float | None:
-    """Seconds of picture that the container promises; None when it says nothing."""
+def _stated_duration(container: "InputContainer", stream: "VideoStream", size_bytes: int) -> float | None:
+    """Seconds of picture that the container promises; None when it says nothing, or what cannot be."""
+    if container.format.name in GUESSED_DURATIONS and size_bytes * 8 < PLAUSIBLE_BIT_RATE * (container.duration or 0) / 1_000_000:
+        return None
     if stream.duration and stream.time_base and stream.duration > 0:
         return float(stream.duration * stream.time_base)
     if container.duration and container.duration > 0:

@@ -83,8 +83,8 @@ def sniff(file: Bytes) -> None:
 def why_unopened(file: Bytes, formats: str) -> MediaError:
     """The failed state of a file that no accepted demuxer could open."""
     head = file.head(HEAD_BYTES)
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
-        if not _has_box(file, b"moov"):
+    if _is_iso_media(head):
+        if index_is_cut(file):
             return MediaError("truncated", "Its index (moov) is missing: the recording was cut off before it was finished, and cannot be played by anything.")
         return MediaError("not_a_video", "It begins like an MP4 but its index is damaged.")
     if head[:4] == b"\x1aE\xdf\xa3":
@@ -92,6 +92,15 @@ def why_unopened(file: Bytes, formats: str) -> MediaError:
     if head[:4] == b"RIFF":
         return MediaError("truncated" if file.size_bytes < HEAD_BYTES else "not_a_video", "It begins like AVI but its header cannot be read.")
     return MediaError("not_a_video", f"None of the accepted containers ({formats}) recognises it.")
+
+
+def index_is_cut(file: Bytes) -> bool:
+    """Whether this is an MP4 or MOV whose index is missing or ends too early."""
+    return _is_iso_media(file.head(HEAD_BYTES)) and not _has_box(file, b"moov")
+
+
+def _is_iso_media(head: bytes) -> bool:
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
 
 def _is_text(head: bytes) -> bool:
