@@ -1,5 +1,6 @@
 """The tracks of one video as rules see them: by track, with what several rules ask of them worked out once."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -11,6 +12,9 @@ from video_platform.analysis.states import Held, carried, held
 from video_platform.analysis.tables import Samples, Tracks
 from video_platform.records import Point
 from video_platform.rules import CameraRules, Rule
+
+ON_LINE = 1e-4
+"""Fraction of the frame within which a foot point is on a line, and so still on the side where it was: what a content hash does not see."""
 
 SCORE_TOLERANCE = 1e-6
 """Scores are stored as float32: 0.45 is 0.44999999."""
@@ -66,7 +70,9 @@ class Observed:
         """Runs left and right of a line; `flips` counts the changes of side whose path went through the segment itself."""
         if ("line", line) not in self._held:
             start, end = self.rules.lines[line]
-            left = carried(geometry.cross(start, end, self.x, self.y), self.track_starts)
+            side = geometry.cross(start, end, self.x, self.y) / math.dist(start, end)
+            side[np.abs(side) <= ON_LINE] = 0.0
+            left = carried(side, self.track_starts)
             after = np.flatnonzero((left[1:] != left[:-1]) & ~self.track_starts[1:]) + 1
             along = geometry.fraction_along(start, end, self.x[after - 1], self.y[after - 1], self.x[after], self.y[after])
             through = np.zeros(len(self), bool)
