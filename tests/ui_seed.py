@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -35,7 +36,7 @@ from video_platform.settings import Settings
 NOW = datetime.now(UTC)
 WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 15, 12
 SAMPLE_RATE = 5
-HOSTILE = '<img src=x onerror="window.pwned=1"> [click](https://evil.example) ![x](https://evil.example/x.png) :material/home: $a$ **b**.mp4'
+HOSTILE = '<img src=x onerror="window.pwned=1"> [click](javascript:alert(1)) ![x](data:x) :red[x] www.evil.example $a$ **b** _c_.mp4'
 """A file name that tries everything."""
 
 WALKERS = {1: (0.05, 0.45, 0.06, 0.0, SECONDS), 2: (0.9, 0.55, -0.08, 2.0, 10.0), 4: (0.4, 0.35, 0.02, 5.0, 11.5)}
@@ -169,9 +170,9 @@ def make_playable(platform: Platform, record: VideoRecord, shade: int, walkers: 
     store_manifest(platform, video_id, layout.PROCESSED_VIDEO, [proxy, poster], facts={"duration_s": SECONDS})
     videos.set_media(platform.db, video_id, SECONDS, WIDTH, HEIGHT)
     store_scenes(platform, video_id, shade, walkers)
-    guess = {} if walkers else {"best_guess": {"class_name": "person", "score": 0.31, "time_s": 4.2}}
+    guess = {} if walkers else {"best_guess": {"class": "person", "score": 0.31, "at_s": 4.2}}
     table = store_file(platform, video_id, layout.DETECTIONS, "detections", b"PAR1" + bytes([shade]), "parquet", "application/vnd.apache.parquet")
-    facts = {"frames_looked_at": SECONDS * SAMPLE_RATE, **guess}
+    facts = {"frames_looked_at": SECONDS * SAMPLE_RATE, "model": "nanodet-g-int8", **guess}
     store_manifest(platform, video_id, layout.DETECTIONS, [table], facts=facts, configuration={"model": "nanodet-g-int8"})
     sheet = track_sheet() if walkers else TrackSheet(sample_rate=SAMPLE_RATE, samples=SECONDS * SAMPLE_RATE, tracks=[])
     player = store_file(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json().encode(), "json", "application/json")
@@ -182,7 +183,7 @@ def store_scenes(platform: Platform, video_id: str, shade: int, walkers: bool) -
     """Three scenes with thumbnails."""
     cuts = [0.0, 4.0, 9.0, float(SECONDS)]
     files, rows = [], []
-    for index, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for index, (start, end) in enumerate(pairwise(cuts)):
         thumbnail = store_file(platform, video_id, layout.SCENES, f"thumbnail:{index}", jpeg(picture(start + 1, shade, walkers)), "jpg", "image/jpeg")
         files.append(thumbnail)
         rows.append({"index": index, "start_s": start, "end_s": end, "thumbnail": thumbnail.name})
@@ -313,7 +314,7 @@ def seed(home: Path, scratch: Path, settings: Settings | None = None) -> Home:
     """One video in each state."""
     platform = open_platform(settings or Settings(home=home))
     scratch.mkdir(parents=True, exist_ok=True)
-    hostile = make_ready(platform, ingest(platform, scratch, HOSTILE, 40, camera="gate-<b>1</b>"), 40)
+    hostile = make_ready(platform, ingest(platform, scratch, HOSTILE, 40, camera="gate-1"), 40)
     quiet = make_ready(platform, ingest(platform, scratch, "empty-yard-at-night.mp4", 20, camera="yard", walkers=False), 20, walkers=False)
     failed = ingest(platform, scratch, "holiday notes.mp4", 60, camera="inbox")
     videos.failed(

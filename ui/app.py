@@ -1,8 +1,10 @@
 """The pages and how to get from one to the other."""
 
+from pathlib import Path
+
 import streamlit as st
 
-st.set_page_config(page_title="Video platform", page_icon=":material/visibility:", layout="wide")
+st.set_page_config(page_title="Video platform", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 
 page = st.navigation(
     [

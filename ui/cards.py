@@ -49,21 +49,21 @@ def video_card(view: VideoCard) -> None:
         alt = f"{words.literal(record.original_name, 80)}, {words.STATE_WORDS[record.state].lower()}"
         picture = links.absolute(data.media_path(view.thumbnail)) if view.thumbnail else placeholder(record.state)
         st.image(picture, width="stretch", link=links.video_path(record.video_id), alt=alt)
-        st.page_link(links.VIDEO, label=f"**{name_of(record)}**", query_params=dict(links.video(record.video_id)))
-        if view.title:
-            st.markdown(words.plain(view.title, 160))
-        st.caption(facts(record))
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
+            st.page_link(links.VIDEO, label=f"**{name_of(record)}**", query_params=dict(links.video(record.video_id)), width="stretch")
+            menu(record)
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             state_badge(record)
             for severity in (Severity.CRITICAL, Severity.WARNING, Severity.INFO):
                 if number := view.alerts.get(severity, 0):
                     st.badge(f"{number:,}", icon=words.SEVERITY_ICONS[severity], color=words.SEVERITY_COLORS[severity], help=f"{severity} alerts")  # type: ignore[arg-type]
-            st.space("stretch")
-            menu(record)
+        st.caption(facts(record))
+        if view.title:
+            st.markdown(f":small[{words.plain(view.title, 160)}]")
         if record.state in (VideoState.PROCESSING, VideoState.RECEIVED):
             progress(record)
         elif record.state is VideoState.FAILED:
-            st.markdown(f":red[{words.plain(record.failure_message or record.failure_code or 'It failed without a word.', 200)}]")
+            st.markdown(f":small[:red[{words.plain(record.failure_message or record.failure_code or 'It failed without a word.', 200)}]]")
 
 
 def state_badge(record: VideoRecord) -> None:
@@ -208,7 +208,7 @@ def _alert_actions(alert: AlertRecord) -> None:
         if alert.clip:
             st.button("Play clip", key=f"clip-{alert.id}", icon=":material/movie:", on_click=_show_clip, args=(alert.id,))
         elif alert.lifecycle is Lifecycle.ACTIVE:
-            st.markdown(":gray[:material/hourglass: Clip is being made]", width="content")
+            st.caption(":material/hourglass: Clip is being made", width="content")
         if alert.mark is Mark.NONE:
             st.button("Acknowledge", key=f"ack-{alert.id}", icon=":material/check:", on_click=data.mark, args=(alert.id, Mark.ACKNOWLEDGED))
             st.button("False alarm", key=f"false-{alert.id}", icon=":material/thumb_down:", on_click=data.mark, args=(alert.id, Mark.FALSE))

@@ -11,13 +11,11 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from ui import opened
 from video_platform import detectors, layout, rules
-from video_platform import settings as platform_settings
-from video_platform.api import Services
-from video_platform.api.media import MediaSigner, open_signer
 from video_platform.catalog import AlertPage, Catalog, VideoDetail, VideoPage
 from video_platform.errors import PlatformError, Problem, RulesError
-from video_platform.platform import Platform, open_platform
+from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
 from video_platform.services.database import ledger, refusals, rulesets
 from video_platform.services.database import videos as video_rows
@@ -61,30 +59,17 @@ class TrackRow:
     score: float
 
 
-@st.cache_resource(show_spinner=False)
-def services() -> Services:
-    """Everything that this process works with, opened once from the environment; the server opens it before the first page."""
-    settings = platform_settings.load()
-    platform = open_platform(settings)
-    return Services(platform, Catalog(settings, platform.db, platform.store))
-
-
-@st.cache_resource(show_spinner=False)
-def _signer() -> MediaSigner:
-    return open_signer(settings())
-
-
 def settings() -> Settings:
     """The settings of this process."""
     return _platform().settings
 
 
 def _platform() -> Platform:
-    return services().platform
+    return opened.services().platform
 
 
 def _catalog() -> Catalog:
-    return services().catalog
+    return opened.services().catalog
 
 
 def now() -> datetime:
@@ -94,7 +79,7 @@ def now() -> datetime:
 
 def media_path(key: str, download: str | None = None) -> str:
     """Signed path of an object; stable for minutes, so that a page drawn again shows the same picture. `download` is the name to save it under."""
-    return _signer().url(key, download=download)
+    return opened.signer().url(key, download=download)
 
 
 def addresses_epoch() -> int:

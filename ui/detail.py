@@ -205,19 +205,19 @@ def _scenes(view: View) -> list[StripScene]:
 def _nothing_detected(view: View) -> None:
     manifest = view.manifest(layout.DETECTIONS)
     found = manifest.facts if manifest else {}
-    frames, model = found.get("frames_looked_at"), (manifest.configuration.get("model") if manifest else None) or data.settings().detection.model
+    frames, model = found.get("frames_looked_at"), found.get("model") or data.settings().detection.model
     looked = f"{words.count(frames, 'frame')} looked at" if isinstance(frames, int) else "The frames were looked at"
     st.info(f"**Nothing was detected.** {looked} with {words.plain(str(model))}. {_guess(found.get('best_guess'))}", icon=":material/search:")
 
 
 def _guess(guess: object) -> str:
-    if not isinstance(guess, Mapping) or not guess.get("class_name", guess.get("name", guess.get("class"))):
+    """What came closest, in a sentence; detections give class, score and at_s."""
+    if not isinstance(guess, Mapping) or "class" not in guess:
         return "It had not even a weak guess. Is the picture dark, or what you look for very small?"
-    name = guess.get("class_name", guess.get("name", guess.get("class")))
-    score, at = guess.get("score"), guess.get("time_s", guess.get("at_s"))
+    score, at_s = guess.get("score"), guess.get("at_s")
     sure = f" with score {score:.2f}" if isinstance(score, int | float) else ""
-    moment = f" at {words.moment(at)}" if isinstance(at, int | float) else ""
-    return f"Its best guess was {words.plain(str(name))}{sure}{moment}, too weak to follow."
+    moment = f" at {words.moment(at_s)}" if isinstance(at_s, int | float) else ""
+    return f"Its best guess was {words.plain(str(guess['class']))}{sure}{moment}, too weak to follow."
 
 
 # ---- summary -------------------------------------------------------------------------------------------------------------------------------------------

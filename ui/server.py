@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from streamlit import config as streamlit_config
 
-from ui import data
+from ui import opened
 from video_platform import settings as platform_settings
 from video_platform.api import create_api
 from video_platform.api.guard import Guard
@@ -64,19 +64,17 @@ def check_address(settings: Settings) -> None:
 def build(settings: Settings) -> st.App:
     """The application: pages at /, API at /api, both behind the guard against other sites and other host names."""
     streamlit_config.get_config_options(force_reparse=True, options_from_flags=options(settings))
-    services = data.services()
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            services.catalog.close()
-            services.platform.close()
+            opened.close()
 
     return st.App(
         HERE / "app.py",
-        routes=[Mount(API_PREFIX, app=create_api(services))],
+        routes=[Mount(API_PREFIX, app=create_api(opened.services()))],
         middleware=[
             Middleware(partial(Guard, settings=settings, added={"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}, max_body_bytes=None))
         ],
@@ -85,7 +83,7 @@ def build(settings: Settings) -> st.App:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """A listening socket: whoever reads the printed address may connect at once and is answered when the pages are ready.
 
     Raises:
         SettingsError: the port is taken, or the host is not one of this machine's.
@@ -95,6 +93,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise SettingsError(

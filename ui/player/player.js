@@ -65,7 +65,7 @@ class Player {
   }
 
   ready() {
-    if (this.wanted) this.video.currentTime = this.wanted;
+    this.video.currentTime = this.wanted ?? 0; // also for 0: only a seek takes the poster away, and boxes belong to the frame, not to the poster
     if (this.wantsPlay) this.video.play().catch(() => {});
     this.video.playbackRate = Number(this.find(".speed").value);
     this.wanted = null;
@@ -171,7 +171,7 @@ class Player {
 
   draw(shown) {
     const at = shown ?? this.at();
-    const on = this.filed && this.find(".boxes").checked;
+    const on = this.filed && this.video.readyState >= 2 && this.find(".boxes").checked;
     const drawn = drawBoxes(this.canvas, this.picture(), on ? boxesAt(this.filed, at) : []);
     this.canvas.dataset.boxes = String(drawn);
     this.timeline.move(at);

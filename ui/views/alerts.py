@@ -6,8 +6,7 @@ from ui import cards, data, links, words
 from video_platform.records import Lifecycle, Mark, Severity
 
 LOOK_AGAIN_S = 2
-SEEN = "alerts-seen"
-"""Key of the session: ids that were on the page, so that only new ones are told of."""
+SEEN = "alerts-seen"  # key of the session: ids that were on the page, so that only new ones are told of
 
 SEVERITIES = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]

@@ -7,9 +7,7 @@ from ui.zones import zones
 from video_platform.catalog import VideoCard
 from video_platform.errors import PlatformError, Problem
 
-APPLIED = "rules-applied"
-"""Key of the session: set when a rule set was just applied, until its evaluation was asked for or waved off."""
-
+APPLIED = "rules-applied"  # key of the session: a rule set was just applied; its evaluation was neither asked for nor waved off
 EDITED = "rules-text"
 
 st.title("Rules")
@@ -59,7 +57,7 @@ def draft_panel(draft: data.Draft, key: str) -> None:
     changed = "; ".join(words.plain(change, 120) for change in draft.changed) or "only comments or layout changed"
     st.markdown(f"**{words.plain(draft.source)}** differs from the active rules: {changed}.")
     with st.expander("Show the difference", icon=":material/difference:", expanded=True):
-        st.code(draft.diff, language="diff")
+        st.code(draft.diff, language="diff", wrap_lines=True)
     with st.form(f"apply-{key}", border=True):
         who = st.text_input("Who", placeholder="Your name", max_chars=120)
         why = st.text_input("Why", placeholder="What this change is for", max_chars=500)
@@ -138,7 +136,7 @@ with right:
     st.caption(f"Version {active.id}, applied {words.instant(active.applied_at)}{by}{reason}")
     if active_problems:
         problem_list(active.text, active_problems)
-    st.code(active.text, language="yaml", line_numbers=True)
+    st.code(active.text, language="yaml", line_numbers=True, wrap_lines=True)
     path = data.settings().rules
     if path is None:
         st.caption("Edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")

@@ -1,0 +1,98 @@
+"""Text from outside is shown letter by letter; numbers become words."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from markdown_it import MarkdownIt
+from ui_seed import HOSTILE
+
+from ui import words
+from video_platform.records import Lane, VideoRecord, VideoState
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+INVISIBLE = "\u2060"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOSTILE,
+        "<script>alert(1)</script>",
+        "[a](javascript:alert(1))",
+        "![x](http://evil.example/x.png)",
+        "# heading",
+        "- item",
+        "1. item",
+        "> quote",
+        "`code` *b* _i_ ~s~ | t |",
+        "$x^2$ :red[x] :material/home: :tada:",
+        "http://evil.example www.evil.example me@evil.example",
+        "&lt;b&gt; &amp;",
+        "a\\b",
+    ],
+)
+def test_markdown_of_hostile_text_is_that_text_and_nothing_else(text: str) -> None:
+    tokens = MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(words.plain(text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    children = tokens[1].children or []
+    assert {child.type for child in children} <= {"text", "text_special"}
+    assert "".join(child.content for child in children).replace(INVISIBLE, "") == text
+
+
+@pytest.mark.parametrize("text", [":tada:", ":material/home:", "http://a.example", "www.a.example", "me@a.example"])
+def test_no_code_or_address_survives_in_finished_text(text: str) -> None:
+    shown = words.plain(text).replace("\\", "")
+    assert text not in shown
+    assert shown.replace(INVISIBLE, "") == text
+
+
+def test_control_and_direction_characters_are_left_out_and_lines_joined() -> None:
+    assert words.literal("a\nb\u202egnp\x00.exe\u2028c") == "a bgnp.exe c"
+
+
+def test_long_names_are_cut_with_a_sign() -> None:
+    assert words.literal("x" * 300, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, ""), (0, "0:00"), (95.2, "1:35"), (3725, "1:02:05")])
+def test_durations(seconds: float | None, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00.0"), (75.25, "1:15.2"), (3725.5, "1:02:05.5"), (2.3, "0:02.3")])
+def test_moments(seconds: float, text: str) -> None:
+    assert words.moment(seconds) == text
+
+
+@pytest.mark.parametrize(("size_bytes", "text"), [(0, "0 bytes"), (1536, "1.5 KB"), (3 * 1024**3, "3.0 GB")])
+def test_sizes(size_bytes: int, text: str) -> None:
+    assert words.size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [(timedelta(seconds=3), "just now"), (timedelta(minutes=5), "5 min ago"), (timedelta(hours=3), "3 h ago"), (timedelta(days=2), "2 days ago")],
+)
+def test_ages(age: timedelta, text: str) -> None:
+    assert words.ago(NOW - age, NOW) == text
+
+
+def test_progress_says_step_and_percent() -> None:
+    record = VideoRecord(
+        video_id="0" * 16,
+        sha256="0" * 64,
+        original_name="a.mp4",
+        camera="c",
+        recorded_at=None,
+        size_bytes=1,
+        media_type="video/mp4",
+        object_key="k",
+        lane=Lane.LIVE,
+        state=VideoState.PROCESSING,
+        step="one_pass",
+        progress=0.42,
+        ingested_at=NOW,
+        updated_at=NOW,
+    )
+    assert words.progress_words(record) == "Processing: looking at frames, 42%"
+    assert words.progress_words(record.model_copy(update={"state": VideoState.RECEIVED})) == "Waiting for its turn"
