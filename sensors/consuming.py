@@ -95,9 +95,8 @@ RunFor = Callable[[Event, VideoRecord, dict[str, str]], dg.RunRequest]
 """The run that an event asks for; the last argument are the tags that every such run carries."""
 
 
-def consume(context: dg.SensorEvaluationContext, topic: str, accept: Sequence[str], run_for: RunFor) -> dg.SensorResult | dg.SkipReason:
+def consume(context: dg.SensorEvaluationContext, desk: Desk, topic: str, accept: Sequence[str], run_for: RunFor) -> dg.SensorResult | dg.SkipReason:
     """One tick over `topic`: run requests, partitions and the moved cursor in one result."""
-    desk: Desk = context.resources.desk
     room = desk.settings.runs.max_queued - context.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
     if room <= 0:
         return dg.SkipReason(f"the queue is full: {desk.settings.runs.max_queued} runs wait, so topic {topic} is not read; its events keep")

@@ -6,6 +6,7 @@ from sensors.consuming import INTERVAL_S, consume, run_key
 from video_platform.events import TOPIC_PROCESSED, VIDEO_PROCESSED, Event, ProcessedBody
 from video_platform.pipeline import tags
 from video_platform.pipeline.jobs import describe_video
+from video_platform.pipeline.resources import Desk
 from video_platform.records import VideoRecord
 
 
@@ -14,12 +15,11 @@ from video_platform.records import VideoRecord
     job=describe_video,
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    required_resource_keys={"desk"},
     description="Starts describe_video for every event of topic processed-videos.",
 )
-def processed_videos(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def processed_videos(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.SensorResult | dg.SkipReason:
     """One tick."""
-    return consume(context, TOPIC_PROCESSED, (VIDEO_PROCESSED,), _run)
+    return consume(context, desk, TOPIC_PROCESSED, (VIDEO_PROCESSED,), _run)
 
 
 def _run(event: Event, video: VideoRecord, common: dict[str, str]) -> dg.RunRequest:

@@ -3,7 +3,7 @@
 * A video whose run died, or whose event never became a run, is requested again under a new event id; after some attempts it is quarantined.
 * A version whose manifest was written but whose event was not (killed in between) is reported to Dagster's catalogue, without a run.
 * A summary that is missing or was made from other tracks or scenes is written again.
-* A deleted video keeps no partition and no objects.
+* A deleted video keeps no partition and no objects; footage whose object was stored but whose row was not is taken up.
 """
 
 import json
@@ -46,15 +46,19 @@ RETRIABLE_CODES = frozenset(
 )
 """Failed states that say nothing about the footage: the same request may succeed now."""
 
+SHARDS = 256
+"""The store is looked through by the first two digits of the video id, one share a tick: all of it in about two hours."""
+
 HISTORY = 40
 """Materialisations per video and asset that are read to find the newest of each."""
 
 
 @dataclass
 class Memory:
-    """The sensor's cursor: where the round over ready videos goes on, and the attempts for each video that is not well."""
+    """The sensor's cursor: where the round over ready videos and that over all objects go on, and the attempts for each video that is not well."""
 
     after: str = ""
+    shard: int = 0
     attempts: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -62,13 +66,13 @@ class Memory:
         """The memory in a cursor; one that cannot be read starts afresh."""
         try:
             stored = json.loads(cursor or "")
-            return cls(str(stored["after"]), {str(key): int(value) for key, value in stored["attempts"].items()})
+            return cls(str(stored["after"]), int(stored["shard"]), {str(key): int(value) for key, value in stored["attempts"].items()})
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
     def dump(self) -> str:
         """As a cursor."""
-        return json.dumps({"v": 1, "after": self.after, "attempts": self.attempts}, separators=(",", ":"))
+        return json.dumps({"v": 1, "after": self.after, "shard": self.shard, "attempts": self.attempts}, separators=(",", ":"))
 
 
 @dataclass
@@ -102,25 +106,25 @@ class Tick:
     job=describe_video,
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    required_resource_keys={"desk"},
     description="Mends what a kill or an outage left undone.",
 )
-def reconcile(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def reconcile(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.SensorResult | dg.SkipReason:
     """One tick."""
     try:
-        return _tick(context, datetime.now(UTC))
+        return _tick(context, desk, datetime.now(UTC))
     except (errors.DatabaseUnavailable, errors.StoreUnavailable, errors.LogUnavailable) as error:
         return dg.SkipReason(f"{error.message} (the next tick tries again)")
 
 
-def _tick(context: dg.SensorEvaluationContext, now: datetime) -> dg.SensorResult:
+def _tick(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.SensorResult:
     runs = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     busy = {run.tags.get(tags.VIDEO, "") for run in runs}
     partitions = set(context.instance.get_dynamic_partitions(str(VIDEOS.name)))
-    tick = Tick(context, context.resources.desk, Memory.parse(context.cursor), now, busy, partitions)
+    tick = Tick(context, desk, Memory.parse(context.cursor), now, busy, partitions)
     _unfinished(tick, queued=any(run.status is dg.DagsterRunStatus.QUEUED for run in runs))
     _ready(tick)
     gone = _deleted(tick)
+    _orphans(tick)
     _scratch(tick, {run.run_id for run in runs})
     requests = [VIDEOS.build_add_request(sorted(tick.add))] if tick.add else []
     return dg.SensorResult(
@@ -245,15 +249,29 @@ def _deleted(tick: Tick) -> list[str]:
 
     db = tick.desk.platform.db
     tombstones = videos.ids(db, (VideoState.DELETED,))
-    for video_id in tombstones:
-        stone = videos.tombstone(db, video_id)
-        if stone is not None and stone.objects_removed_at is None and video_id not in tick.busy:
-            tick.desk.platform.ingest.delete(video_id, stone.deleted_by)
-            tick.say(f"{video_id}: what a deletion left was removed")
+    for video_id in tick.desk.platform.ingest.finish_deletes():
+        tick.say(f"{video_id}: what a deletion left was removed")
     gone = sorted(tick.partitions.intersection(tombstones) - tick.busy)
     if gone:
         tick.say(f"{len(gone)} partitions of deleted videos go")
     return gone
+
+
+def _orphans(tick: Tick) -> None:
+    """Footage in one share of the store that no row knows: its process was killed between object and row."""
+    from video_platform.services.database import videos
+
+    prefix = f"videos/{tick.memory.shard:02x}"
+    tick.memory.shard = (tick.memory.shard + 1) % SHARDS
+    for info in tick.desk.platform.store.list(prefix):
+        video_id, _, rest = info.key.removeprefix("videos/").partition("/")
+        is_footage = rest.startswith(f"{layout.RAW_VIDEO}/") and not rest.endswith(".json")
+        if is_footage and tick.now - info.modified_at >= UNREAD and videos.get(tick.desk.platform.db, video_id) is None:
+            try:
+                tick.desk.platform.ingest.adopt(info.key)
+                tick.say(f"{video_id}: its footage lay in the store without a row and was taken up")
+            except (errors.InputError, errors.IntegrityError) as error:
+                tick.say(f"{info.key} is left alone: {error.message}")
 
 
 def _scratch(tick: Tick, live: Iterable[str]) -> None:

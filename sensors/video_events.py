@@ -6,6 +6,7 @@ from sensors.consuming import INTERVAL_S, consume, run_key
 from video_platform.events import PROCESS_REQUESTED, TOPIC_VIDEO_EVENTS, VIDEO_INGESTED, Event, VideoBody
 from video_platform.pipeline import tags
 from video_platform.pipeline.jobs import process_video
+from video_platform.pipeline.resources import Desk
 from video_platform.records import VideoRecord
 
 
@@ -14,12 +15,11 @@ from video_platform.records import VideoRecord
     job=process_video,
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    required_resource_keys={"desk"},
     description="Starts process_video for every event of topic video-events.",
 )
-def video_events(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def video_events(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.SensorResult | dg.SkipReason:
     """One tick."""
-    return consume(context, TOPIC_VIDEO_EVENTS, (VIDEO_INGESTED, PROCESS_REQUESTED), _run)
+    return consume(context, desk, TOPIC_VIDEO_EVENTS, (VIDEO_INGESTED, PROCESS_REQUESTED), _run)
 
 
 def _run(event: Event, video: VideoRecord, common: dict[str, str]) -> dg.RunRequest:

@@ -1,0 +1,55 @@
+"""Runs of the graph of one home in this process, for the tests of the pipeline and the sensors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from video_platform.definitions import build
+from video_platform.pipeline.instance import open_instance
+from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
+from video_platform.pipeline.resources import Workplace
+from video_platform.settings import Settings
+
+CROSSING = Path(__file__).parents[1] / "samples" / "crossing.mp4"
+
+
+@dataclass
+class Graph:
+    """Runs of one home's graph; each run sees the settings as they are then."""
+
+    settings: Settings
+    workplace_type: type[Workplace] = Workplace
+
+    def run(self, video_id, assets=None, *, job=PROCESS_AND_DESCRIBE, tags=None, run_config=None, **settings):
+        workplace = self.workplace_type(self.settings.model_copy(update=settings))
+        try:
+            with open_instance(self.settings) as instance:
+                instance.add_dynamic_partitions("videos", [video_id])
+                return build(workplace).resolve_job_def(job).execute_in_process(
+                    instance=instance,
+                    partition_key=video_id,
+                    asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
+                    tags=tags,
+                    run_config=run_config,
+                    raise_on_error=False,
+                )
+        finally:
+            workplace.close()
+
+    def platform(self):
+        return Workplace(self.settings).platform
+
+
+def states(result):
+    """Asset -> "made" or "reused", of what was materialised."""
+    found = {}
+    for event in result.all_events:
+        if event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            found[materialization.asset_key.path[-1]] = "reused" if materialization.metadata["reused"].value else "made"
+    return found
+
+
+def made(result):
+    return {asset for asset, state in states(result).items() if state == "made"}

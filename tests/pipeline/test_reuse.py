@@ -1,0 +1,158 @@
+"""What is made again after a change, counted by executed steps on real footage: the table of docs/architecture.md."""
+
+from datetime import UTC, datetime
+
+import pytest
+from graphs import made, states
+
+from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.pipeline.made import read_manifest
+from video_platform.services.database import ledger, rulesets, videos
+from video_platform.records import VideoState
+
+RULES = """
+version: 1
+lines:
+  path: {from: [0.5, 0.2], to: [0.5, 0.95]}
+rules:
+  - {name: person, when: {appears: person}, severity: %s}
+  - {name: crossing, when: {crosses: path, class: person}, cooldown: %s}
+"""
+
+
+def apply(graph, text):
+    with graph.platform() as platform:
+        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
+
+
+def test_the_first_run_makes_everything_and_the_video_is_ready(processed_home, processed):
+    assert processed_home[2] == dict.fromkeys(ASSETS, "made")
+    graph, video_id = processed
+    with graph.platform() as platform:
+        record = videos.get(platform.db, video_id)
+        assert record.state is VideoState.READY
+        assert (record.width, record.height, record.duration_s) == (768, 576, 30.0)
+        alerts, _ = ledger.page(platform.db, video_id=video_id)
+        assert alerts
+        assert all(alert.snapshot and alert.clip for alert in alerts)
+        assert all(platform.store.stat(alert.snapshot).size_bytes and platform.store.stat(alert.clip).size_bytes for alert in alerts)
+
+
+def test_nothing_changed_nothing_is_made(processed):
+    graph, video_id = processed
+    result = graph.run(video_id)
+    assert states(result) == dict.fromkeys(ASSETS, "reused")
+    with graph.platform() as platform:
+        assert videos.get(platform.db, video_id).state is VideoState.READY
+
+
+def changed(settings, group, **values):
+    return {group: getattr(settings, group).model_copy(update=values)}
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "expected"),
+    [
+        ("tracking", {"min_score": 0.62}, {TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY}),
+        ("proxy", {"height": 360, "remux": False}, {PROCESSED_VIDEO, HIGHLIGHTS}),
+        # scores between 0.2 and 0.3 never become tracks: the wave stops there
+        ("detection", {"store_score": 0.3}, {DETECTIONS, TRACKS}),
+        # one scene whatever the threshold: the wave stops at once
+        ("scenes", {"threshold": 0.5}, {SCENES}),
+    ],
+)
+def test_a_setting_makes_again_what_depends_on_it(processed, group, values, expected):
+    graph, video_id = processed
+    result = graph.run(video_id, **changed(graph.settings, group, **values))
+    assert result.success
+    assert made(result) == expected
+    assert set(states(result)) == set(ASSETS)
+
+
+def test_a_rule_makes_alerts_and_highlights_again(processed):
+    graph, video_id = processed
+    apply(graph, RULES % ("warning", "0s"))
+    assert made(graph.run(video_id)) == {ALERTS, HIGHLIGHTS}
+
+
+def test_a_cooldown_makes_alerts_again_but_severity_and_comments_do_not(processed):
+    graph, video_id = processed
+    apply(graph, RULES % ("warning", "0s"))
+    graph.run(video_id)
+    apply(graph, "# a comment\n" + RULES % ("critical", "0s"))
+    assert made(graph.run(video_id)) == set()
+    apply(graph, RULES % ("critical", "9s"))
+    assert ALERTS in made(graph.run(video_id))
+
+
+def test_a_corrected_camera_touches_alerts_alone_when_they_stay_the_same(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        before, _ = ledger.page(platform.db, video_id=video_id)
+        assert platform.ingest.correct(video_id, camera="gate", recorded_at=datetime(2026, 11, 1, 12, tzinfo=UTC))
+    assert made(graph.run(video_id)) == {ALERTS}
+    with graph.platform() as platform:
+        after, _ = ledger.page(platform.db, video_id=video_id)
+    assert {alert.id for alert in after} == {alert.id for alert in before}
+    assert all(alert.camera == "gate" and alert.clip for alert in after)
+
+
+@pytest.mark.parametrize("how", [{"tags": {"vp/force": "true"}}, {"run_config": {"resources": {"desk": {"config": {"force": True}}}}}])
+def test_force_makes_everything_and_raises_nothing_twice(processed, how):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        before, count = ledger.page(platform.db, video_id=video_id)
+    assert made(graph.run(video_id, [RAW_VIDEO, TRACKS, ALERTS], **how)) == {RAW_VIDEO, TRACKS, ALERTS}
+    with graph.platform() as platform:
+        assert ledger.page(platform.db, video_id=video_id)[1] == count
+        assert {alert.id for alert in ledger.page(platform.db, video_id=video_id)[0]} == {alert.id for alert in before}
+
+
+def test_a_lost_object_is_made_again(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        player = read_manifest(platform.store, video_id, TRACKS).file("player")
+        platform.store.delete([player.key])
+    assert made(graph.run(video_id)) == {TRACKS}
+    with graph.platform() as platform:
+        assert platform.store.stat(player.key).size_bytes == player.size_bytes
+
+
+def test_a_subset_of_one_pass_makes_only_that(processed):
+    graph, video_id = processed
+    result = graph.run(video_id, [SCENES], tags={"vp/force": "true"})
+    assert states(result) == {SCENES: "made"}
+
+
+def test_alerts_of_one_partition_alone(processed):
+    """What the button in Dagster's own pages does: no tag of ours on the run."""
+    graph, video_id = processed
+    apply(graph, RULES % ("warning", "0s"))
+    result = graph.run(video_id, [ALERTS])
+    assert states(result) == {ALERTS: "made"}
+    with graph.platform() as platform:
+        assert videos.get(platform.db, video_id).state is VideoState.READY
+
+
+def test_the_manifest_says_what_it_was_made_from(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        manifests = {asset: read_manifest(platform.store, video_id, asset) for asset in ASSETS}
+    for asset, manifest in manifests.items():
+        assert manifest.verdict.passed, asset
+        assert manifest.run_id, asset
+        assert all(manifests[source].content_hash == digest for source, digest in manifest.inputs.items()), asset
+        for entry in manifest.files:
+            assert entry.key.startswith(f"videos/{video_id}/{asset}/")
+    assert manifests[DETECTIONS].configuration["digest"] == manifests[DETECTIONS].facts["model_sha256"]
+    assert not manifests[LLM_SUMMARY].inputs.keys() & {ALERTS, HIGHLIGHTS}
+
+
+def test_events_stay_small(processed_home, processed):
+    graph, video_id = processed
+    result = graph.run(video_id)
+    for event in result.all_events:
+        if event.is_step_materialization:
+            metadata = event.step_materialization_data.materialization.metadata
+            size = sum(len(name) + len(str(value.value)) for name, value in metadata.items())
+            assert size <= 32 * 1024
