@@ -67,7 +67,7 @@ class AppriseSender:
                 sent = known and service.notify(title=title, body=body, notify_type=kinds[severity], body_format=apprise.NotifyFormat.TEXT)
             except Exception as error:  # a hundred services' code: whatever it raises, the other channels go on
                 raise NotDelivered(f"the service's code failed: {type(error).__name__}") from error
-            said = captured.getvalue()
+            said = captured.getvalue()  # pyright: ignore[reportAttributeAccessIssue]  (it is a StringIO, Apprise's annotation says less)
         if not known:
             raise NotDelivered("its address is not one that Apprise understands; see https://github.com/caronc/apprise/wiki for the forms")
         if not sent:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
@@ -43,7 +44,7 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self.url: URL = make_url(url)
-        except sa.exc.ArgumentError as error:
+        except exc.ArgumentError as error:
             raise SettingsError("VIDEO_PLATFORM_DATABASE__URL is not a database URL; for example postgresql+psycopg2://user:password@host/name") from error
         self._engine: Engine | None = None
         self._owner = 0
@@ -149,13 +150,23 @@ class Database:
         """Driver errors leave as the platform's own; what the caller raised inside passes through."""
         try:
             yield
-        except sa.exc.TimeoutError as error:
+        except exc.TimeoutError as error:
             raise DatabaseUnavailable(f"all {POOL_SIZE + POOL_OVERFLOW} connections to {self.name} are in use; try again") from error
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            reason = str(error.orig).strip().splitlines()[0] if error.orig is not None and str(error.orig).strip() else type(error).__name__
-            if "disk is full" in reason or "No space left" in reason:
-                raise StoreFull(f"no space is left for the database {self.name}; free some and try again") from error
-            raise DatabaseUnavailable(f"the database {self.name} did not answer: {reason}") from error
+        except (exc.OperationalError, exc.InterfaceError, sqlite3.Error) as error:
+            raise self._unavailable(error) from error
+        except exc.DatabaseError as error:
+            if type(error) is not exc.DatabaseError:
+                raise  # a wrong statement or a broken constraint is a fault of the program, not of the database
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> DatabaseUnavailable | StoreFull:
+        original = error.orig if isinstance(error, exc.DBAPIError) else error
+        reason = (str(original).strip().splitlines() or [type(error).__name__])[0]
+        if "disk is full" in reason or "No space left" in reason:
+            return StoreFull(f"no space is left for the database {self.name}; free some and try again")
+        if "not a database" in reason or "malformed" in reason:
+            reason += f"; the file is damaged: move {self.file} away and restore a copy"
+        return DatabaseUnavailable(f"the database {self.name} did not answer: {reason}")
 
 
 def insert_new(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -178,8 +189,8 @@ def _make_engine(url: URL) -> Engine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=LOCK_WAIT_S,
     )
-    sa.event.listen(engine, "connect", _prepare_connection)
-    sa.event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
     return engine
 
 

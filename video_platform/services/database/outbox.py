@@ -226,7 +226,8 @@ def pending(db: Database) -> Pending:
     with db.read() as connection:
         row = connection.execute(sa.select(*columns).where(unsent)).one()
         error = connection.execute(sa.select(outbox.c.error).where(alive, outbox.c.error.is_not(None)).order_by(outbox.c.seq.desc()).limit(1)).scalar()
-    return Pending(*row, error)
+    events, notifications, retrying, given_up, oldest_at = row
+    return Pending(events, notifications, retrying, given_up, oldest_at, error)
 
 
 def dead(db: Database, *, limit: int = 100) -> list[OutboxRow]:
