@@ -1,9 +1,9 @@
 """What watches the outside and starts runs.
 
-    video_events        topic video-events: one run of process_video per event
-    processed_videos    topic processed-videos: one run of describe_video per event
-    run_outcomes        runs that died or were cancelled: the state that the page shows
-    reconcile           what a kill or an outage left undone: reported, requested again, cleaned up
+video_events        topic video-events: one run of process_video per event
+processed_videos    topic processed-videos: one run of describe_video per event
+run_outcomes        runs that died or were cancelled: the state that the page shows
+reconcile           what a kill or an outage left undone: reported, requested again, cleaned up
 """
 
 from sensors.processed_videos import processed_videos

@@ -26,13 +26,17 @@ class Graph:
         try:
             with open_instance(self.settings) as instance:
                 instance.add_dynamic_partitions("videos", [video_id])
-                return build(workplace).resolve_job_def(job).execute_in_process(
-                    instance=instance,
-                    partition_key=video_id,
-                    asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
-                    tags=tags,
-                    run_config=run_config,
-                    raise_on_error=False,
+                return (
+                    build(workplace)
+                    .resolve_job_def(job)
+                    .execute_in_process(
+                        instance=instance,
+                        partition_key=video_id,
+                        asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
+                        tags=tags,
+                        run_config=run_config,
+                        raise_on_error=False,
+                    )
                 )
         finally:
             workplace.close()

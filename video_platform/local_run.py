@@ -3,6 +3,7 @@
 The run is recorded in the Dagster instance of the home, so it shows on Dagster's pages and in the catalogue like any other.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -96,7 +97,9 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
         set_pool_slots(instance, workplace.settings)
         instance.add_dynamic_partitions(str(VIDEOS.name), [video_id])
         job = build(workplace).resolve_job_def(PROCESS_AND_DESCRIBE)
-        result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, raise_on_error=False)
+        level = "INFO" if logging.getLogger().isEnabledFor(logging.DEBUG) else "CRITICAL"
+        console = {"loggers": {"console": {"config": {"log_level": level}}}}
+        result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, run_config=console, raise_on_error=False)
     platform.relay.drain(datetime.now(UTC), RELAY_ROWS)
     after = videos.get(platform.db, video_id)
     failed = None if result.success else after

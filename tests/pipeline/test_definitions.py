@@ -7,7 +7,24 @@ from video_platform.definitions import defs
 from video_platform.layout import ALERTS, ASSETS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
 
-HEAVY = "torch cv2 av onnxruntime transformers kafka boto3 dagster_aws streamlit numpy pyarrow scipy minio ollama trackers supervision".split()
+HEAVY = [
+    "torch",
+    "cv2",
+    "av",
+    "onnxruntime",
+    "transformers",
+    "kafka",
+    "boto3",
+    "dagster_aws",
+    "streamlit",
+    "numpy",
+    "pyarrow",
+    "scipy",
+    "minio",
+    "ollama",
+    "trackers",
+    "supervision",
+]
 
 
 def test_importing_definitions_imports_nothing_heavy():

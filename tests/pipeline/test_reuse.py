@@ -7,8 +7,8 @@ from graphs import made, states
 
 from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.made import read_manifest
-from video_platform.services.database import ledger, rulesets, videos
 from video_platform.records import VideoState
+from video_platform.services.database import ledger, rulesets, videos
 
 RULES = """
 version: 1

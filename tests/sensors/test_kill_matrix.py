@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[2]
 def tick(home, ticks=1, point="-"):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEO_PLATFORM_")}
     environment |= {"VIDEO_PLATFORM_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, Path(__file__).with_name("ticking.py"), home, str(ticks), point], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("ticking.py"), home, str(ticks), point], env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == (0 if point == "-" else -signal.SIGKILL), done.stderr[-3000:]
 
 

@@ -1,6 +1,6 @@
 """Iterations of Dagster's sensor loop over the definitions, in a process of its own that may be killed at a named point of a tick.
 
-    python ticking.py HOME TICKS POINT          POINT: one of Dagster's own debug points, PARTITIONS_ADDED, or - for none
+python ticking.py HOME TICKS POINT          POINT: one of Dagster's own debug points, PARTITIONS_ADDED, or - for none
 """
 
 import logging

@@ -30,7 +30,6 @@ HEADER = """\
 LOST = "The process of this run was gone when the platform started."
 
 
-
 def dagster_yaml(settings: Settings) -> str:
     """The text of `dagster.yaml`."""
     return HEADER + yaml.safe_dump(_configuration(settings), sort_keys=False, width=120)

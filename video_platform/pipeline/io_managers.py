@@ -39,7 +39,7 @@ class AssetFiles(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Made) -> None:
         """Publishes one version; on reuse nothing is written."""
         step_context = context.step_context
-        with as_dagster_errors(step_context.previous_attempt_count, failed_state(self._desk, obj.plan.video_id, context.run_id)):
+        with as_dagster_errors(step_context.previous_attempt_count, failed_state(self._desk, obj.plan.video_id, context.run_id, obj.plan.asset)):
             manifest = obj.plan.stored or self._publish(obj, context.run_id)
             if last_of_run(step_context, obj.plan.asset):
                 self._settle(obj.plan.video_id, context.run_id)
@@ -63,7 +63,7 @@ class AssetFiles(dg.IOManager):
         if not made.verdict.passed:
             failed = [name for name, passed in made.verdict.checks.items() if not passed]
             reason = f"{plan.asset} of video {plan.video_id} did not pass its validation ({', '.join(failed)}); the version before stays. {' '.join(made.verdict.notes)}"
-            failed_state(self._desk, plan.video_id, run_id)("InvalidResult", reason.strip())
+            failed_state(self._desk, plan.video_id, run_id, plan.asset)("InvalidResult", reason.strip())
             raise dg.Failure(description=reason.strip(), metadata={"code": "InvalidResult"}, allow_retries=False)
         entries = [*made.kept, *self._stored(plan.video_id, plan.asset, made.files)]
         if made.before_manifest is not None:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -135,8 +135,12 @@ class Handle:
         """The bytes of a file in small chunks."""
         return self._store.open(self.entry(role).key)
 
-    def read_json(self, role: str) -> object:
-        """A small JSON file."""
+    def read_json(self, role: str) -> dict[str, Any]:
+        """A small JSON file that holds an object."""
+        return json.loads(self._store.get_bytes(self.entry(role).key))
+
+    def read_list(self, role: str) -> list[Any]:
+        """A small JSON file that holds a list."""
         return json.loads(self._store.get_bytes(self.entry(role).key))
 
     def _made_folder(self) -> Path:

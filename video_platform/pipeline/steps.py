@@ -157,16 +157,18 @@ def last_of_run(context: "StepExecutionContext", asset: str) -> bool:
 @contextmanager
 def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
     """The body of one step: its errors become retries, or a failed state that the page shows."""
-    with as_dagster_errors(context.retry_number, failed_state(context.resources.desk, context.partition_key, context.run.run_id)):
+    with as_dagster_errors(context.retry_number, failed_state(context.resources.desk, context.partition_key, context.run.run_id, name)):
         yield Step(context, name)
 
 
-def failed_state(desk: Desk, video_id: str, run_id: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database."""
+def failed_state(desk: Desk, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
+    """What writes the failed state of a video into the database. A summary that fails leaves the video as it is: its alerts stand."""
 
     def tell(code: str, message: str) -> None:
         from video_platform.services.database import videos
 
+        if step_name == layout.LLM_SUMMARY:
+            return
         videos.failed(desk.platform.db, video_id, run_id, code, message)
 
     return tell

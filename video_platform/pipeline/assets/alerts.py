@@ -167,7 +167,7 @@ def _snapshots(
     wanted = [_wanted(alert, tracks, camera_rules) for alert in _in_order(active)[:MAX_SNAPSHOTS]]
     payload = {"path": str(raw_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
     result = worker.run("snapshots", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
-    found = result["snapshots"]
+    found = {each["id"]: result.get(each["id"], {"error": "no answer"}) for each in wanted}
     failed = {id_: made["error"] for id_, made in found.items() if not isinstance(made, str)}
     notes = [f"no snapshot of alert {id_}: {error}" for id_, error in failed.items()]
     if len(active) > MAX_SNAPSHOTS:

@@ -64,7 +64,7 @@ def highlights(context: dg.AssetExecutionContext, alerts: Handle, processed_vide
 
 def _cut(at: Step, plan: Plan, alerts: Handle, processed_video: Handle) -> Made:
     at.begin()
-    sheet: Any = alerts.read_json("alerts")
+    sheet = alerts.read_json("alerts")
     found, duration_s = sheet["alerts"], at.record.duration_s
     wanted = [_span(alert, duration_s) for alert in found[:MAX_CLIPS]]
     cut = _clips(at, processed_video, wanted, _reel_spans(found, duration_s)) if wanted else {"clips": {}, "reel": None}

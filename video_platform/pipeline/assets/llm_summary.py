@@ -1,15 +1,26 @@
 """The summary of one video, from tracks and scenes only: alerts and marks are joined when it is read, so that a mark never changes a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from video_platform import detectors
+from video_platform.fingerprints import content_hash
 from video_platform.layout import LLM_SUMMARY, SCENES, TRACKS
 from video_platform.pipeline import checks
-from video_platform.pipeline.made import Handle
-from video_platform.pipeline.partitions import VIDEOS
-from video_platform.pipeline.steps import Yielded, outputs, step
 from video_platform.pipeline.instance import LLM_POOL
+from video_platform.pipeline.made import Handle, Made, NewFile, Plan
+from video_platform.pipeline.partitions import VIDEOS
+from video_platform.pipeline.steps import Step, Yielded, outputs, step
+from video_platform.records import Scene, TrackSheet
+
+if TYPE_CHECKING:
+    from video_platform.analysis.summary import Guess
+    from video_platform.services.ollama import Choice
+
+SLACK_S = 1.0
+"""Containers state their length to within a frame or two."""
 
 CODE_VERSION = "1"
 """Raise it when the same tracks and scenes give another summary."""
@@ -30,5 +41,56 @@ CODE_VERSION = "1"
 def llm_summary(context: dg.AssetExecutionContext, tracks: Handle, scenes: Handle) -> Iterator[Yielded]:
     """What happened, in sentences with evidence."""
     with step(context, LLM_SUMMARY) as at:
-        raise NotImplementedError
+        from video_platform.analysis import summary
+        from video_platform.services import ollama
+
+        choice = ollama.choose(at.desk.settings.language_model)
+        plan = at.plan(LLM_SUMMARY, CODE_VERSION, summary.configuration(choice.model), {TRACKS: tracks, SCENES: scenes})
+        made = at.reused(plan) if plan.stored else _write(at, plan, choice, tracks, scenes)
+        _title(at, made.plan.stored.facts if made.plan.stored else made.facts)
     yield from outputs(made)
+
+
+def _write(at: Step, plan: Plan, choice: "Choice", tracks: Handle, scenes: Handle) -> Made:
+    from video_platform.analysis import summary
+
+    duration_s = at.record.duration_s or 0.0
+    facts = summary.gather(
+        TrackSheet.model_validate(tracks.read_json("player")),
+        [Scene(**scene) for scene in scenes.read_list("scenes")],
+        duration_s=duration_s,
+        names=detectors.class_names(at.desk.settings.detection.model),
+        best_guess=_best_guess(tracks),
+    )
+    written = summary.write(facts, choice.model, reason=choice.reason, degraded=choice.degraded)
+    path = at.folder / "summary.json"
+    path.write_text(written.summary.model_dump_json())
+    sentences = written.summary.sentences
+    return at.made(
+        plan,
+        content_hash=content_hash(written.summary),
+        verdict=checks.verdict(
+            has_a_title=bool(written.summary.title),
+            evidence_lies_in_the_video=all(0 <= each.start_s <= each.end_s <= duration_s + SLACK_S for sentence in sentences for each in sentence.evidence),
+        ),
+        files=[NewFile("summary", path, "application/json")],
+        facts={"title": written.summary.title, "sentences": len(sentences), "engine": written.summary.engine.name, "concern": written.summary.concern},
+        degraded=written.degraded,
+        duration_s=duration_s,
+        tokens=written.tokens,
+    )
+
+
+def _best_guess(tracks: Handle) -> "Guess | None":
+    """What the detector took for an object where nothing became a track."""
+    from video_platform.analysis.summary import Guess
+
+    guess = tracks.manifest.facts.get("best_guess")
+    return Guess(guess["class"], guess["score"], guess["at_s"]) if isinstance(guess, dict) else None
+
+
+def _title(at: Step, facts: Mapping[str, object]) -> None:
+    """Lists show the title."""
+    from video_platform.services.database import videos
+
+    videos.described(at.desk.platform.db, at.video_id, str(facts["title"]), run_id=at.context.run.run_id)

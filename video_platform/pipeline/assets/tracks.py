@@ -62,7 +62,12 @@ def _track(at: Step, plan: Plan, source: Handle) -> Made:
         content_hash=content_hash({"tracks": tables.content(found), "samples": tables.content(samples)}),
         verdict=checks.verdict(**_checked(found, samples)),
         files=files,
-        facts={"tracks": len(set(found.track_id.tolist())), "boxes": len(found), "samples": len(samples)},
+        facts={
+            "tracks": len(set(found.track_id.tolist())),
+            "boxes": len(found),
+            "samples": len(samples),
+            "best_guess": source.manifest.facts.get("best_guess"),
+        },
         duration_s=float(samples.time_s[-1]) if len(samples) else None,
     )
 
