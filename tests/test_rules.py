@@ -1,3 +1,4 @@
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,7 +64,9 @@ def test_every_kind_of_rule_parses():
 def test_defaults_fill_in_what_a_rule_leaves_out():
     rule_set = parsed()
     enters, crossing, loitering = (rule_set.rule(name) for name in ("person-enters", "crossing", "loitering"))
-    assert enters and crossing and loitering
+    assert enters
+    assert crossing
+    assert loitering
     assert (enters.cooldown_s, enters.severity, enters.min_score, enters.channels) == (30.0, Severity.WARNING, 0.5, ())
     assert crossing.cooldown_s == 0.0
     assert (loitering.severity, loitering.channels, loitering.when.for_s) == (Severity.CRITICAL, ("ops",), 10.0)
@@ -111,7 +114,7 @@ def test_words_that_yaml_takes_for_something_else_stay_words():
         ("name: a, when: {dwells: plaza, class: person}", "line 11, column 21: rules[0].when: 'for' is missing"),
         (
             "name: a, when: {dwells: plaza, class: person, for: 10 days}",
-            "a duration such as 30s, 2m or 1h (or seconds) of at most 31 days is needed here, not '10 days'",
+            "a duration such as 30s, 2m or 1h (or seconds) of at most 31 days is needed",
         ),
         ("name: a, when: {appears: person, for: 3s}", "rules[0].when.for: unknown key 'for'"),
         ("name: a, when: {appears: person, crosses: path}", "2 kinds of rule (appears, crosses) where one is needed"),
@@ -206,23 +209,23 @@ def test_hostile_yaml_is_refused_before_it_costs_anything(text, expected):
     assert time.process_time() - began < 3
 
 
-@given(st.text(max_size=400))
-def test_any_text_parses_or_is_refused_as_rules(text):
+def refused_with_problems(text: str) -> bool:
     try:
         rules.parse(text)
     except RulesError as error:
-        assert error.facts["problems"]
+        return bool(error.facts["problems"])
+    return False
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_refused_as_rules(text):
+    assert refused_with_problems(text)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda kids: st.lists(kids, max_size=3), max_leaves=8))
 def test_any_value_in_any_place_is_refused_as_rules(value):
-    import json
-
     for key in ("rules", "zones", "lines", "channels", "defaults"):
-        try:
-            rules.parse(f"version: 1\n{key}: {json.dumps(value)}\n")
-        except RulesError as error:
-            assert error.facts["problems"]
+        assert refused_with_problems(f"version: 1\n{key}: {json.dumps(value)}\n") or (key, value) == ("rules", [])
 
 
 class TestWhatAppliesToACamera:
