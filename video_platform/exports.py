@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from video_platform import layout
 from video_platform.catalog import Catalog
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
-BATCH_ROWS = 16_384
-"""Rows decoded at once: about one megabyte of columns."""
+BATCH_ROWS = 4_096
+"""Rows decoded at once: about one megabyte as Python numbers."""
 
 METADATA_KEY = b"video_platform"
 """Where the Parquet files carry class names (docs/architecture.md)."""
@@ -52,8 +52,7 @@ MEDIA_TYPES = {Format.MOT: "text/plain", Format.COCO: "application/json", Format
 EXTENSIONS = {Format.MOT: "mot.txt", Format.COCO: "coco.json", Format.CSV: "csv", Format.JSONL: "jsonl"}
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One box of one track in one looked-at frame; pixels."""
 
     frame: int
@@ -83,25 +82,15 @@ class _Source:
 
     def rows(self) -> Iterator[Row]:
         """All rows in order."""
+        names = dict(enumerate(self.names))
         for batch in self.tracks.iter_batches(batch_size=BATCH_ROWS, columns=list(COLUMNS), use_threads=False):
             columns = {name: batch.column(i).to_numpy(zero_copy_only=False) for i, name in enumerate(batch.schema.names)}
-            frames = self._frames(columns["time_s"])
             lefts, tops = columns["x1"] * self.width, columns["y1"] * self.height
             widths, heights = columns["x2"] * self.width - lefts, columns["y2"] * self.height - tops
-            for i in range(len(frames)):
-                class_id = int(columns["class_id"][i])
-                yield Row(
-                    frame=int(frames[i]) + 1,
-                    time_s=float(columns["time_s"][i]),
-                    track_id=int(columns["track_id"][i]),
-                    class_id=class_id,
-                    class_name=self.names[class_id] if 0 <= class_id < len(self.names) else f"class {class_id}",
-                    score=float(columns["score"][i]),
-                    left=float(lefts[i]),
-                    top=float(tops[i]),
-                    width=float(widths[i]),
-                    height=float(heights[i]),
-                )
+            given = [columns[name].tolist() for name in ("time_s", "track_id", "class_id", "score")]
+            boxes = [column.tolist() for column in (lefts, tops, widths, heights)]
+            for frame, time_s, track_id, class_id, score, *box in zip(self._frames(columns["time_s"]).tolist(), *given, *boxes, strict=True):
+                yield Row(frame + 1, time_s, track_id, class_id, names.get(class_id, f"class {class_id}"), score, *box)
 
     def _frames(self, times_s: "NDArray[np.float64]") -> "NDArray[np.int64]":
         import numpy as np

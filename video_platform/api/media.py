@@ -95,7 +95,8 @@ class ObjectResponse(StreamingResponse):
             self._source.__exit__(None, None, None)
 
 
-@router.api_route("/videos/{video_id}/media/{asset}/{name}", methods=["GET", "HEAD"], response_class=Response, operation_id="media")
+@router.head("/videos/{video_id}/media/{asset}/{name}", include_in_schema=False)
+@router.get("/videos/{video_id}/media/{asset}/{name}", response_class=Response, operation_id="get_media")
 def media(
     request: Request,
     ours: Ours,

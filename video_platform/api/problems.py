@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from video_platform import errors
+from video_platform.api.signing import SignatureRefused
 from video_platform.errors import PlatformError, Problem, RulesError
 
 LOGGER = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ MAX_PROBLEMS = 100
 """Problems listed in one answer; a file with more has one cause."""
 
 STATUS: tuple[tuple[type[PlatformError], int], ...] = (
+    (SignatureRefused, 403),
     (errors.NotFound, 404),
     (errors.RulesError, 422),
     (errors.MediaError, 422),

@@ -42,9 +42,9 @@ class Asked(BaseModel):
 
 
 class Correction(Asked):
-    """What is known better now; fields that are left out stay, `recorded_at: null` makes it unknown."""
+    """What is known better now; what is left out stays as it is."""
 
-    camera: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
+    camera: Annotated[Text, Field(min_length=1)] | None = None
     recorded_at: AwareDatetime | None = None
 
 

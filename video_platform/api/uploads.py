@@ -5,18 +5,19 @@ A raw body is the file itself, described by the query. A multipart form carries 
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from video_platform.errors import InputError, UploadRefused
-from video_platform.ingest import Ingest, Ingested
+from video_platform.ingest import Incoming, Ingest, Ingested
+from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
 from video_platform.records import Lane
+from video_platform.services.database import refusals
 from video_platform.settings import Settings
 
 WRITE_BYTES = 1024 * 1024
@@ -39,23 +40,15 @@ class Description:
     """What the sender says of the footage."""
 
     name: str | None = None
-    camera: str = "default"
+    camera: str = DEFAULT_CAMERA
     recorded_at: datetime | None = None
     lane: Lane = Lane.LIVE
-
-
-class Sink(Protocol):
-    """Where the bytes of an upload go: `Ingest.begin_stream` gives one."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take the next bytes."""
-        ...
 
 
 class _Spout:
     """Counts and gathers the bytes of one upload, and hands them to the sink in a thread."""
 
-    def __init__(self, sink: Sink, limit: int) -> None:
+    def __init__(self, sink: Incoming, limit: int) -> None:
         self._sink = sink
         self._limit = limit
         self._total = 0
@@ -93,7 +86,7 @@ async def take_in(request: Request, ingest: Ingest, settings: Settings, describe
 
     Raises:
         UploadRefused: too large, empty, or not a form that this understands.
-        ClientDisconnect: the sender went away.
+        starlette.requests.ClientDisconnect: the sender went away.
     """
     limit = limit_of(settings)
     kind, options = parse_options_header(request.headers.get("content-type"))
@@ -101,11 +94,20 @@ async def take_in(request: Request, ingest: Ingest, settings: Settings, describe
     if kind.startswith(b"multipart/") and not boundary:
         raise InputError("the body says multipart without form-data and a boundary; send a form with one file, or the file itself")
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit + (FORM_OVERHEAD_BYTES if boundary else 0):
-        raise too_large(limit)
-    if boundary:
-        return await _form(request, ingest, limit, boundary, described)
-    return await _raw(request, ingest, limit, described)
+    try:
+        if declared.isdecimal() and int(declared) > limit + (FORM_OVERHEAD_BYTES if boundary else 0):
+            raise too_large(limit)
+        return await (_form(request, ingest, limit, boundary, described) if boundary else _raw(request, ingest, limit, described))
+    except UploadRefused as refused:
+        if "limit_bytes" in refused.facts:
+            await run_in_threadpool(_note, ingest, described, refused)
+        raise
+
+
+def _note(ingest: Ingest, described: Description, refused: UploadRefused) -> None:
+    """Write a refusal of our own down for the page that lists them; `Ingest` does so for its own."""
+    name = display_name(described.name or "upload")
+    refusals.add(ingest.db, name=name, camera=described.camera, code=str(refused.facts["code"]), message=refused.message, now=datetime.now(UTC))
 
 
 async def _raw(request: Request, ingest: Ingest, limit: int, described: Description) -> Ingested:
@@ -139,7 +141,7 @@ async def _form(request: Request, ingest: Ingest, limit: int, boundary: bytes, d
             raise UploadRefused("empty", "The form has no file part with bytes in it.")
         await spout.flush()
         final = form.describe(described)
-        return await run_in_threadpool(lambda: incoming.finish(camera=final.camera, recorded_at=final.recorded_at, lane=final.lane))
+        return await run_in_threadpool(lambda: incoming.finish(name=final.name, camera=final.camera, recorded_at=final.recorded_at, lane=final.lane))
     except BaseException:
         if incoming is not None:
             incoming.abort()
@@ -203,7 +205,7 @@ class _Form:
         name = texts.get("name") or given.name or self._file_name
         described = replace(given, name=name)
         if texts.get("camera"):
-            described = replace(described, camera=checked_camera(texts["camera"]))
+            described = replace(described, camera=check_camera(texts["camera"]))
         if texts.get("recorded_at"):
             described = replace(described, recorded_at=_instant(texts["recorded_at"]))
         if texts.get("lane"):
@@ -254,13 +256,6 @@ class _Form:
         self.ended = True
 
 
-def checked_camera(text: str) -> str:
-    """A camera's name as people and rules write it; InputError for control characters and for names that no list could show."""
-    if len(text) > 120 or not text.isprintable() or not text.strip():
-        raise InputError("a camera's name has 1 to 120 printable characters")
-    return text.strip()
-
-
 def _instant(text: str) -> datetime:
     try:
         return INSTANT.validate_python(text)
@@ -282,6 +277,3 @@ def _in_words(size_bytes: int) -> str:
             return f"{size:,.0f} {unit}" if size == int(size) else f"{size:,.1f} {unit}"
         size /= 1024
     raise AssertionError("unreachable")
-
-
-__all__ = ["ClientDisconnect", "Description", "checked_camera", "limit_of", "take_in", "too_large"]

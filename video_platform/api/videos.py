@@ -11,7 +11,8 @@ from video_platform import exports, layout
 from video_platform.api import shapes
 from video_platform.api.media import MediaSigner, disposition
 from video_platform.api.services import Ours
-from video_platform.api.uploads import Description, checked_camera, take_in
+from video_platform.api.uploads import Description, take_in
+from video_platform.ingest_files import DEFAULT_CAMERA, check_camera
 from video_platform.records import Lane, Summary, TrackSheet, VideoState
 
 router = APIRouter(prefix="/videos", tags=["videos"])
@@ -60,7 +61,7 @@ async def ingest_video(
     lane: Lane = Lane.LIVE,
 ) -> shapes.IngestedOut:
     """Take footage in: the file as the body, or a form with one file. 201 for new footage, 200 when the same bytes are here already."""
-    described = Description(name, checked_camera(camera) if camera else "default", recorded_at, lane)
+    described = Description(name, check_camera(camera) if camera else DEFAULT_CAMERA, recorded_at, lane)
     platform = ours.platform
     try:
         ingested = await take_in(request, platform.ingest, platform.settings, described)
@@ -68,6 +69,9 @@ async def ingest_video(
         return Response(status_code=CLIENT_GONE)  # type: ignore[return-value]
     if ingested.created:
         message = f"taken in as {ingested.video_id}; it is processed next"
+    elif ingested.again:
+        response.status_code = 200
+        message = f"was here already as {ingested.video_id} and had failed; it is processed anew"
     else:
         response.status_code = 200
         message = f"these bytes are here already as {ingested.video_id} ({ingested.record.original_name[:120]!r}, camera {ingested.record.camera!r})"
@@ -170,10 +174,7 @@ def export_video(ours: Ours, video_id: str, format: exports.Format) -> Streaming
 def correct_video(ours: Ours, video_id: str, correction: shapes.Correction) -> shapes.CorrectedOut:
     """Correct camera or recording time; alerts are evaluated again, nothing is decoded again."""
     ours.catalog.record(video_id)
-    given = {field: getattr(correction, field) for field in correction.model_fields_set}
-    if given.get("camera", "") is None:
-        del given["camera"]
-    changed = ours.platform.ingest.correct(video_id, **given)
+    changed = ours.platform.ingest.correct(video_id, camera=correction.camera, recorded_at=correction.recorded_at)
     return shapes.CorrectedOut(changed=changed, video=ours.catalog.record(video_id))
 
 
@@ -188,7 +189,7 @@ def process_video(ours: Ours, video_id: str, wanted: shapes.ProcessRequest | Non
 
 @router.post("/{video_id}/retry", operation_id="retry_video", status_code=202)
 def retry_video(ours: Ours, video_id: str) -> shapes.AcceptedOut:
-    """Try a failed video again."""
+    """Try a failed or stuck video again; what is there already is reused."""
     ours.catalog.record(video_id)
     ours.platform.ingest.retry(video_id)
     return shapes.AcceptedOut(video_id=video_id, message="queued again")

@@ -1,0 +1,70 @@
+"""Rules over HTTP."""
+
+import pytest
+from serving import Served
+
+from video_platform.settings import Settings
+
+GOOD = "version: 1\nrules:\n  - {name: dog, when: {appears: dog}}\n"
+BAD = "version: 1\nrules:\n  - {name: dog, when: {appears: dragon}}\n  - {name: dog, when: {appears: dog}, severty: info}\n"
+
+
+def test_a_fresh_home_has_one_rule(served):
+    found = served.client.get("/api/rules").json()
+    assert "appears: person" in found["active"]["text"]
+    assert found["draft"] is None
+
+
+def test_a_check_says_everything_at_once_and_changes_nothing(served):
+    before = served.client.get("/api/rules").json()["active"]
+    checked = served.client.post("/api/rules/check", json={"text": BAD}).json()
+    assert not checked["ok"]
+    assert {each["line"] for each in checked["problems"]} == {3, 4}
+    assert any("dragon" in each["message"] for each in checked["problems"])
+    assert served.client.post("/api/rules/check", json={"text": GOOD}).json() == {"ok": True, "rules": ["dog"], "problems": []}
+    assert served.client.get("/api/rules").json()["active"] == before
+
+
+def test_applied_rules_are_active_with_who_and_why(served):
+    applied = served.client.post("/api/rules/apply", json={"text": GOOD, "who": "operator", "why": "dogs only"})
+    assert applied.status_code == 200
+    active = served.client.get("/api/rules").json()["active"]
+    assert (active["text"], active["who"], active["why"]) == (GOOD, "operator", "dogs only")
+
+
+def test_rules_with_problems_are_refused_whole(served):
+    before = served.client.get("/api/rules").json()["active"]
+    refused = served.client.post("/api/rules/apply", json={"text": BAD})
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+    assert len(refused.json()["problems"]) >= 2
+    assert served.client.get("/api/rules").json()["active"] == before
+
+
+def with_file(served: Served, path) -> None:
+    """Let the settings of the running server name a rules file, as a restart with the variable set would."""
+    settings = served.platform.settings
+    served.platform.settings = Settings(**{**{name: getattr(settings, name) for name in type(settings).model_fields}, "rules": path})
+
+
+def test_a_changed_file_is_a_draft(served, tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(GOOD)
+    with_file(served, path)
+    draft = served.client.get("/api/rules").json()["draft"]
+    assert (draft["path"], draft["text"], draft["problems"]) == ("rules.yaml", GOOD, [])
+    assert draft["changes"] == {"rule dog": "added", "rule person": "removed"}
+    served.client.post("/api/rules/apply", json={"text": GOOD})
+    assert served.client.get("/api/rules").json()["draft"] is None
+    path.write_text("# a comment changes nothing\n" + GOOD)
+    assert served.client.get("/api/rules").json()["draft"] is None
+
+
+@pytest.mark.parametrize("content", [BAD.encode(), b"\xff\xfe\x00", b"version: [", b"x" * 2_000_000, None])
+def test_a_draft_that_cannot_be_used_says_why(served, tmp_path, content):
+    path = tmp_path / "rules.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with_file(served, path)
+    found = served.client.get("/api/rules")
+    assert found.status_code == 200
+    assert found.json()["draft"]["problems"]

@@ -1,0 +1,67 @@
+"""The API on a real server on loopback, over a real home: what the fixtures and a child process of a test start."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from seeded import open_home
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from video_platform.api import Services, create_api
+from video_platform.catalog import Catalog
+from video_platform.platform import Platform
+
+START_DEADLINE_S = 20
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server and what it serves."""
+
+    url: str
+    client: httpx.Client
+    platform: Platform
+    catalog: Catalog
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rsplit(":", 1)[1])
+
+
+def until(look: Callable[[], object], what: str, deadline_s: float = START_DEADLINE_S) -> None:
+    """Look until there is something true."""
+    end = time.monotonic() + deadline_s
+    while not look():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {deadline_s} s")
+        time.sleep(0.01)
+
+
+@contextmanager
+def serving(folder: Path, **web: object) -> Iterator[Served]:
+    """Uvicorn in a thread on a free port of loopback."""
+    platform, catalog = open_home(folder, **web)
+    app = Starlette(routes=[Mount("/api", create_api(Services(platform, catalog)))])
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        until(lambda: server.started, "the server")
+        with httpx.Client(base_url=url, timeout=30) as client:
+            yield Served(url, client, platform, catalog)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+        catalog.close()
+        platform.close()
