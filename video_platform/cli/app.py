@@ -1,8 +1,5 @@
 """All commands in one application, and the way from an error to one line and an exit status."""
 
-import os
-import sys
-
 import typer
 
 from video_platform.cli import alerts, demo, doctor, env, export, get, ingest, process, rules, topics, up, videos, watch
@@ -10,8 +7,7 @@ from video_platform.cli import alerts, demo, doctor, env, export, get, ingest, p
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
-BROKEN_PIPE = 141
-"""Exit statuses beside 0, as shells know them: failed, wrong usage, Ctrl-C (128 + 2), nobody reads (128 + 13)."""
+"""Exit statuses beside 0, as shells know them: failed, wrong usage, Ctrl-C (128 + 2)."""
 
 app = typer.Typer(
     name="vp",
@@ -55,9 +51,8 @@ def run(arguments: list[str]) -> int:
     except TyperException as error:
         print_error(RuntimeError(f"{error.format_message()} (`vp{_command(arguments)} --help` shows how it is used)"))
         return USAGE
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more while it exits
-        return BROKEN_PIPE
+    except SystemExit:  # typer's word for a reader that left
+        return FAILED
     except PlatformError as error:
         if debug:
             raise

@@ -58,12 +58,15 @@ def serve(settings: "Settings", what: str, on_ready: "Callable[[Settings, Addres
         addresses = stack.choose_addresses(settings)
         specs = stack.specs(settings, addresses, stack.write_workspace(settings, addresses))
         logs = settings.home / "logs"
-        supervision = Supervision(specs, home=settings.home, logs=logs, say=output.say, on_ready=lambda: on_ready(settings, addresses, supervision))
+
+        def ready() -> None:
+            stack.write_addresses(settings, addresses)
+            on_ready(settings, addresses, supervision)
+
+        supervision = Supervision(specs, home=settings.home, logs=logs, say=output.say, on_ready=ready)
         output.say(f"starting; logs are in {logs}")
-        written = stack.write_addresses(settings, addresses)
         try:
             supervision.run()
         finally:
-            written.unlink(missing_ok=True)
-            stack.remove_socket(addresses)
+            stack.forget_addresses(settings, addresses)
         output.say("everything has ended")

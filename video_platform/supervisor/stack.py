@@ -23,6 +23,8 @@ from video_platform.supervisor.service import Spec
 LOCATION = "video_platform.definitions"
 """Name of the code location: the same as `dagster -m` gives it, so that sensors keep their cursors whoever starts them."""
 
+SOCKET_FOLDER = "video-platform-"
+
 SOCKET_PATH_BYTES = 100
 """Unix socket paths end at 108 bytes (104 on macOS); a home that lies deeper gets its socket in a temporary folder."""
 
@@ -67,8 +69,8 @@ def choose_addresses(settings: Settings) -> Addresses:
     )
 
 
-def write_addresses(settings: Settings, addresses: Addresses) -> Path:
-    """Write `addresses.json` for programs that look for the running platform; returns its path, which `vp up` removes at its end."""
+def write_addresses(settings: Settings, addresses: Addresses) -> None:
+    """Write `addresses.json`, once everything answers, for programs that look for the running platform."""
     path = settings.home / ADDRESSES_FILE
     content = {"web": addresses.web, "dagster": addresses.dagster, "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
     fresh = path.with_suffix(".new")
@@ -114,10 +116,11 @@ def specs(settings: Settings, addresses: Addresses, workspace: Path) -> list[Spe
     ]
 
 
-def remove_socket(addresses: Addresses) -> None:
-    """Remove the code server's socket, with its folder where that is a temporary one."""
+def forget_addresses(settings: Settings, addresses: Addresses) -> None:
+    """Remove `addresses.json` and the code server's socket, with its folder where that is a temporary one."""
+    (settings.home / ADDRESSES_FILE).unlink(missing_ok=True)
     addresses.socket.unlink(missing_ok=True)
-    if addresses.socket.parent.name.startswith("video-platform-"):
+    if addresses.socket.parent.name.startswith(SOCKET_FOLDER):
         shutil.rmtree(addresses.socket.parent, ignore_errors=True)
 
 
@@ -126,7 +129,7 @@ def _socket_path(home: Path) -> Path:
     if len(os.fsencode(path)) < SOCKET_PATH_BYTES:
         path.unlink(missing_ok=True)
         return path
-    return Path(tempfile.mkdtemp(prefix="video-platform-")) / "code-server.sock"
+    return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER)) / "code-server.sock"
 
 
 def _listens(path: Path) -> Callable[[str], bool]:

@@ -1,0 +1,43 @@
+import os
+import subprocess
+
+from video_platform import detectors
+
+
+def test_a_fresh_home_is_well(vp, home):
+    ran = vp("doctor", "--json")
+    assert ran.status == 0
+    found = {each["what"]: each for each in ran.json}
+    assert str(home) in found["home"]["found"]
+    assert found["running"]["state"] == "look"
+    assert "`vp up` starts it" in found["running"]["advice"]
+    assert all(each["state"] == "ok" for name, each in found.items() if name != "running")
+    assert "→" in vp("doctor").out
+
+
+def test_a_server_that_is_away_is_bad_and_has_advice(vp, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_EVENT_LOG__KIND", "kafka")
+    monkeypatch.setenv("VIDEO_PLATFORM_EVENT_LOG__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    ran = vp("doctor", "--json")
+    assert ran.status == 1
+    events = next(each for each in ran.json if each["what"] == "events")
+    assert events["state"] == "bad"
+    assert "BROKER" not in events["advice"]
+    assert "VIDEO_PLATFORM_EVENT_LOG__" in events["advice"]
+
+
+def test_an_unknown_detector_is_bad(vp, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_DETECTION__MODEL", "bogus")
+    ran = vp("doctor", "--json")
+    assert ran.status == 1
+    assert any(name in each["found"] for each in ran.json for name in detectors.DETECTORS if each["what"] == "detector")
+
+
+def test_env_can_be_evaluated_by_a_shell(vp, home, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(home.parent / "a 'quoted' home"))
+    lines = vp("env").out
+    shown = subprocess.run(
+        ["sh", "-c", f'{lines}\nprintf %s "$DAGSTER_HOME"'], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]}
+    ).stdout
+    assert shown == str(home.parent / "a 'quoted' home" / "dagster")
+    assert (home.parent / "a 'quoted' home" / "dagster" / "dagster.yaml").is_file()

@@ -1,0 +1,66 @@
+import clips
+import pytest
+
+GOOD = """\
+version: 1
+zones:
+  plaza: {polygon: [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]}
+lines:
+  path: {from: [0.5, 0.2], to: [0.5, 0.9]}
+rules:
+  - {name: enters, when: {enters: plaza, class: person}}
+  - {name: drone, when: {sees: "a drone"}}
+"""
+
+
+@pytest.fixture
+def rules_file(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_a_good_file_says_what_would_change_and_what_cannot_be_evaluated(vp, rules_file):
+    ran = vp("rules", "check", rules_file)
+    assert ran.status == 0
+    assert "2 rules, 1 zones, 1 lines" in ran.out
+    assert "rule enters: added" in ran.out
+    assert "rule person: removed" in ran.out
+    assert "rule drone cannot be evaluated here" in ran.out
+    assert vp("rules", "check", rules_file, "--json").json["changes"]["rule enters"] == "added"
+
+
+def test_every_mistake_is_named_with_its_line(vp, rules_file):
+    rules_file.write_text(GOOD.replace("enters: plaza", "enters: place").replace("class: person", "class: unicorn"))
+    ran = vp("rules", "check", rules_file)
+    assert ran.status == 1
+    assert "line 7" in ran.err
+    assert "place" in ran.err
+    assert "unicorn" in ran.err
+    assert not vp("rules", "check", rules_file, "--json").json["valid"]
+    assert vp("rules", "apply", rules_file).status == 1
+    assert [rule["name"] for rule in vp("rules", "list", "--json").json["rules"]] == ["person"]
+
+
+def test_applying_makes_a_version_once(vp, rules_file):
+    assert "version 2 is active" in vp("rules", "apply", rules_file, "--why", "a plaza").out
+    assert "already active" in vp("rules", "apply", rules_file).out
+    listed = vp("rules", "list", "--json").json
+    assert (listed["version"], [rule["name"] for rule in listed["rules"]]) == (2, ["enters", "drone"])
+    assert "enters" in vp("rules", "list").out
+
+
+def test_a_file_that_cannot_be_read_is_an_error_in_words(vp, tmp_path):
+    assert "cannot be read" in vp("rules", "check", tmp_path / "missing.yaml").err
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    assert vp("rules", "apply", tmp_path / "binary.yaml").status == 1
+
+
+def test_a_preview_is_a_picture_of_a_frame(vp, rules_file, tmp_path):
+    clips.make(tmp_path / "a.mp4", frames=30)
+    vp("ingest", tmp_path / "a.mp4")
+    video_id = vp("videos", "--json").json[0]["video_id"]
+    ran = vp("rules", "preview", video_id, "--rules", rules_file, "-o", tmp_path / "x.jpg", "--at", "0.5")
+    assert (ran.status, ran.err) == (0, "")
+    assert "1 zones and 1 lines for camera default" in ran.out
+    assert (tmp_path / "x.jpg").read_bytes().startswith(b"\xff\xd8")
