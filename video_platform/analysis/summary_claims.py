@@ -92,8 +92,9 @@ def confirmed(text: str, facts: Facts) -> bool:
 def _state(text: str, claims: _Claims) -> State:
     """The worst state of the clauses of a text; "at once" in one says nothing of the next."""
     states = [_clause_state(clause, claims) for clause in _CLAUSE_END.split(text) if clause.strip()]
-    worst: tuple[State, ...] = ("contradicted", "not_checkable", "supported")
-    return next((state for state in worst if state in states), "not_checkable")
+    if "contradicted" in states:
+        return "contradicted"
+    return "supported" if states and "not_checkable" not in states else "not_checkable"
 
 
 def _clause_state(text: str, claims: _Claims) -> State:

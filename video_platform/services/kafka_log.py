@@ -19,7 +19,10 @@ from video_platform.events import PARTITIONS, TOPICS, Message
 from video_platform.services.event_log import Record, missing_topic, oldest_first, partition_of, refuse_oversize, shares, starts
 
 if TYPE_CHECKING:
-    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka.structs import TopicPartition
+
+Client = Any
+"""The client's own type stubs do not know its newer methods."""
 
 TIMEOUT_S = 4.0
 """Longest wait for one answer; an operation needs two or three, which keeps a dead broker below 10 s and a sensor tick below Dagster's 60 s."""
@@ -137,7 +140,7 @@ class KafkaLog:
 
     def trim(self, topic: str, begin_offsets: Mapping[int, int]) -> None:
         """See `EventLog.trim`."""
-        from kafka import TopicPartition
+        from kafka.structs import TopicPartition
 
         with self._errors(topic):
             partitions = self._describe(topic)[1]
@@ -167,7 +170,7 @@ class KafkaLog:
 
     def _poll(self, topic: str, at: Mapping[int, int], end: Mapping[int, int], wanted: Mapping[int, int], deadline: float) -> dict[int, list[Record]]:
         """`wanted[partition]` records of every partition, or what there is before its end, or before the deadline."""
-        from kafka import TopicPartition
+        from kafka.structs import TopicPartition
 
         pending = {TopicPartition(topic, partition) for partition in wanted}
         found: dict[int, list[Record]] = {partition: [] for partition in wanted}
@@ -183,8 +186,8 @@ class KafkaLog:
 
     def _poll_singly(self, topic: str, at: Mapping[int, int], end: Mapping[int, int], wanted: Mapping[int, int], deadline: float) -> dict[int, list[Record]]:
         """The same as `_poll`, record by record and slowly, so that an undecodable one hides no other."""
-        from kafka import TopicPartition
         from kafka.errors import CorruptRecordError
+        from kafka.structs import TopicPartition
 
         found: dict[int, list[Record]] = {partition: [] for partition in wanted}
         for partition, batch in found.items():
@@ -211,7 +214,7 @@ class KafkaLog:
     def _names(self) -> list[str]:
         return sorted(name for name in self._ask(lambda admin: admin.list_topics()) if not name.startswith(INTERNAL))
 
-    def _ask(self, question: Callable[["KafkaAdminClient"], Any]) -> Any:
+    def _ask(self, question: Callable[[Client], Any]) -> Any:
         """The first question of an operation: clients that outlived a restart of the broker show themselves here and are made anew, once."""
         from kafka.errors import KafkaError
 
@@ -226,8 +229,8 @@ class KafkaLog:
 
     def _offsets(self, topic: str, partitions: Sequence[int], which: str) -> dict[int, int]:
         """The first or the next offset of every partition; `which` is EARLIEST or LATEST."""
-        from kafka import TopicPartition
         from kafka.protocol.consumer import IsolationLevel, OffsetSpec
+        from kafka.structs import TopicPartition
 
         asked = {TopicPartition(topic, partition): OffsetSpec[which] for partition in partitions}
         found = self._admin().list_partition_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
@@ -255,28 +258,28 @@ class KafkaLog:
         milliseconds = int(self._timeout_s * 1000)
         return {"bootstrap_servers": self._servers, "bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
 
-    def _admin(self) -> "KafkaAdminClient":
+    def _admin(self) -> Client:
         from kafka import KafkaAdminClient
 
         return self._client("admin", lambda: KafkaAdminClient(**self._common()))
 
-    def _producer(self) -> "KafkaProducer":
+    def _producer(self) -> Client:
         from kafka import KafkaProducer
 
-        timeouts = {"delivery_timeout_ms": int(self._delivery_s * 1000), "max_block_ms": int(self._timeout_s * 1000)}
+        timeouts: dict[str, Any] = {"delivery_timeout_ms": int(self._delivery_s * 1000), "max_block_ms": int(self._timeout_s * 1000)}
         return self._client(
             "producer",
             lambda: KafkaProducer(**self._common(), **timeouts, acks="all", enable_idempotence=True, allow_auto_create_topics=False),
         )
 
     @contextmanager
-    def _consumer(self, positions: Mapping["TopicPartition", int], **more: int) -> Iterator["KafkaConsumer"]:
+    def _consumer(self, positions: Mapping["TopicPartition", int], **more: Any) -> Iterator[Client]:
         """A consumer at these positions, made anew: one that is sought elsewhere while an answer is under way sometimes never polls again (3.0.12)."""
         from kafka import KafkaConsumer
 
         fixed: dict[str, Any] = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "none", "isolation_level": "read_committed"}
         fixed |= {"allow_auto_create_topics": False, "fetch_max_bytes": FETCH_BYTES, "fetch_max_wait_ms": FETCH_WAIT_MS}
-        consumer = KafkaConsumer(**self._common(), **fixed, **more)
+        consumer: Client = KafkaConsumer(**self._common(), **fixed, **more)
         try:
             consumer.assign(list(positions))
             for partition, offset in positions.items():

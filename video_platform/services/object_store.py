@@ -47,8 +47,10 @@ class ObjectStore(Protocol):
     when no space is left, and leaves nothing behind.
     """
 
-    incoming: Path | None
-    """A folder on the store's own file system where a file that will be moved in may be written; None where there is no such thing."""
+    @property
+    def incoming(self) -> Path | None:
+        """A folder on the store's own file system where a file that will be moved in may be written; None where there is no such thing."""
+        ...
 
     def put_file(self, key: str, path: Path, *, media_type: str, if_absent: bool = True, move: bool = False) -> bool:
         """Store the file at `path`; with `if_absent` an object that is there stays and the answer is False. With `move` the file is gone afterwards.
