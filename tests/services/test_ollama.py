@@ -1,0 +1,169 @@
+import time
+
+import pytest
+from fake_ollama import DIGEST, FakeOllama
+
+from video_platform.errors import ModelReplyInvalid, ModelUnavailable
+from video_platform.services import ollama
+from video_platform.settings import LanguageModelSettings
+
+PROMPT = [{"role": "system", "content": "s"}, {"role": "user", "content": "<facts>{}</facts>"}]
+SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}}
+
+
+@pytest.fixture(autouse=True)
+def no_address_in_the_environment(monkeypatch):
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+
+
+@pytest.fixture
+def server():
+    with FakeOllama(reply=lambda prompt: '{"title": "ok"}') as server:
+        yield server
+
+
+@pytest.fixture
+def nobody():
+    with FakeOllama() as server:
+        return server.address
+
+
+def settings(host: str, **more) -> LanguageModelSettings:
+    return LanguageModelSettings(host=host, **more)
+
+
+def model_of(server: FakeOllama, timeout_s: float = 20.0) -> ollama.OllamaModel:
+    choice = ollama.choose(settings(server.address, timeout_s=timeout_s))
+    assert choice.model is not None
+    return choice.model
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("10.0.0.5", "http://10.0.0.5:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("[::]:99", "http://127.0.0.1:99"),
+        ("[::1]", "http://[::1]:11434"),
+        ("http://gpu", "http://gpu:80"),
+        ("https://gpu/ollama/", "https://gpu:443/ollama"),
+        ("gpu:1234", "http://gpu:1234"),
+    ],
+)
+def test_an_address_is_read_as_ollama_reads_it(monkeypatch, given, address):
+    assert ollama.address(settings(given)) == address
+    if given:
+        monkeypatch.setenv("OLLAMA_HOST", given)
+        assert ollama.address(settings("")) == address
+
+
+def test_what_was_found_is_said(server):
+    assert ollama.describe(settings(server.address)) == f"Ollama 0.32.15 at {server.address} with llama3:latest: llama3 ({DIGEST[:12]}) writes summaries"
+
+
+def test_a_missing_model_is_said_with_the_command_that_gets_it(server):
+    text = ollama.describe(settings(server.address, model="qwen3"))
+    assert "has no model qwen3; get it with: ollama pull qwen3 (it has llama3:latest)" in text
+    assert "template" in text
+
+
+def test_nobody_there_is_said_quickly(nobody):
+    started = time.monotonic()
+    assert f"no Ollama answers at {nobody}" in ollama.describe(settings(nobody))
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:notaport", "http://[", "127.0.0.1:99999999"])
+def test_an_address_that_cannot_be_read_is_said(host):
+    assert "template" in ollama.describe(settings(host))
+
+
+def test_another_program_on_the_port_is_not_taken_for_ollama(server):
+    server.behave("other_protocol")
+    assert "no Ollama answers" in ollama.describe(settings(server.address))
+
+
+def test_the_template_needs_no_look():
+    assert ollama.describe(LanguageModelSettings(engine="template")) == "summaries are written by the template, as the settings say"
+    assert ollama.choose(LanguageModelSettings(engine="template")) == ollama.Choice(None, "chosen in the settings", degraded=False)
+
+
+@pytest.mark.parametrize(("engine", "degraded"), [("auto", False), ("ollama", True)])
+def test_only_a_model_that_was_demanded_is_missed(nobody, engine, degraded):
+    choice = ollama.choose(settings(nobody, engine=engine))
+    assert (choice.model, choice.degraded) == (None, degraded)
+    assert "no Ollama answers" in (choice.reason or "")
+
+
+def test_an_answer_comes_with_its_tokens_and_the_question_had_its_bounds(server):
+    assert model_of(server).chat(PROMPT, schema=SCHEMA) == ('{"title": "ok"}', 150)
+    (request,) = server.requests
+    assert request["model"] == "llama3"
+    assert request["format"] == SCHEMA
+    assert request["options"] == ollama.OPTIONS
+    assert model_of(server).digest == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "says"),
+    [
+        ("busy", "is busy"),
+        ("gone", "get it with: ollama pull llama3"),
+        ("cut", "went away|in the middle of its answer"),
+        ("not_json", "does not speak Ollama's protocol"),
+        ("other_protocol", "does not speak Ollama's protocol"),
+        ("error_line", "refused .*error was encountered"),
+        ("huge", "did not answer within .* bytes"),
+        ("redirect", "refused|protocol"),
+    ],
+)
+def test_misbehaviour_is_an_unavailable_model(server, behaviour, says):
+    model = model_of(server)
+    server.behave(behaviour)
+    with pytest.raises(ModelUnavailable, match=says) as caught:
+        model.chat(PROMPT, schema=SCHEMA)
+    assert type(caught.value) is ModelUnavailable
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["slow", "trickle"])
+def test_a_deadline_holds_for_the_whole_answer(server, behaviour):
+    model = model_of(server, timeout_s=0.5)
+    server.behave(behaviour)
+    started = time.monotonic()
+    with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.5 s"):
+        model.chat(PROMPT, schema=SCHEMA)
+    assert time.monotonic() - started < 5
+
+
+def test_an_answer_cut_at_its_length_is_invalid(server):
+    model = model_of(server)
+    server.behave("length")
+    with pytest.raises(ModelReplyInvalid, match="did not finish within 1024 tokens"):
+        model.chat(PROMPT, schema=SCHEMA)
+
+
+def test_a_server_that_went_away_is_unavailable(server):
+    model = model_of(server)
+    with FakeOllama() as other:
+        model = ollama.OllamaModel(other.address, "llama3", DIGEST, timeout_s=5)
+    with pytest.raises(ModelUnavailable, match="went away"):
+        model.chat(PROMPT, schema=SCHEMA)
+
+
+def test_pictures_are_bytes_and_no_file_is_ever_read(server, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    model = model_of(server)
+    with pytest.raises(TypeError, match="given as bytes"):
+        model.chat(PROMPT, schema=SCHEMA, images=[str(secret)])  # type: ignore[list-item]
+    model.chat(PROMPT, schema=SCHEMA, images=[b"picture"])
+    assert [each["messages"][-1]["images"] for each in server.requests] == [["cGljdHVyZQ=="]]
+
+
+def test_a_proxy_from_the_environment_is_not_used(server, nobody, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", nobody)
+    monkeypatch.setenv("ALL_PROXY", nobody)
+    assert model_of(server).chat(PROMPT, schema=SCHEMA)[0] == '{"title": "ok"}'
