@@ -123,15 +123,13 @@ class DagsterCatalog:
             kept = self._cache.get((kind, video_id))
         if kept is not None and now - kept[0] < CACHE_S:
             return kept[1]  # type: ignore[return-value]
-        instance = self._open()
-        if instance is None:
-            return nothing
         try:
-            answer = ask(instance)
+            instance = self._open()
+            answer = nothing if instance is None else ask(instance)
         except Exception:
             # The page must come up while Dagster's storage is locked, migrated or away; its facts are extra.
             LOGGER.warning("Dagster's catalogue did not answer for video %s", video_id, exc_info=True)
-            return nothing
+            answer = nothing
         with self._lock:
             if len(self._cache) >= MAX_CACHED:
                 self._cache.clear()
