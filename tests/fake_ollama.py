@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-BEHAVIOURS = tuple("good busy slow trickle cut not_json length wrong_schema prose huge error_line gone redirect other_protocol".split())  # noqa: SIM905
+BEHAVIOURS = (
     "good",
     "busy",
     "slow",
