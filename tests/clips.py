@@ -109,7 +109,7 @@ def make(
     video.options = {**({"preset": "ultrafast", "crf": "20", "bf": str(b_frames)} if codec == "libx264" else {}), **(options or {})}
     if pixel_aspect is not None:
         video.codec_context.sample_aspect_ratio = pixel_aspect
-    if path.suffix in (".avi", ".mpg"):
+    if path.suffix in (".avi", ".mpg") or codec == "mpeg4":
         video.codec_context.time_base = Fraction(1) / Fraction(fps).limit_denominator(1001)
     else:
         video.codec_context.time_base = Fraction(1, TICKS_PER_S)

@@ -60,7 +60,7 @@ class AudioEncode:
     def __init__(self, output: "OutputContainer", source: "AudioStream", *, origin_s: Fraction) -> None:
         import av
 
-        context = source.codec_context
+        self._source = context = source.codec_context
         self._rate = context.sample_rate if context.sample_rate in SAMPLE_RATES else 48_000
         self._layout = "mono" if context.channels == 1 else "stereo"
         self._output, self._origin_s = output, origin_s
@@ -76,10 +76,22 @@ class AudioEncode:
 
     def write(self, packet: "av.Packet") -> None:
         """Decode one packet and encode its sound; damaged packets are left out and counted."""
+        self._decode(packet)
+
+    def finish(self) -> None:
+        """Encode what is still held back."""
+        self._decode(None)
+        for part in self._resampler.resample(None):
+            self._encode(part.to_ndarray())
+        self._output.mux(self._stream.encode(None))
+
+    def _decode(self, packet: "av.Packet | None") -> None:
         import av
 
         try:
-            frames = packet.decode()
+            frames = self._source.decode(packet)
+        except av.EOFError:
+            return
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
@@ -87,12 +99,6 @@ class AudioEncode:
             return
         for frame in frames:
             self._place(frame)
-
-    def finish(self) -> None:
-        """Encode what is still held back."""
-        for part in self._resampler.resample(None):
-            self._encode(part.to_ndarray())
-        self._output.mux(self._stream.encode(None))
 
     def _place(self, frame: Any) -> None:
         """Encode a decoded frame where its time stamp says."""

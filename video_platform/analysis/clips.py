@@ -165,7 +165,7 @@ def _keyframe_before(video: OpenVideo, at_s: float) -> float | None:
     """The time of the last key frame at or before `at_s`, None when none is found."""
     for back_s in (0.0, REORDER_S, 2.0):  # a seek goes by the order of storing, in which a key frame stands before its time
         for packet in _packets_from(video, at_s - back_s):
-            if packet.stream_index != video.stream.index or packet.pts is None:
+            if packet.stream.index != video.stream.index or packet.pts is None:
                 continue
             time_s = video.frame_time_s(packet.pts)
             if packet.is_keyframe and time_s <= at_s + SLACK_S:
@@ -221,7 +221,7 @@ def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> f
         if not packet.size or packet.pts is None or packet.dts is None:
             continue
         stored_s = _seconds(video, packet.dts, packet)
-        if packet.stream_index == video.stream.index:
+        if packet.stream.index == video.stream.index:
             if stored_s >= end:  # what is shown before `end` is stored before it
                 picture_done = True
             elif not picture_done and video.frame_time_s(packet.pts) >= start - SLACK_S:  # an earlier one belongs to the piece before
@@ -264,7 +264,7 @@ def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, 
     interval = 1.0 / (video.probe.frame_rate or 25.0)
     first = last = None
     for packet in _packets_from(video, start - REORDER_S):
-        if packet.stream_index != video.stream.index:
+        if packet.stream.index != video.stream.index:
             if packet.pts is not None and start <= _seconds(video, packet.pts, packet) < end:
                 writer.sound(packet)
             continue

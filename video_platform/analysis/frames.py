@@ -185,7 +185,7 @@ class Decoding:
             MediaError: `too_large` past the limits.
         """
         for packet in self._demuxed():
-            if packet.stream_index == self._video.stream.index:
+            if packet.stream.index == self._video.stream.index:
                 self._note(packet)
                 frames = self._decoded(packet)
             else:

@@ -73,7 +73,7 @@ class Proxying:
 
     def packet(self, packet: "av.Packet") -> None:
         """Hand on a packet, after it was decoded."""
-        if self.remuxed or packet.stream_index != self._stream_index:
+        if self.remuxed or packet.stream.index != self._stream_index:
             self._stage.put((packet, None))
 
     def see(self, frame: "av.VideoFrame", time_s: float) -> None:
@@ -113,7 +113,7 @@ class Proxying:
         thing, time_s = item
         if time_s is not None:
             self._writer.frame(thing, time_s)  # type: ignore[union-attr]
-        elif thing.stream_index == self._stream_index:
+        elif thing.stream.index == self._stream_index:
             self._writer.picture(thing)  # type: ignore[union-attr]
         else:
             self._writer.sound(thing)

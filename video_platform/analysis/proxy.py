@@ -37,6 +37,9 @@ REMUX_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"}
 REMUX_MAX_BIT_RATE = 8_000_000
 """A source with more bits per second than this is encoded smaller: it would stutter over a usual uplink, and doubles the storage."""
 
+MOST_HELD = 32
+"""Packets at a beginning whose order of storing is not known yet; H.264 reorders at most 16."""
+
 REMUX_MAX_RATE_FACTOR = 2.1
 """A source may have this many times the wanted frame rate: 30 frames/s are kept where 15 would be made."""
 
@@ -164,6 +167,7 @@ class Remuxer(_Mp4):
         self._audio = add_audio(self.output, video.audio, origin_s=video.first_pts * video.time_base, copy=COPIED_SOUND_REMUX)
         self._last_dts: int | None = None
         self._end = 0
+        self._held: list[av.Packet] = []
         self._joining = True
         self.frames = 0
 
@@ -185,10 +189,25 @@ class Remuxer(_Mp4):
 
     def picture(self, packet: "av.Packet") -> None:
         """Copy one packet of the picture; CannotRemux when its time stamps are no good."""
-        if self._joining and not packet.is_keyframe:
+        if self._joining and not packet.is_keyframe and not self._held:
             return
-        if packet.pts is None or packet.dts is None or packet.is_corrupt:
-            raise CannotRemux(f"a packet with time stamps pts {packet.pts}, dts {packet.dts}, damaged: {packet.is_corrupt}")
+        if packet.pts is None or packet.is_corrupt:
+            raise CannotRemux(f"a packet with time stamp {packet.pts}, damaged: {packet.is_corrupt}")
+        if packet.dts is None:  # Matroska stores none for the first few
+            if not self._joining or len(self._held) >= MOST_HELD:
+                raise CannotRemux("a packet without its place in the order of storing")
+            self._held.append(packet)
+            return
+        held, self._held = self._held, []
+        step = max(1, packet.duration or 0)
+        for before, each in enumerate(reversed(held), start=1):
+            each.dts = packet.dts - before * step
+        for each in (*held, packet):
+            self._copy(each)
+
+    def _copy(self, packet: "av.Packet") -> None:
+        assert packet.pts is not None
+        assert packet.dts is not None
         if self._joining and self._last_dts is not None:
             late = self._last_dts + max(1, packet.duration or 0) - (packet.dts - self._origin)
             if late > 0:  # pictures are stored before they are shown: the join waits a few frames for the order of storing
@@ -211,6 +230,8 @@ class Remuxer(_Mp4):
 
     def close(self) -> None:
         """Finish the file."""
+        if self._held:
+            raise CannotRemux("no packet says its place in the order of storing")
         if self._audio is not None:
             self._audio.finish()
         self.output.close()
