@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui import data, links, words
+from ui.picture import picture
 from video_platform.catalog import VideoCard
 from video_platform.errors import PlatformError
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
@@ -13,23 +14,6 @@ CLIP = "shown-clip"
 
 OPEN, AGAIN, DELETE = "Open", "Process again", "Delete…"
 
-_PICTURES = {
-    VideoState.RECEIVED: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zm-.75 3.5h1.5v4.6l3.2 1.9-.75 1.25-3.95-2.4z",
-    VideoState.PROCESSING: "M12 5V2L8 6l4 4V7a5 5 0 0 1 4.6 7l1.5 1.5A7 7 0 0 0 12 5zm0 12a5 5 0 0 1-4.6-7L5.9 8.500A7 7 0 0 0 12 19v3l4-4-4-4z",
-    VideoState.READY: "M4 6h11v3.500l4-3v11l-4-3V18H4z",
-    VideoState.FAILED: "M12 3 2 20h20zm-.9 6.500h1.800v5h-1.800zm0 6.500h1.800v1.800h-1.800z",
-}
-
-
-def placeholder(state: VideoState) -> str:
-    """A picture for a video that has none yet: the size of a frame, in greys that fit light and dark."""
-    shape = _PICTURES.get(state, _PICTURES[VideoState.READY])
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 180" width="320" height="180">'
-        '<rect width="320" height="180" fill="#7f8c89" fill-opacity="0.18"/>'
-        f'<g transform="translate(136 66) scale(2)" fill="#7f8c89"><path d="{shape}"/></g></svg>'
-    )
-
 
 def name_of(record: VideoRecord) -> str:
     """The name of a video as Markdown."""
@@ -37,8 +21,8 @@ def name_of(record: VideoRecord) -> str:
 
 
 def facts(record: VideoRecord) -> str:
-    """Camera, duration and age on one line, as Markdown."""
-    parts = [words.plain(record.camera, 60), words.duration(record.duration_s), words.ago(record.ingested_at, data.now())]
+    """Camera and age on one line, as Markdown."""
+    parts = [words.plain(record.camera, 60), words.ago(record.ingested_at, data.now())]
     return " · ".join(part for part in parts if part)
 
 
@@ -46,9 +30,16 @@ def video_card(view: VideoCard) -> None:
     """One video of the library."""
     record = view.record
     with st.container(border=True, key=f"card-{record.video_id}", gap="small"):
-        alt = f"{words.literal(record.original_name, 80)}, {words.STATE_WORDS[record.state].lower()}"
-        picture = links.absolute(data.media_path(view.thumbnail)) if view.thumbnail else placeholder(record.state)
-        st.image(picture, width="stretch", link=links.video_path(record.video_id), alt=alt)
+        opened = picture(
+            record.video_id,
+            src=data.media_path(view.thumbnail) if view.thumbnail else None,
+            shape=str(record.state),
+            href=links.video_path(record.video_id),
+            alt=f"Open {words.literal(record.original_name, 80)}, {words.STATE_WORDS[record.state].lower()}",
+            length=words.duration(record.duration_s),
+        )
+        if opened:
+            st.switch_page(links.VIDEO, query_params=dict(links.video(record.video_id)))
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
             st.page_link(links.VIDEO, label=f"**{name_of(record)}**", query_params=dict(links.video(record.video_id)), width="stretch")
             menu(record)
@@ -96,7 +87,7 @@ def again(video_id: str) -> None:
     try:
         data.process_again(video_id)
     except PlatformError as error:
-        st.toast(words.plain(error.message), icon=":material/error:")
+        st.toast(words.sentence(error.message), icon=":material/error:")
     else:
         st.toast("Asked for processing; what nothing changed for is reused.", icon=":material/autorenew:")
 
@@ -107,19 +98,21 @@ def leave_if_asked() -> None:
         st.rerun()
 
 
-def confirm_deletion(after: str) -> None:
-    """Open the question whether to delete, if somebody wants to; `after` is the page to go to then. Call it last on a page."""
-    video_id = st.session_state.pop(DOOMED, None)
-    if video_id is not None:
-        _deletion(video_id, after)
+def open_dialogs() -> None:
+    """Open what a button asked for: the question whether to delete a video, or a clip. Call it first on a page, before its fragments."""
+    doomed, clip = st.session_state.pop(DOOMED, None), st.session_state.pop(CLIP, None)
+    if doomed is not None:
+        _deletion(doomed)
+    elif clip is not None:
+        _clip(clip)
 
 
 @st.dialog("Delete this video?", icon=":material/delete:")
-def _deletion(video_id: str, after: str) -> None:
+def _deletion(video_id: str) -> None:
     try:
         record = data.video(video_id).record
     except PlatformError as error:
-        st.markdown(words.plain(error.message))
+        st.markdown(words.sentence(error.message))
         return
     st.markdown(f"**{name_of(record)}**")
     st.markdown("The footage, everything that was made from it, and its alerts are removed. This cannot be undone; the same file can be ingested again.")
@@ -130,9 +123,9 @@ def _deletion(video_id: str, after: str) -> None:
             try:
                 data.delete(video_id)
             except PlatformError as error:
-                st.error(words.plain(error.message))
+                st.error(words.sentence(error.message))
             else:
-                st.switch_page(after)
+                st.switch_page(links.LIBRARY)
 
 
 def nothing_here() -> None:
@@ -171,17 +164,17 @@ def when(alert: AlertRecord) -> str:
 def alert_card(alert: AlertRecord, video_name: str) -> None:
     """One alert: its picture, what, where, when and why, and what a person says of it."""
     with st.container(border=True, key=f"alert-{alert.id}"):
-        picture, words_of_it = st.columns([1, 2], gap="medium")
-        with picture:
-            if alert.snapshot:
-                st.image(
-                    links.absolute(data.media_path(alert.snapshot)),
-                    width="stretch",
-                    link=links.video_path(alert.video_id, alert.start_s),
-                    alt=f"Frame of alert {words.literal(alert.rule, 80)} at {words.moment(alert.start_s)}",
-                )
-            else:
-                st.image(placeholder(VideoState.PROCESSING), width="stretch", alt="The picture of this alert is being made")
+        frame, words_of_it = st.columns([1, 2], gap="medium")
+        with frame:
+            opened = picture(
+                alert.id,
+                src=data.media_path(alert.snapshot) if alert.snapshot else None,
+                shape=str(VideoState.PROCESSING),
+                href=links.video_path(alert.video_id, alert.start_s),
+                alt=f"Show the moment of {words.literal(alert.rule, 80)} at {words.moment(alert.start_s)}",
+            )
+            if opened:
+                st.switch_page(links.VIDEO, query_params=dict(links.video(alert.video_id, alert.start_s)))
         with words_of_it:
             _alert_words(alert, video_name)
             _alert_actions(alert)
@@ -220,19 +213,12 @@ def _show_clip(alert_id: str) -> None:
     st.session_state[CLIP] = alert_id
 
 
-def open_clip() -> None:
-    """Open the clip that somebody asked for. Call it last on a page."""
-    alert_id = st.session_state.pop(CLIP, None)
-    if alert_id is not None:
-        _clip(alert_id)
-
-
 @st.dialog("Clip", width="large", icon=":material/movie:")
 def _clip(alert_id: str) -> None:
     try:
         alert = data.alert(alert_id)
     except PlatformError as error:
-        st.markdown(words.plain(error.message))
+        st.markdown(words.sentence(error.message))
         return
     st.markdown(f"**{words.plain(alert.rule, 120)}** · {when(alert)}")
     if alert.clip:

@@ -142,11 +142,10 @@ def picture(view: View) -> None:
 
 def _no_picture(view: View) -> None:
     if view.record.state is VideoState.FAILED:
-        st.image(cards.placeholder(VideoState.FAILED), width="stretch", alt="There is no picture of this video")
-        st.caption("There is no picture: the video could not be made playable.")
-        return
-    st.image(cards.placeholder(view.record.state), width="stretch", alt="The picture is being made")
-    st.caption("The picture appears here when the frames have been looked at; this page shows it by itself.")
+        st.markdown("There is no picture: the video could not be made playable.")
+    else:
+        st.skeleton(300)
+        st.caption("The picture appears here when the frames have been looked at; this page shows it by itself.")
 
 
 def _table_key(video_id: str) -> str:

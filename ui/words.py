@@ -76,6 +76,12 @@ def plain(text: str, limit: int | None = None) -> str:
     return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)
 
 
+def sentence(text: str, limit: int | None = None) -> str:
+    """An error's message as a sentence of its own, as Markdown: errors begin small because they are often quoted."""
+    line = literal(text, limit)
+    return plain(line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", "…")) else "."))
+
+
 def duration(seconds: float | None) -> str:
     """`95.2` -> `1:35`, `3725` -> `1:02:05`; an empty text when unknown."""
     if seconds is None:

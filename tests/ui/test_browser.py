@@ -16,7 +16,9 @@ from video_platform.services.object_store import ObjectStore
 pytestmark = pytest.mark.browser
 
 CHROMIUM = "/usr/bin/chromium"
-WAIT_MS = 15_000
+WAIT_MS = 30_000
+"""A loaded machine takes its time to draw a page; what must be quick is measured on its own."""
+
 SEEK_MS = 500
 NEW_VERSION_MS = 10_000
 PHONE = {"width": 390, "height": 844}
@@ -27,6 +29,7 @@ WIDE = {"width": 1440, "height": 900}
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
+        expect.set_options(timeout=WAIT_MS)
         yield launched
         launched.close()
 
@@ -153,11 +156,11 @@ def test_upload_shows_progress_and_its_video(page: Page, served, tmp_path: Path)
     path = tmp_path / "brand new.mp4"
     footage(path, 130, seconds=2)
     page.goto("/")
-    page.get_by_text("Add footage").click()
+    page.get_by_text("Add footage", exact=True).click()
     page.locator("input[type=file].files").set_input_files(path)
     row = page.locator(".queue li", has_text="brand new.mp4")
     expect(row.locator(".said")).to_have_text("Taken in. Processing starts on its own.")
-    expect(page.get_by_role("link", name="brand new.mp4")).to_be_visible()
+    expect(page.get_by_role("link", name="brand new.mp4", exact=True)).to_be_visible()
     page.locator("input[type=file].files").set_input_files(path)
     expect(row.last.locator(".said")).to_have_text("These bytes are already here; nothing was added.")
 
@@ -168,7 +171,7 @@ def test_upload_is_cancelled_and_refused_in_words(page: Page, served, tmp_path: 
         file.truncate(400 * 1024 * 1024)
     empty.write_bytes(b"")
     page.goto("/")
-    page.get_by_text("Add footage").click()
+    page.get_by_text("Add footage", exact=True).click()
     slow = page.context.new_cdp_session(page)
     slow.send("Network.enable")
     slow.send("Network.emulateNetworkConditions", {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 4 * 1024 * 1024})
@@ -196,7 +199,7 @@ def poll(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served) -> None:
     home = served.seeded.home
-    page.goto("/alerts?severity=critical")
+    page.goto("/alerts?severity=Critical")
     cards = page.locator("[class*='st-key-alert-']")
     expect(cards.first).to_be_visible()
     shown = cards.count()
@@ -209,8 +212,8 @@ def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served) -> None
     expect(cards).to_have_count(1)
     page.reload()
     expect(cards).to_have_count(1)
-    assert "severity=critical" in page.url
-    assert "mark=acknowledged" in page.url
+    assert "severity=Critical" in page.url
+    assert "mark=Acknowledged" in page.url
     assert shown >= 2
 
 
@@ -237,7 +240,7 @@ def test_clip_plays_in_a_dialog_that_stays_open(page: Page, served) -> None:
 
 def test_hostile_names_are_text_on_every_page(page: Page, served) -> None:
     home = served.seeded.home
-    for path in ("/", layout.page_video(home.hostile.video_id), f"/alerts?video={home.hostile.video_id}", "/rules"):
+    for path in ("/", layout.page_video(home.hostile.video_id), f"/alerts?video={home.hostile.video_id}", f"/rules?frame={home.hostile.video_id}"):
         page.goto(path)
         expect(page.get_by_text("<img src=x").first).to_be_visible()
         assert page.evaluate("window.pwned") is None

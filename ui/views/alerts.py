@@ -11,6 +11,7 @@ SEEN = "alerts-seen"  # key of the session: ids that were on the page, so that o
 SEVERITIES = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]
 
+cards.open_dialogs()
 st.title("Alerts")
 
 active = data.active_rules()
@@ -75,5 +76,3 @@ def feed() -> None:
 
 with slot:
     feed()
-
-cards.open_clip()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, links, words
+from ui import cards, data, words
 from ui.upload import upload
 from video_platform.layout import api_videos
 from video_platform.records import VideoState
@@ -10,6 +10,7 @@ from video_platform.records import VideoState
 LOOK_AGAIN_S = 2
 SHOWN_STATES = [VideoState.READY, VideoState.PROCESSING, VideoState.RECEIVED, VideoState.FAILED]
 
+cards.open_dialogs()
 st.title("Library")
 known = sum(data.counts()[state] for state in SHOWN_STATES)
 
@@ -69,5 +70,3 @@ if refused := data.recent_refusals():
                 f"**{words.plain(each.name, words.LONGEST_NAME)}** from {words.plain(each.camera)}: {words.plain(each.message)} "
                 f":small[{words.ago(each.at, data.now())}{times}]"
             )
-
-cards.confirm_deletion(after=links.LIBRARY)

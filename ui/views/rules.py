@@ -73,7 +73,7 @@ def apply(draft: data.Draft, who: str, why: str) -> None:
     try:
         data.apply_rules(draft.text, source=draft.source, who=who, why=why)
     except PlatformError as error:
-        st.error(words.plain(error.message), icon=":material/error:")
+        st.error(words.sentence(error.message), icon=":material/error:")
         return
     st.session_state[APPLIED] = True
     st.session_state.pop(EDITED, None)

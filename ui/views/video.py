@@ -8,12 +8,13 @@ from video_platform.records import VideoState
 
 LOOK_AGAIN_S = 2
 
+cards.open_dialogs()
 video_id = st.query_params.get("video", "")
 try:
     found = data.video(video_id)
 except (NotFound, VideoDeleted) as error:
     st.title("No such video")
-    st.markdown(words.plain(error.message))
+    st.markdown(words.sentence(error.message))
     st.page_link(links.LIBRARY, label="To the library", icon=":material/arrow_back:")
     st.stop()
 
@@ -60,5 +61,3 @@ with files:
     detail.files(view)
 with versions:
     detail.versions(view)
-
-cards.confirm_deletion(after=links.LIBRARY)
