@@ -42,7 +42,7 @@ class Sensor:
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(home=tmp_path / "home", runs=RunSettings(max_queued=5))
+    return Settings(home=tmp_path / "home", runs=RunSettings(max_queued=8))
 
 
 @pytest.fixture
@@ -133,10 +133,10 @@ def test_an_event_of_a_deleted_video_starts_nothing(sensor, ingest):
 
 
 def test_a_full_queue_stops_reading_and_loses_nothing(sensor, ingest):
-    for n in range(7):
+    for n in range(10):
         ingest(n)
     first = sensor.tick()
-    assert len(first.run_requests) == 5
+    assert len(first.run_requests) == 8
     queued = [enqueue(sensor, request) for request in first.run_requests]
     skipped = sensor.tick()
     assert isinstance(skipped, dg.SkipReason)

@@ -23,11 +23,12 @@ BACKOFF_S = (2.0, 8.0)
 INTERRUPTED = "interrupted"
 CANCELLED = "cancelled"
 QUARANTINED = "quarantined"
+INVALID = "InvalidResult"
 
 MESSAGES = {
     INTERRUPTED: "The process that worked on this video was ended before it was done. It is started again on its own; nothing is lost.",
     CANCELLED: "Processing was cancelled. Press “process again” to start it.",
-    QUARANTINED: "Processing was ended {attempts} times before it was done, so it is not started again on its own. Look at the run's log, then press “process again”.",
+    QUARANTINED: "Processing was ended {attempts} times before it was done, so it waits for you. Look at the run's log, then press “process again”.",
 }
 """Failed states that are not an error of the footage: code -> what happened and what to do."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from video_platform import layout
-from video_platform.pipeline.failures import as_dagster_errors
+from video_platform.pipeline.failures import INVALID, as_dagster_errors
 from video_platform.pipeline.made import Handle, Made, NewFile
 from video_platform.pipeline.resources import Desk
 from video_platform.pipeline.steps import failed_state, last_of_run, video_record
@@ -61,10 +61,11 @@ class AssetFiles(dg.IOManager):
     def _publish(self, made: Made, run_id: str) -> Manifest:
         plan = made.plan
         if not made.verdict.passed:
-            failed = [name for name, passed in made.verdict.checks.items() if not passed]
-            reason = f"{plan.asset} of video {plan.video_id} did not pass its validation ({', '.join(failed)}); the version before stays. {' '.join(made.verdict.notes)}"
-            failed_state(self._desk, plan.video_id, run_id, plan.asset)("InvalidResult", reason.strip())
-            raise dg.Failure(description=reason.strip(), metadata={"code": "InvalidResult"}, allow_retries=False)
+            failed = ", ".join(name for name, passed in made.verdict.checks.items() if not passed)
+            notes = " ".join(made.verdict.notes)
+            reason = f"{plan.asset} of video {plan.video_id} did not pass its validation ({failed}); the version before stays. {notes}".strip()
+            failed_state(self._desk, plan.video_id, run_id, plan.asset)(INVALID, reason)
+            raise dg.Failure(description=reason, metadata={"code": INVALID}, allow_retries=False)
         entries = [*made.kept, *self._stored(plan.video_id, plan.asset, made.files)]
         if made.before_manifest is not None:
             made.before_manifest(entries)

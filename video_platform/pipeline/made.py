@@ -57,7 +57,7 @@ class Made:
     kept: Sequence[FileEntry] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     degraded: str | None = None
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     thumbnail: Path | None = None
     before_manifest: Callable[[Sequence[FileEntry]], None] | None = None
 
