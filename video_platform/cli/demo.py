@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from video_platform.catalog import Catalog
     from video_platform.platform import Platform
-    from video_platform.records import VideoRecord
+    from video_platform.records import Manifest, VideoRecord
     from video_platform.settings import Settings
     from video_platform.supervisor.stack import Addresses
     from video_platform.supervisor.supervision import Supervision
@@ -29,6 +29,18 @@ PATIENCE_S = 600.0
 """The sample takes half a minute; a loaded small machine some minutes. After this the demo says where it stands and gives up."""
 
 LOOK_S = 0.5
+
+HOLDS = {
+    "raw_video": {"duration_s": "s of footage", "codec": "", "frame_rate": "frames a second"},
+    "processed_video": {"width": "wide", "height": "high, plays in a browser"},
+    "detections": {"count": "boxes", "frames_looked_at": "frames looked at", "model": ""},
+    "scenes": {"count": "scene(s)"},
+    "tracks": {"tracks": "tracks"},
+    "alerts": {"alerts": "alerts", "raised": "raised by this run"},
+    "highlights": {"clips": "clips and one reel"},
+    "llm_summary": {"title": ""},
+}
+"""Asset -> fact of its manifest -> the words after it."""
 
 TICKS = """query($run: ID!) { runOrError(runId: $run) { ... on Run { status startTime endTime tags { key value } } } }"""
 """What Dagster's own page knows of a run; its tags name the sensor and the tick that asked for it."""
@@ -158,17 +170,21 @@ def _results(catalog: "Catalog", record: "VideoRecord", addresses: "Addresses") 
     rows = []
     for asset in detail.assets:
         if asset.manifest is not None:
-            facts = ", ".join(f"{name} {value}" for name, value in asset.manifest.facts.items() if isinstance(value, int | str) and len(str(value)) < 60)
-            rows.append((asset.name, "reused" if asset.reused else "made", output.safe(facts, 90), round(asset.manifest.cost.wall_s, 1)))
+            rows.append((asset.name, "reused" if asset.reused else "made", _holds(asset.manifest), round(asset.manifest.cost.wall_s, 1)))
     output.say()
     output.table(("asset", "", "what it holds", "seconds"), rows)
     output.say()
-    alerts.show(catalog.alerts(video_id=record.video_id, limit=100).items)
+    alerts.show(sorted(catalog.alerts(video_id=record.video_id, limit=100).items, key=lambda alert: alert.start_s))
     summary = catalog.summary(record.video_id)
     if summary is not None:
         reason = f": {summary.engine.reason}" if summary.engine.reason else ""
         output.say(f"\n{summary.title}\n{summary.overview}\n(written by {summary.engine.model or summary.engine.name}{reason})")
     output.say(f"\nsee it: {addresses.web}{page_video(record.video_id)}")
+
+
+def _holds(manifest: "Manifest") -> str:
+    """The few facts of a manifest that are worth a cell."""
+    return ", ".join(f"{manifest.facts[name]} {words}".strip() for name, words in HOLDS.get(manifest.asset, {}).items() if name in manifest.facts)
 
 
 def ask_tick(dagster: str, run_id: str) -> Tick | None:
