@@ -141,7 +141,7 @@ class FolderStore:
                 removed += 1
                 touched.add(self._prune(path.parent))
         for folder in touched:
-            with suppress(FileNotFoundError), self._errors(str(folder)):
+            with self._errors(str(folder)), suppress(FileNotFoundError):  # another delete may have emptied more
                 _folder_to_disk(folder)
         return removed
 
@@ -181,15 +181,16 @@ class FolderStore:
     def _place(self, source: Path, target: Path, *, if_absent: bool) -> bool:
         """Give a finished file its name, in one step that lasts; False when the name was taken and `if_absent`."""
         for attempt in range(PLACE_TRIES):
-            self._make_folder(target.parent)
             try:
+                self._make_folder(target.parent)
                 placed = self._link(source, target) if if_absent else self._rename(source, target)
             except FileNotFoundError:
                 if attempt + 1 == PLACE_TRIES or not source.exists():
                     raise
                 continue
             if placed:
-                _folder_to_disk(target.parent)
+                with suppress(FileNotFoundError):  # deleted again already, folder and all
+                    _folder_to_disk(target.parent)
             return placed
         raise AssertionError("the last attempt returns or raises")
 
@@ -218,7 +219,7 @@ class FolderStore:
         self._make_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir()
-        if not folder.is_dir():
+        if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "an object lies where a folder is needed", str(folder))
         _folder_to_disk(folder.parent)
 

@@ -79,7 +79,7 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, in the order of keys (UTF-8 bytes)."""
+        """Every object whose key starts with `prefix`, in the store's own order (SeaweedFS does not keep S3's)."""
         ...
 
     def delete(self, keys: Iterable[str]) -> int:
