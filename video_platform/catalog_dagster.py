@@ -197,8 +197,6 @@ def _live_runs(instance: "DagsterInstance", video_id: str) -> "list[DagsterRun]"
 
 def _cancel(instance: "DagsterInstance", run: "DagsterRun") -> None:
     """End one run; a run whose process cannot be reached is written down as cancelled, so that nothing waits for it."""
-    from dagster import DagsterRunStatus
-
     try:
         reached = instance.run_coordinator.cancel_run(run.run_id)
     except Exception:
@@ -206,7 +204,7 @@ def _cancel(instance: "DagsterInstance", run: "DagsterRun") -> None:
         reached = False
     if not reached:
         current = instance.get_run_by_id(run.run_id)
-        if current is not None and not current.is_finished and current.status is not DagsterRunStatus.CANCELING:
+        if current is not None and not current.is_finished:
             instance.report_run_canceled(current, message="The video was deleted and the process of this run could not be reached.")
 
 
