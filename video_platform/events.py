@@ -30,6 +30,9 @@ PARTITIONS = 6
 MAX_BODY_BYTES = 64 * 1024
 """A body above this is refused: events point at media, they do not carry it."""
 
+MAX_ID_CHARS = 200
+"""Other producers choose ids freely; ours are UUIDs."""
+
 SOURCE = "/video-platform"
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
@@ -50,8 +53,28 @@ def _video_id(text: str) -> str:
     return text
 
 
+def _instant(moment: datetime) -> datetime:
+    """`moment` in UTC: without a zone, or beyond the calendar once converted, it could not be compared or stored."""
+    if moment.tzinfo is None:
+        raise ValueError("an instant carries its time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("an instant lies within the calendar, in UTC too") from error
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("text holds no NUL")
+    return text
+
+
 VideoId = Annotated[str, AfterValidator(_video_id)]
-ShortText = Annotated[str, Field(max_length=1024)]
+Instant = Annotated[datetime, AfterValidator(_instant)]
+ShortText = Annotated[str, Field(max_length=1024), AfterValidator(_storable)]
+
+MAX_SIZE_BYTES = 2**63 - 1
+"""The largest integer that a database column holds."""
 
 
 class VideoBody(Stored):
@@ -62,8 +85,8 @@ class VideoBody(Stored):
     object_key: ShortText
     original_name: ShortText
     camera: ShortText
-    recorded_at: datetime | None = None
-    size_bytes: int = Field(ge=0)
+    recorded_at: Instant | None = None
+    size_bytes: int = Field(ge=0, le=MAX_SIZE_BYTES)
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     media_type: ShortText
     lane: Lane = Lane.LIVE
@@ -76,7 +99,7 @@ class ProcessedBody(Stored):
     video_id: VideoId
     bucket: ShortText
     camera: ShortText
-    recorded_at: datetime | None = None
+    recorded_at: Instant | None = None
     lane: Lane = Lane.LIVE
     alerts: int = Field(ge=0)
     tracks_hash: ShortText
@@ -168,12 +191,12 @@ def decode(message: Message, accept: Sequence[str] = tuple(BODIES)) -> Event:
     if attributes["ce_specversion"] != SPEC_VERSION or attributes["ce_type"] not in accept:
         raise EventError("unknown_type", f"no reader for {attributes['ce_type'][:80]!r} (specversion {attributes['ce_specversion'][:20]!r})")
     try:
-        time = datetime.fromisoformat(attributes["ce_time"])
+        time = _instant(datetime.fromisoformat(attributes["ce_time"]))
         body = BODIES[attributes["ce_type"]].model_validate(json.loads(message.value))
     except (ValidationError, ValueError, RecursionError) as error:
         raise EventError("malformed", f"the body does not follow {attributes['ce_type']}: {_first_line(error)}") from error
-    if len(attributes["ce_id"]) > 200 or time.tzinfo is None:
-        raise EventError("malformed", "ce_id is at most 200 characters and ce_time carries a time zone")
+    if not 0 < len(attributes["ce_id"]) <= MAX_ID_CHARS or "\0" in attributes["ce_id"]:
+        raise EventError("malformed", f"ce_id has 1 to {MAX_ID_CHARS} characters, none of them NUL")
     _only_our_objects(body)
     return Event(attributes["ce_id"], attributes["ce_type"], time, body.video_id, body)
 
