@@ -31,6 +31,11 @@ class Result:
     engine: str | None
     wall_s: float
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was ended from outside: a fault of the video or the program has a code."""
+        return not self.outcome.success and self.outcome.failure_code is None
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -62,6 +67,9 @@ def process(
                 results.append(_process(platform, catalog, video_id, name, created, force=force, notify=notify, quiet=as_json))
             except PlatformError as error:
                 batch.refused(Path(name), error)
+            if results and results[-1].interrupted:
+                break
+    interrupted = any(result.interrupted for result in results)
     failed = batch.failed + sum(not result.outcome.success for result in results)
     if as_json:
         output.print_json({"videos": [_plain(result) for result in results], "files": batch.rows})
@@ -69,6 +77,8 @@ def process(
         _show(results)
         if failed:
             output.note(f"{failed} of {batch.failed + len(results)} could not be processed")
+    if interrupted:
+        raise KeyboardInterrupt
     if failed:
         raise typer.Exit(1)
 
@@ -105,7 +115,7 @@ def _process(platform: "Platform", catalog: "Catalog", video_id: str, name: str,
     from video_platform.cli import output
 
     def heard(step: "StepOutcome") -> None:
-        if not quiet:
+        if not quiet and step.state != "skipped":
             output.say(f"  {step.asset}: {step.state}" + (f" in {step.wall_s:.1f} s" if step.wall_s else ""))
 
     begun = time.monotonic()
@@ -149,7 +159,9 @@ def _show(results: list[Result]) -> None:
         ],
     )
     for result in results:
-        if not result.outcome.success:
+        if result.interrupted:
+            output.note(f"{result.video_id}: interrupted; run it again, what is done is reused")
+        elif not result.outcome.success:
             output.note(f"error: {result.video_id}: {result.outcome.failure_code}: {result.outcome.failure_message}")
         elif result.title:
             output.say(f"{result.video_id}: {result.title} [{result.engine}]")

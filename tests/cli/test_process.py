@@ -1,0 +1,80 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import clips
+import pytest
+
+from video_platform import layout
+from video_platform.supervisor import lock
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "crossing.mp4"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return clips.make(tmp_path / "a.mp4", frames=30).path
+
+
+@pytest.mark.timeout(600)
+def test_everything_is_made_once(vp, clip):
+    first = vp("process", clip, "--json")
+    assert first.status == 0
+    (video,) = first.json["videos"]
+    assert {step["asset"]: step["state"] for step in video["steps"]} == dict.fromkeys(layout.ASSETS, "made")
+    assert video["title"]
+    assert video["engine"] == "template"
+    second = vp("process", clip, video["video_id"])
+    assert second.status == 0
+    assert second.out.count("reused") >= 2 * len(layout.ASSETS)
+    assert ": made" not in second.out
+    assert f"vp show {video['video_id']}" in second.out
+    assert vp("show", video["video_id"], "--json").json["state"] == "ready"
+
+
+@pytest.mark.timeout(600)
+def test_a_mixed_folder_goes_on_after_bad_files(vp, clip, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    clip.rename(folder / "-good [red] \n.mp4")
+    (folder / "broken.mp4").write_bytes(SAMPLE.read_bytes()[:5000])
+    (folder / "playlist.mp4").write_text("#EXTM3U\nfile:///etc/passwd\n")
+    (folder / "notes.txt").write_text("nothing")
+    ran = vp("process", folder, "--json")
+    assert ran.status == 1
+    states = {video["name"]: video["success"] for video in ran.json["videos"]}
+    assert states.pop("-good [red] \n.mp4") is True
+    assert set(states.values()) == {False}
+    assert [row["state"] for row in ran.json["files"] if row["path"].endswith("notes.txt")] == ["skipped"]
+    codes = {video["original_name"]: video["failure_code"] for video in vp("videos", "--state", "failed", "--json").json}
+    assert codes["playlist.mp4"] in ("format_refused", "not_a_video")
+    assert "broken.mp4" in codes
+
+
+def test_a_home_that_somebody_runs_is_left_alone(vp, clip, home):
+    with lock.hold(home / "home.lock", "vp up"):
+        ran = vp("process", clip)
+    assert ran.status == 1
+    assert f"vp up (process {os.getpid()}" in ran.err
+    assert vp("videos", "--json").json == []
+
+
+@pytest.mark.timeout(600)
+def test_ctrl_c_is_said_and_the_next_time_goes_on(vp):
+    code = "import sys; from video_platform import cli; sys.exit(cli.main(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-c", code, "process", str(SAMPLE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if "raw_video: made" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "interrupted; run it again" in errors
+    assert "Traceback" not in errors
+    assert vp("process", SAMPLE).status == 0
