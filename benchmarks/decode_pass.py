@@ -1,6 +1,6 @@
 """DESIGN rows 1 and 2: the pass over one minute of 1080p30 against bare decoding of the same file, CPU seconds, in one run.
 
-python benchmarks/decode_pass.py [--rounds 3]
+python -m benchmarks.decode_pass [--rounds 3]
 """
 
 import argparse
@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from footage import SECONDS, full_hd
-from measure import Usage, command, ffmpeg, interleaved
+from benchmarks.footage import SECONDS, full_hd
+from benchmarks.measure import Usage, command, ffmpeg, interleaved
 
 HERE = Path(__file__).resolve().parent
 NAIVE_SHORT, NAIVE_LONG = 10, 40

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from measure import ffmpeg
+from benchmarks.measure import ffmpeg
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "crossing.mp4"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "video-platform" / "benchmarks"

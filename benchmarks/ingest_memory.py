@@ -1,6 +1,6 @@
 """DESIGN row 6: peak memory above idle while a 3 GiB file is taken in, through the library and through the web app.
 
-python benchmarks/ingest_memory.py
+python -m benchmarks.ingest_memory
 """
 
 import subprocess
@@ -12,8 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from running import Up
+from benchmarks.platforms import Up
 
 SIZE_BYTES = 3 * 1024**3
 CHUNK = bytes(1024 * 1024)

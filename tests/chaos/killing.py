@@ -18,9 +18,9 @@ from pathlib import Path
 
 import psutil
 from running import PARTS, Up, wait
-from video_platform.platform import open_platform
 
 from video_platform import events, layout, settings
+from video_platform.platform import open_platform
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, videos
 
@@ -47,7 +47,7 @@ def kill_something(up: Up, chance: random.Random, books: Books) -> None:
     if choice == "supervisor":
         below = up.kill()
         books.kills[choice] += 1
-        gone, alive = psutil.wait_procs(below, timeout=30)
+        _gone, alive = psutil.wait_procs(below, timeout=30)
         books.expect(not alive, f"{len(alive)} processes outlived a killed supervisor: {[' '.join(p.cmdline())[:90] for p in alive if p.is_running()]}")
         up.start()
         return
