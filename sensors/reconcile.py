@@ -180,8 +180,6 @@ def _ready(tick: Tick) -> None:
     following = [video_id for video_id in ids if video_id > tick.memory.after][:PAGE]
     tick.memory.after = following[-1] if len(following) == PAGE else ""
     records = [record for record in (videos.get(tick.desk.platform.db, video_id) for video_id in following) if record is not None and tick.quiet(record)]
-    for record in records:
-        tick.memory.attempts.pop(record.video_id, None)
     catalogued = _catalogued(tick.context.instance, [record.video_id for record in records])
     for record in records:
         _ready_one(tick, record, catalogued)
@@ -201,24 +199,27 @@ def _ready_one(tick: Tick, record: VideoRecord, catalogued: dict[tuple[str, str]
         if catalogued.get((asset, video_id)) != manifest.content_hash:
             tick.events.append(_report(manifest))
             tick.say(f"{video_id}: {asset} was made, but Dagster was not told")
-    if not missing and tick.quiet(record, UNREAD):
-        _summary(tick, record, manifests)
+    asked_for_summary = not missing and tick.quiet(record, UNREAD) and _summary(tick, record, manifests)
+    if not missing and not asked_for_summary:
+        tick.memory.attempts.pop(video_id, None)
 
 
-def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> None:
-    """Asks for the summary when it is missing or speaks of other tracks or scenes."""
+def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
+    """Asks for the summary when it is missing or speaks of other tracks or scenes; whether it is."""
     wanted = {asset: manifests[asset].content_hash for asset in (layout.TRACKS, layout.SCENES)}
     found = manifests.get(layout.LLM_SUMMARY)
     if found is not None and all(found.inputs.get(asset) == digest for asset, digest in wanted.items()):
-        return
+        return False
     attempt = tick.memory.attempts.get(record.video_id, 0) + 1
     if attempt > MAX_ATTEMPTS:
-        return
+        return True
     tick.memory.attempts[record.video_id] = attempt
     key = f"{record.video_id}@reconcile:{'-'.join(digest[:16] for digest in wanted.values())}:{attempt}"
     own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
     tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
     tick.add.add(record.video_id)
+    tick.say(f"{record.video_id}: its summary is asked for, attempt {attempt}")
+    return True
 
 
 def _catalogued(instance: dg.DagsterInstance, video_ids: Sequence[str]) -> dict[tuple[str, str], str]:

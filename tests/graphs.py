@@ -6,9 +6,10 @@ from pathlib import Path
 import dagster as dg
 
 from video_platform.definitions import build
+from video_platform.events import TOPIC_DEAD_LETTERS
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
-from video_platform.pipeline.resources import Workplace
+from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.settings import Settings
 
 CROSSING = Path(__file__).parents[1] / "samples" / "crossing.mp4"
@@ -57,3 +58,30 @@ def states(result):
 
 def made(result):
     return {asset for asset, state in states(result).items() if state == "made"}
+
+
+class Ticking:
+    """A sensor ticked by hand, its cursor kept between ticks."""
+
+    def __init__(self, settings, sensor):
+        self.workplace = Workplace(settings)
+        self.sensor = sensor
+        self.cursor = None
+        self.instance = open_instance(settings)
+
+    def tick(self):
+        desk = Desk(self.workplace, None, False)
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"desk": desk})
+        with context:
+            result = self.sensor(context)
+        if isinstance(result, dg.SensorResult):
+            self.cursor = result.cursor
+        return result
+
+    def letters(self):
+        """The messages on the dead-letter topic."""
+        return [record.message for record in self.workplace.platform.log.read(TOPIC_DEAD_LETTERS, {}, limit=100, budget_s=5)]
+
+    def close(self):
+        self.workplace.close()
+        self.instance.dispose()

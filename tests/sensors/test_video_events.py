@@ -7,49 +7,13 @@ import pytest
 from sensors import processed_videos, video_events
 from video_platform import dead_letters, events
 from video_platform.errors import LogUnavailable
-from video_platform.pipeline.instance import open_instance
-from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.records import Lane
 from video_platform.services.sqlite_log import SqliteLog
-from video_platform.settings import RunSettings, Settings
-
-
-class Sensor:
-    """A sensor ticked by hand, its cursor kept between ticks."""
-
-    def __init__(self, settings, sensor):
-        self.workplace = Workplace(settings)
-        self.sensor = sensor
-        self.cursor = None
-        self.instance = open_instance(settings)
-
-    def tick(self):
-        desk = Desk(self.workplace, None, False)
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"desk": desk})
-        with context:
-            result = self.sensor(context)
-        if isinstance(result, dg.SensorResult):
-            self.cursor = result.cursor
-        return result
-
-    def letters(self):
-        return [record.message for record in self.workplace.platform.log.read(events.TOPIC_DEAD_LETTERS, {}, limit=100, budget_s=5)]
-
-    def close(self):
-        self.workplace.close()
-        self.instance.dispose()
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return Settings(home=tmp_path / "home", runs=RunSettings(max_queued=8))
-
-
-@pytest.fixture
-def sensor(settings):
-    made = Sensor(settings, video_events)
-    yield made
-    made.close()
+def sensor(ticking):
+    return ticking(video_events)
 
 
 @pytest.fixture
@@ -199,13 +163,11 @@ def test_when_the_dead_letter_cannot_be_written_the_tick_fails_and_is_replayed(s
     assert len(sensor.tick().run_requests) == 1
 
 
-def test_a_processed_video_is_described_below_its_lane(settings, ingest, sensor):
+def test_a_processed_video_is_described_below_its_lane(ticking, ingest, sensor):
     video_id = ingest(1)
     body = events.ProcessedBody(video_id=video_id, bucket="video-platform", camera="gate", lane=Lane.LIVE, alerts=0, tracks_hash="t")
     event = events.Event(events.event_id(events.VIDEO_PROCESSED, video_id, "t"), events.VIDEO_PROCESSED, datetime.now(UTC), video_id, body)
     sensor.workplace.platform.log.append(events.TOPIC_PROCESSED, [events.encode(event)])
-    describing = Sensor(settings, processed_videos)
-    [request] = describing.tick().run_requests
+    [request] = ticking(processed_videos).tick().run_requests
     assert (request.partition_key, request.tags["dagster/priority"]) == (video_id, "25")
     assert "vp/lane" not in request.tags
-    describing.close()

@@ -1,0 +1,176 @@
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from graphs import CROSSING, Graph
+
+from sensors import reconcile
+from sensors.reconcile import MAX_ATTEMPTS
+from video_platform import events, layout
+from video_platform.pipeline.failures import INTERRUPTED, QUARANTINED
+from video_platform.pipeline.made import read_manifest
+from video_platform.records import VideoState
+from video_platform.services.database import videos
+from video_platform.services.database.tables import videos as table
+
+
+@pytest.fixture
+def sensor(ticking):
+    return ticking(reconcile)
+
+
+@pytest.fixture
+def platform(sensor):
+    return sensor.workplace.platform
+
+
+def footage(platform, tmp_path, n=1):
+    path = tmp_path / f"{n}.mp4"
+    path.write_bytes(b"footage %d" % n)
+    return platform.ingest.ingest_path(path, announce=False).video_id
+
+
+def age(platform, video_id, minutes=30):
+    with platform.db.write() as connection:
+        then = datetime.now(UTC) - timedelta(minutes=minutes)
+        connection.execute(sa.update(table).where(table.c.video_id == video_id).values(updated_at=then))
+
+
+def requests(platform):
+    records = platform.log.read(events.TOPIC_VIDEO_EVENTS, {}, limit=100, budget_s=5)
+    return [events.decode(record.message) for record in records]
+
+
+def test_a_video_in_somebodys_hands_is_left_alone(sensor, platform, tmp_path):
+    footage(platform, tmp_path)
+    sensor.tick()
+    assert requests(platform) == []
+
+
+def test_an_event_that_became_no_run_is_asked_for_again(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    age(platform, video_id)
+    sensor.tick()
+    assert [(event.type, event.subject) for event in requests(platform)] == [(events.PROCESS_REQUESTED, video_id)]
+
+
+def test_an_interrupted_video_is_asked_for_under_new_ids_and_then_quarantined(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    for attempt in range(MAX_ATTEMPTS + 1):
+        videos.failed(platform.db, video_id, f"run-{attempt}" if attempt == 0 else None, INTERRUPTED, "the process was ended")
+        age(platform, video_id)
+        sensor.tick()
+    asked = requests(platform)
+    assert len(asked) == len({event.id for event in asked}) == MAX_ATTEMPTS
+    after = videos.get(platform.db, video_id)
+    assert (after.state, after.failure_code) == (VideoState.FAILED, QUARANTINED)
+    sensor.tick()
+    assert len(requests(platform)) == MAX_ATTEMPTS
+
+
+def test_a_tick_that_is_replayed_asks_once(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    videos.failed(platform.db, video_id, "run-1", INTERRUPTED, "the process was ended")
+    age(platform, video_id)
+    sensor.tick()
+    videos.failed(platform.db, video_id, None, INTERRUPTED, "the process was ended")
+    age(platform, video_id)
+    sensor.cursor = None
+    sensor.tick()
+    assert len({event.id for event in requests(platform)}) == 1
+
+
+def test_bad_footage_is_not_tried_again(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    videos.failed(platform.db, video_id, "run-1", "not_a_video", "This file is not a video.")
+    age(platform, video_id)
+    sensor.tick()
+    assert requests(platform) == []
+
+
+def test_a_deleted_video_loses_its_partition_and_its_objects(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    sensor.instance.add_dynamic_partitions("videos", [video_id])
+    key = videos.get(platform.db, video_id).object_key
+    platform.ingest.delete(video_id, "test")
+    platform.store.put_bytes(key, b"left by a kill", media_type="video/mp4")
+    with platform.db.write() as connection:
+        connection.execute(sa.update(table).where(table.c.video_id == video_id).values(objects_removed_at=None))
+    result = sensor.tick()
+    assert [list(request.partition_keys) for request in result.dynamic_partitions_requests] == [[video_id]]
+    assert list(platform.store.list(layout.video_prefix(video_id))) == []
+
+
+@pytest.fixture
+def processed(settings):
+    graph = Graph(settings)
+    with graph.platform() as platform:
+        video_id = platform.ingest.ingest_path(CROSSING, announce=False).video_id
+    assert graph.run(video_id, [layout.RAW_VIDEO, layout.PROCESSED_VIDEO, layout.DETECTIONS, layout.SCENES, layout.TRACKS, layout.ALERTS]).success
+    assert graph.run(video_id, [layout.HIGHLIGHTS]).success
+    return video_id
+
+
+def test_a_version_that_dagster_was_not_told_of_is_reported_without_a_run(processed, sensor, platform):
+    key = layout.manifest_key(processed, layout.TRACKS)
+    newer = read_manifest(platform.store, processed, layout.TRACKS).model_copy(update={"content_hash": "f" * 64})
+    platform.store.put_bytes(key, newer.model_dump_json().encode(), media_type="application/json")
+    age(platform, processed, minutes=5)
+    result = sensor.tick()
+    assert [event.asset_key.path[-1] for event in result.asset_events] == [layout.TRACKS]
+    assert result.asset_events[0].tags["dagster/data_version"] == "f" * 64
+    sensor.instance.report_runless_asset_event(result.asset_events[0])
+    age(platform, processed, minutes=5)
+    assert sensor.tick().asset_events == []
+
+
+def test_a_missing_summary_is_asked_for_and_a_lost_partition_comes_back(processed, sensor, platform):
+    sensor.instance.delete_dynamic_partition("videos", processed)
+    age(platform, processed)
+    result = sensor.tick()
+    [request] = result.run_requests
+    assert (request.partition_key, "reconcile" in request.run_key) == (processed, True)
+    assert [list(each.partition_keys) for each in result.dynamic_partitions_requests] == [[processed]]
+    again = sensor.tick().run_requests
+    assert again[0].run_key != request.run_key
+
+
+def test_a_lost_manifest_asks_for_the_video_again(processed, sensor, platform):
+    platform.store.delete([layout.manifest_key(processed, layout.HIGHLIGHTS)])
+    age(platform, processed, minutes=5)
+    sensor.tick()
+    assert [event.subject for event in requests(platform)] == [processed]
+
+
+def test_footage_without_a_row_is_taken_up(sensor, platform, tmp_path, settings):
+    video_id = footage(platform, tmp_path)
+    key = videos.get(platform.db, video_id).object_key
+    with platform.db.write() as connection:
+        connection.execute(sa.delete(table))
+    path = platform.store.local_path(key)
+    old = datetime.now(UTC).timestamp() - 3600
+    import os
+
+    path.chmod(0o644)
+    os.utime(path, (old, old))
+    for _ in range(256):
+        sensor.tick()
+        if videos.get(platform.db, video_id) is not None:
+            break
+    assert [event.subject for event in requests(platform)] == [video_id]
+
+
+def test_scratch_of_ended_runs_goes(sensor, settings):
+    @dg.job
+    def nothing():
+        pass
+
+    ended = sensor.instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.FAILURE)
+    live = sensor.instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+    for run in (ended, live):
+        (settings.scratch / run.run_id).mkdir(parents=True)
+    sensor.tick()
+    assert [entry.name for entry in settings.scratch.iterdir()] == [live.run_id]
+    shutil.rmtree(settings.scratch)
