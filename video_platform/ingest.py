@@ -216,7 +216,7 @@ class Ingest:
             spool.discard()
 
     def _copy(self, path: Path, spool: SpoolFile) -> None:
-        limit = self.settings.media.max_bytes
+        limit, shown = self.settings.media.max_bytes, display_name(path.name)
         with open_footage(path, limit) as file:
             before = os.fstat(file.fileno())
             if shutil.disk_usage(self._spool).free < before.st_size:
@@ -224,13 +224,13 @@ class Ingest:
             piece = memoryview(bytearray(READ_BYTES))
             try:
                 while count := file.readinto(piece):  # type: ignore[attr-defined]
-                    refuse_too_large(spool.size_bytes + count, limit, display_name(path.name))
+                    refuse_too_large(spool.size_bytes + count, limit, shown)
                     spool.write(piece[:count])
             except OSError as error:
                 raise UploadRefused("unreadable", f"{path}: {error.strerror}.", path=str(path)) from error
             after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or spool.size_bytes != after.st_size:
-            raise UploadRefused("changing", f"{display_name(path.name)}: try again when its writer is done.", path=str(path))
+            raise UploadRefused("changing", f"{shown}: try again when its writer is done.", path=str(path))
 
     def _take_in(self, spool: SpoolFile, given: Given) -> Ingested:
         if spool.size_bytes == 0:

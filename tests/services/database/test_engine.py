@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +24,7 @@ WRITERS = 4
 WRITES = 60
 
 
-def url(path: Path) -> str:
+def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
@@ -32,7 +33,7 @@ def count_up(address: str, times: int) -> None:
     db = Database(address)
     for _ in range(times):
         with db.write() as connection:
-            value = connection.execute(sa.select(counters.c.value).where(counters.c.name == "test")).scalar_one()
+            value = connection.execute(sa.select(counters.c.value).where(counters.c.name == "test").with_for_update()).scalar_one()
             connection.execute(sa.update(counters).where(counters.c.name == "test").values(value=value + 1))
     db.dispose()
 
@@ -41,6 +42,13 @@ def migrate_then_report(address: str, results: "multiprocessing.Queue[bool]") ->
     db = Database(address)
     results.put(db.migrate())
     db.dispose()
+
+
+@pytest.fixture
+def sqlite_db(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(Settings(home=tmp_path / "home"))
+    yield database
+    database.dispose()
 
 
 class TestMigration:
@@ -54,10 +62,10 @@ class TestMigration:
         scripts = ScriptDirectory.from_config(config)
         assert tuple(reversed([script.revision for script in scripts.walk_revisions()])) == schema.VERSIONS
 
-    def test_several_processes_migrate_once(self, tmp_path: Path) -> None:
+    def test_several_processes_migrate_once(self, url: str) -> None:
         context = multiprocessing.get_context("spawn")
         results = context.Queue()
-        workers = [context.Process(target=migrate_then_report, args=(url(tmp_path / "platform.db"), results)) for _ in range(WRITERS)]
+        workers = [context.Process(target=migrate_then_report, args=(url, results)) for _ in range(WRITERS)]
         for worker in workers:
             worker.start()
         done = [results.get(timeout=60) for _ in workers]
@@ -88,7 +96,7 @@ class TestMigration:
             "def upgrade():\n    op.create_table('half', sa.Column('id', sa.Integer))\n    raise RuntimeError('cut')\n"
         )
         monkeypatch.setattr(schema, "MIGRATIONS", broken)
-        db = Database(url(tmp_path / "platform.db"))
+        db = Database(sqlite_url(tmp_path / "platform.db"))
         with pytest.raises(RuntimeError, match="cut"):
             db.migrate()
         with db.read() as connection:
@@ -102,8 +110,7 @@ class TestMigration:
 
 
 class TestWriting:
-    def test_four_processes_lose_no_update_and_never_see_a_locked_database(self, tmp_path: Path) -> None:
-        db = open_database(Settings(home=tmp_path))
+    def test_four_processes_lose_no_update_and_never_see_a_locked_database(self, db: Database) -> None:
         with db.write() as connection:
             insert_new(connection, counters, [{"name": "test", "value": 0}])
         context = multiprocessing.get_context("spawn")
@@ -115,7 +122,6 @@ class TestWriting:
         assert [worker.exitcode for worker in workers] == [0] * WRITERS
         with db.read() as connection:
             assert connection.execute(sa.select(counters.c.value).where(counters.c.name == "test")).scalar_one() == WRITERS * WRITES
-        db.dispose()
 
     def test_threads_of_one_process_lose_no_update(self, db: Database) -> None:
         with db.write() as connection:
@@ -123,7 +129,7 @@ class TestWriting:
 
         def once(_: int) -> None:
             with db.write() as connection:
-                value = connection.execute(sa.select(counters.c.value).where(counters.c.name == "test")).scalar_one()
+                value = connection.execute(sa.select(counters.c.value).where(counters.c.name == "test").with_for_update()).scalar_one()
                 connection.execute(sa.update(counters).where(counters.c.name == "test").values(value=value + 1))
 
         with ThreadPoolExecutor(8) as pool:
@@ -170,21 +176,21 @@ class TestWriting:
 
 
 class TestConnection:
-    def test_the_settings_that_keep_data_safe_are_on(self, db: Database) -> None:
-        with db.read() as connection:
+    def test_the_settings_that_keep_data_safe_are_on(self, sqlite_db: Database) -> None:
+        with sqlite_db.read() as connection:
             pragmas = {name: connection.exec_driver_sql(f"pragma {name}").scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")}
         assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
-    def test_the_file_is_for_its_owner_only(self, db: Database) -> None:
-        assert db.file is not None
-        assert db.file.stat().st_mode & 0o077 == 0
+    def test_the_file_is_for_its_owner_only(self, sqlite_db: Database) -> None:
+        assert sqlite_db.file is not None
+        assert sqlite_db.file.stat().st_mode & 0o077 == 0
 
-    def test_an_open_engine_is_refused_in_a_forked_child(self, db: Database) -> None:
+    def test_an_open_engine_is_refused_in_a_forked_child(self, sqlite_db: Database) -> None:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                with db.read():
+                with sqlite_db.read():
                     pass
                 answer = b"used"
             except StateError:
@@ -198,13 +204,13 @@ class TestConnection:
         assert os.read(reader, 1000) == b"refused"
         os.close(reader)
 
-    def test_a_database_that_was_not_used_before_a_fork_works_after_it(self, db: Database) -> None:
-        db.dispose()
+    def test_a_database_that_was_not_used_before_a_fork_works_after_it(self, sqlite_db: Database) -> None:
+        sqlite_db.dispose()
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                answer = db.check().encode()
+                answer = sqlite_db.check().encode()
             except BaseException as error:
                 answer = repr(error).encode()
             os.write(writer, answer)
@@ -214,13 +220,13 @@ class TestConnection:
         assert os.read(reader, 1000).startswith(b"SQLite")
         os.close(reader)
 
-    def test_check_says_what_answers(self, db: Database) -> None:
-        assert schema.HEAD in db.check()
-        assert sqlite3.sqlite_version in db.check()
+    def test_check_says_what_answers(self, sqlite_db: Database) -> None:
+        assert schema.HEAD in sqlite_db.check()
+        assert sqlite3.sqlite_version in sqlite_db.check()
 
     def test_a_damaged_file_is_said_so(self, tmp_path: Path) -> None:
         (tmp_path / "platform.db").write_bytes(b"this is not a database" * 100)
-        db = Database(url(tmp_path / "platform.db"))
+        db = Database(sqlite_url(tmp_path / "platform.db"))
         with pytest.raises(DatabaseUnavailable, match="damaged"):
             db.migrate()
         db.dispose()

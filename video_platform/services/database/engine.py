@@ -72,7 +72,8 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: every query in it sees the same state, and no writer is held up."""
-        with self._errors(), self._live_engine().connect().execution_options(read=True) as connection, connection.begin():
+        options: dict[str, Any] = {"read": True} if self.file is not None else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._errors(), self._live_engine().connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     def migrate(self) -> bool:
