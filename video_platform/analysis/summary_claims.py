@@ -26,6 +26,8 @@ SCORE_SLACK = 0.006
 
 PERSON_WORDS = {"persons": "person", "pedestrian": "person", "pedestrians": "person", "someone": "person", "somebody": "person"}
 """Other words for a class that say nothing more than the class."""
+DIGITS = "0123456789"
+"""Other scripts have digits too, and superscripts; those are not read."""
 NONE_WORDS = ("no", "zero", "none", "without")
 UNITS = {"second": 1, "seconds": 1, "s": 1, "minute": MINUTE_S, "minutes": MINUTE_S, "min": MINUTE_S, "hour": HOUR_S, "hours": HOUR_S, "h": HOUR_S}
 STAY_WORDS = ("stay", "stays", "stands", "stand", "remain", "remains", "still", "parked", "waits", "wait")
@@ -55,7 +57,8 @@ SUPERLATIVES: dict[str, Callable[[TrackFact], float]] = {
 """Word -> what is greatest for the track that it means."""
 
 _CLAUSE_END = re.compile(r"(?<=[.!?;])\s+")
-_TOKEN = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?|\d+(?:\.\d+)?|[^\W\d_]+(?:[-'’][^\W\d_]+)*|[^\s\w.,;:!?()\"'’“”–—-]")
+_TOKEN = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]+(?:\.[0-9]+)?|[^\W\d_]+(?:[-'’][^\W\d_]+)*|[^\s.,;:!?()\"'“”’–—-]")
+"""Times, numbers, words; any other sign but punctuation is a token of its own, which nothing understands."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +194,9 @@ def _class_count_holds(name: str, value: float, claims: _Claims) -> bool:
     if claims.at_once:
         return value == facts.peaks[name].count
     referred = [track for track in claims.tracks if track.class_name == name]
-    allowed = {len(referred)} | _by_movement(referred) if claims.moves or value == 1 else {len(referred)}
-    return value in allowed | (_by_movement(facts.of(name)) if claims.moves else {facts.counts[name]})
+    if claims.moves:
+        return value in {len(referred)} | _by_movement(referred) | _by_movement(facts.of(name))
+    return value in {len(referred), facts.counts[name]} or (value == 1 and bool(referred))
 
 
 def _plain_counts(claims: _Claims) -> set[float]:
@@ -240,7 +244,7 @@ def _value(token: str) -> float | None:
         return 0.0
     if token in NUMBERS:
         return float(NUMBERS.index(token))
-    return float(token) if token[0].isdigit() and ":" not in token else None
+    return float(token) if token[0] in DIGITS and ":" not in token else None
 
 
 def _is_guess(name: str, facts: Facts) -> bool:
