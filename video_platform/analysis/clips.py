@@ -216,6 +216,7 @@ def _copy(video: OpenVideo, target: Path, spans: Sequence[Span]) -> _Piece | Non
 def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> float:
     """Copy one span that starts at a key frame; returns where its last frame ends."""
     shown_to = start
+    ahead: list[av.Packet] = []
     picture_done = False
     for packet in _packets_from(video, start):
         if not packet.size or packet.pts is None or packet.dts is None:
@@ -225,9 +226,13 @@ def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> f
             if stored_s >= end:  # what is shown before `end` is stored before it
                 picture_done = True
             elif not picture_done and video.frame_time_s(packet.pts) >= start - SLACK_S:  # an earlier one belongs to the piece before
-                shown_to = max(shown_to, min(video.frame_time_s(packet.pts + (packet.duration or 0)), end))
-                writer.picture(packet)
-        elif start <= stored_s < end:
+                ahead.append(packet)
+                if video.frame_time_s(packet.pts) < end - SLACK_S:  # what is shown after `end` stays only where something before it needs it
+                    shown_to = max(shown_to, min(video.frame_time_s(packet.pts + (packet.duration or 0)), end))
+                    for each in ahead:
+                        writer.picture(each)
+                    ahead.clear()
+        elif start <= stored_s and _seconds(video, packet.dts + (packet.duration or 0), packet) <= end:
             writer.sound(packet)
         if picture_done and (video.audio is None or stored_s >= end + SOUND_LATER_S):
             break
@@ -265,7 +270,7 @@ def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, 
     first = last = None
     for packet in _packets_from(video, start - REORDER_S):
         if packet.stream.index != video.stream.index:
-            if packet.pts is not None and start <= _seconds(video, packet.pts, packet) < end:
+            if packet.pts is not None and start <= _seconds(video, packet.pts, packet) and _seconds(video, packet.pts + (packet.duration or 0), packet) <= end:
                 writer.sound(packet)
             continue
         try:

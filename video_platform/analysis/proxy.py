@@ -166,7 +166,8 @@ class Remuxer(_Mp4):
         self._origin, self._time_base = video.first_pts, video.time_base
         self._audio = add_audio(self.output, video.audio, origin_s=video.first_pts * video.time_base, copy=COPIED_SOUND_REMUX)
         self._last_dts: int | None = None
-        self._end = 0
+        self._end = self._delay = 0
+        self._step = 1
         self._held: list[av.Packet] = []
         self._joining = True
         self.frames = 0
@@ -183,7 +184,8 @@ class Remuxer(_Mp4):
 
     def join(self, start_s: Fraction) -> None:
         """What comes next begins at `start_s` on the source's clock and is shown after everything written so far."""
-        self._origin = round((start_s - self.end_s) / self._time_base)
+        late = 0 if self._last_dts is None else max(0, self._last_dts + self._step - (self._end - self._delay))
+        self._origin = round(start_s / self._time_base) - self._end - late  # pictures are stored before they are shown: a join waits for that
         self._joining = True
         self._rebase_sound()
 
@@ -208,16 +210,12 @@ class Remuxer(_Mp4):
     def _copy(self, packet: "av.Packet") -> None:
         assert packet.pts is not None
         assert packet.dts is not None
-        if self._joining and self._last_dts is not None:
-            late = self._last_dts + max(1, packet.duration or 0) - (packet.dts - self._origin)
-            if late > 0:  # pictures are stored before they are shown: the join waits a few frames for the order of storing
-                self._origin -= late
-                self._rebase_sound()
         self._joining = False
         pts, dts = packet.pts - self._origin, packet.dts - self._origin
         if self._last_dts is not None and dts <= self._last_dts:
             raise CannotRemux(f"time stamp dts {dts} after {self._last_dts}")
         self._last_dts = dts
+        self._step, self._delay = max(1, packet.duration or 0), max(self._delay, pts - dts)
         self._end = max(self._end, pts + (packet.duration or 0))
         packet.pts, packet.dts, packet.stream = pts, dts, self._stream
         self.output.mux(packet)

@@ -38,8 +38,8 @@ READ_BYTES = 65_536
 EXIT_GRACE_S = 5.0
 """A child that has answered has this long to end."""
 
-OUT_OF_MEMORY = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"out of memory", b"Unable to allocate")
-"""What libraries print before they abort for want of memory."""
+OUT_OF_MEMORY = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"out of memory", b"Unable to allocate", b"must be installed for unwinding")
+"""What libraries print before they abort for want of memory (the last when a thread cannot even end for want of it)."""
 
 CHILD_ENVIRONMENT = {
     # Threads reserve address space and spin while they wait; the pass has threads of its own.

@@ -26,7 +26,18 @@ TRACEBACK_CHARACTERS = 2000
 FULL_PART = 0.9
 """A library that fails, for whatever reason it names, while this part of the address space is used, failed for want of memory."""
 
-NO_MEMORY_TEXTS = ("bad_alloc", "Failed to allocate memory", "Insufficient memory", "Cannot allocate memory", "can't start new thread", "Unable to allocate")
+UNREADABLE = ("no_frames", "not_a_video", "bad_dimensions")
+"""Failed states that a decoder which got no memory looks like."""
+
+NO_MEMORY_TEXTS = (
+    "failed to map segment",
+    "bad_alloc",
+    "Failed to allocate memory",
+    "Insufficient memory",
+    "Cannot allocate memory",
+    "can't start new thread",
+    "Unable to allocate",
+)
 
 
 class Answers:
@@ -92,7 +103,7 @@ def _die_with(parent: int) -> None:
 
 def _described(error: BaseException) -> dict[str, Any]:
     """An exception as JSON: type, message, facts."""
-    if isinstance(error, PlatformError):
+    if isinstance(error, PlatformError) and not (getattr(error, "code", "") in UNREADABLE and _memory_is_full()):
         named = error
     elif is_full(error):
         named = StoreFull(f"no space is left on the disk: {error}", path=str(getattr(error, "filename", None) or ""))
