@@ -235,6 +235,11 @@ class TestCooldown:
         assert starts(evaluation) == [1.0, 4.0, 7.2]
         assert [episode.why.get("more_within_cooldown") for episode in evaluation.episodes] == [2, 1, None]
 
+    @pytest.mark.parametrize("first", [1.2, 4.6, 5.8])
+    def test_what_starts_when_it_ends_is_reported(self, first):
+        line = ENTERS.replace("name: in", "name: in, cooldown: 3s")
+        assert starts(found(line, *(steps((0, OUT), (t, IN), end_s=10) for t in (first, first + 3)))) == [first, pytest.approx(first + 3)]
+
     def test_it_acts_on_each_rule_alone(self):
         tracks, samples = film(steps((0, OUT), (1, IN), (3, OUT), end_s=6))
         both = rule_set("name: in, cooldown: 1h, when: {enters: plaza, class: person}", "name: out, cooldown: 1h, when: {leaves: plaza, class: person}")
@@ -310,6 +315,13 @@ def test_why_holds_what_a_person_needs_to_believe_it():
     assert content_hash(episode)
 
 
+@pytest.mark.parametrize("begin", [i / 20 for i in range(20, 40)])
+def test_an_event_counts_within_its_own_track_at_any_rate(begin):
+    """Twenty samples a second: 0.35 s is a whole number of them, and no sum of floats may reach into the next track."""
+    evaluation = found(ENTERS, steps((0, OUT), (begin, IN), end_s=begin + 0.35), steps((0, OUT), end_s=1), rate=20)
+    assert spans(evaluation) in ([(begin, pytest.approx(begin + 0.35), (1,))], [])
+
+
 def test_episodes_come_in_time_order_whatever_the_order_of_rules_and_rows():
     walks = [steps((0, OUT), (t, IN), end_s=9) for t in (5, 2, 3)]
     tracks, samples = film(*walks)
@@ -319,7 +331,7 @@ def test_episodes_come_in_time_order_whatever_the_order_of_rules_and_rows():
     assert evaluate(shuffled, samples, NAMES, rule_set(CROSSES, LEAVES, ENTERS)).episodes == one.episodes
 
 
-@pytest.mark.parametrize("rate", [5, 10, 30 / 7, 29.97 / 6])
+@pytest.mark.parametrize("rate", [5, 10, 20, 25, 30 / 7, 29.97 / 6])
 def test_the_rate_of_samples_moves_events_by_less_than_a_sample(rate):
     walk = straight((0.1, 0.5), (0.9, 0.5), 0, 8)
     for line in (ENTERS, LEAVES, CROSSES):

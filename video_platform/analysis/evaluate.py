@@ -32,6 +32,10 @@ MAX_WHY_TRACKS = 20
 """Tracks that the facts of one episode describe; all of them stand in `track_ids`."""
 
 
+SAME_MOMENT_S = 1e-6
+"""Sums of sample times differ by rounding; what starts at the very end of a cooldown is reported."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Episodes in time order, what came closest for each rule without one, and (rule, reason) of those that cannot be evaluated."""
@@ -89,13 +93,14 @@ def evaluate(
 def after_cooldown(hits: Sequence[Hit], cooldown_s: float) -> list[Hit]:
     """Those of one rule's hits, in time order, that start no sooner than `cooldown_s` after the last one kept; that one counts the others."""
     kept: list[Hit] = []
+    more: list[int] = []
     for hit in hits:
-        if kept and hit.start_s < kept[-1].start_s + cooldown_s:
-            more = int(str(kept[-1].facts.get("more_within_cooldown", 0))) + 1
-            kept[-1] = replace(kept[-1], facts={**kept[-1].facts, "more_within_cooldown": more})
+        if kept and hit.start_s < kept[-1].start_s + cooldown_s - SAME_MOMENT_S:
+            more[-1] += 1
         else:
             kept.append(hit)
-    return kept
+            more.append(0)
+    return [replace(hit, facts={**hit.facts, "more_within_cooldown": n}) if n else hit for hit, n in zip(kept, more, strict=True)]
 
 
 def _why_not(rule: Rule, names: Sequence[str], recorded_at: datetime | None) -> str | None:
@@ -140,8 +145,8 @@ def _crossings(seen: Observed, rule: Rule, _: Sequence[Interval] | None) -> Iter
 
 
 def _event(seen: Observed, runs: Held, run: int, facts: dict[str, object]) -> Hit:
-    first = int(runs.first[run])
-    counted = int(np.searchsorted(seen.time_s[first : runs.last[run] + 1], seen.time_s[first] + HOLD_S - TOLERANCE_S)) + first
+    first, last = int(runs.first[run]), int(runs.last[run])
+    counted = first + int(np.searchsorted(seen.time_s[first:last], seen.time_s[first] + HOLD_S - TOLERANCE_S))
     return Hit(float(seen.time_s[first]), float(seen.time_s[counted]), (int(runs.track[run]),), first, facts)
 
 
