@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from video_platform.records import AlertRecord
 
 MOST_ALERTS = 100_000
-PAGE = 500
-"""Alerts are read in pages of this many, and at most so many of them: a list of more belongs into an export."""
+"""A list of more belongs into an export."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +37,12 @@ def alerts(
     if severity is not None and severity not in list(Severity):
         raise typer.BadParameter(f"a severity is {', '.join(Severity)}; got {severity!r}")
     after = opening.moment_or_ago(since) if since else opening.moment(start) if start else None
-    found: list[AlertRecord] = []
     with opening.catalog() as (_, catalog):
         if video is not None:
             catalog.record(video)
-        while len(found) < limit:
-            page = catalog.alerts(
+
+        def page(page_limit: int, offset: int) -> "tuple[list[AlertRecord], int]":
+            found = catalog.alerts(
                 video_id=video,
                 rule=rule,
                 camera=camera,
@@ -51,18 +50,18 @@ def alerts(
                 lifecycle=None if superseded else Lifecycle.ACTIVE,
                 since=after,
                 until=opening.moment(end) if end else None,
-                limit=min(PAGE, limit - len(found)),
-                offset=len(found),
+                limit=page_limit,
+                offset=offset,
             )
-            found += page.items
-            if not page.items or len(found) >= page.total:
-                break
+            return found.items, found.total
+
+        found, total = opening.in_pages(page, limit)
     if as_json:
         output.print_json(found)
         return
     show(found)
-    if page.total > len(found):
-        output.note(f"{page.total - len(found)} older ones are not shown; --limit shows more")
+    if total > len(found):
+        output.note(f"{total - len(found)} older ones are not shown; --limit shows more")
 
 
 def show(found: "list[AlertRecord]") -> None:

@@ -1,11 +1,11 @@
 """Opening the platform for one command, and reading what people type for a video, a time or a span."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from video_platform.catalog import Catalog
     from video_platform.platform import Platform
     from video_platform.settings import Settings
+
+Item = TypeVar("Item")
+
+PAGE = 500
+"""Lists are read in pages of this many: one query each, and a bounded answer."""
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -42,6 +47,16 @@ def catalog() -> "Iterator[tuple[Platform, Catalog]]":
             yield opened, read_side
         finally:
             read_side.close()
+
+
+def in_pages(read: Callable[[int, int], tuple[list[Item], int]], limit: int) -> tuple[list[Item], int]:
+    """At most `limit` items of a list that is read in pages, and how many there are in all; `read` takes a page's limit and offset."""
+    found: list[Item] = []
+    while True:
+        items, total = read(min(PAGE, limit - len(found)), len(found))
+        found += items
+        if not items or len(found) >= min(limit, total):
+            return found, total
 
 
 def moment(text: str) -> datetime:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from video_platform.records import Summary
 
 MOST_VIDEOS = 100_000
-PAGE = 500
+"""A list of more is a question for the API, page by page."""
+
+MOST_ALERTS_SHOWN = 500
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Id of the video.")]
@@ -41,13 +43,13 @@ def videos(
 
     if state is not None and state not in list(VideoState):
         raise typer.BadParameter(f"a state is {', '.join(VideoState)}; got {output.safe(state)!r}")
-    found: list[VideoCard] = []
     with opening.catalog() as (_, catalog):
-        while len(found) < limit:
-            page = catalog.videos(state=VideoState(state) if state else None, camera=camera, text=text, limit=min(PAGE, limit - len(found)), offset=len(found))
-            found += page.items
-            if not page.items or len(found) >= page.total:
-                break
+
+        def page(page_limit: int, offset: int) -> "tuple[list[VideoCard], int]":
+            found = catalog.videos(state=VideoState(state) if state else None, camera=camera, text=text, limit=page_limit, offset=offset)
+            return found.items, found.total
+
+        found, total = opening.in_pages(page, limit)
     if as_json:
         output.print_json([{**card.record.model_dump(mode="json"), "title": card.title, "alerts": card.alerts} for card in found])
         return
@@ -55,8 +57,8 @@ def videos(
         output.say("No videos. `vp process FILE` looks at one here; `vp ingest FILE` hands it to a running `vp up`.")
         return
     output.table(("video", "name", "camera", "state", "length", "alerts", "recorded"), [_row(card) for card in found])
-    if page.total > len(found):
-        output.note(f"{page.total - len(found)} older ones are not shown; --limit shows more")
+    if total > len(found):
+        output.note(f"{total - len(found)} older ones are not shown; --limit shows more")
 
 
 def _row(card: "VideoCard") -> tuple[object, ...]:
@@ -77,7 +79,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
     with opening.catalog() as (_, catalog):
         detail = catalog.video(video)
         summary = catalog.summary(video)
-        found = catalog.alerts(video_id=video, limit=PAGE).items
+        found = catalog.alerts(video_id=video, limit=MOST_ALERTS_SHOWN).items
         pages = catalog.addresses()
     if as_json:
         output.print_json(

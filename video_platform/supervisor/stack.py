@@ -76,7 +76,6 @@ def write_addresses(settings: Settings, addresses: Addresses) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(content))
     fresh.replace(path)
-    return path
 
 
 def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
