@@ -1,8 +1,10 @@
 """A home with one video in every state that the pages show, over real, playable footage made here; `python tests/ui_seed.py HOME` makes one to look at."""
 
+import functools
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -83,12 +85,21 @@ def box_of(track: int, at_s: float) -> tuple[float, float, float, float] | None:
 
 def footage(path: Path, shade: int, walkers: bool = True, seconds: float = SECONDS) -> None:
     """Grey ground of a `shade`, people as upright bars that walk."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": "30", "preset": "ultrafast", "g": "15"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index in range(int(seconds * RATE)):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index / RATE, shade, walkers), format="bgr24")))
-        container.mux(stream.encode())
+    path.write_bytes(_encoded(shade, walkers, seconds))
+
+
+@functools.cache
+def _encoded(shade: int, walkers: bool, seconds: float) -> bytes:
+    """The footage as MP4, made once for all homes of a test session."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "footage.mp4"
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+            stream = container.add_stream("libx264", rate=RATE, options={"crf": "30", "preset": "ultrafast", "g": "15"})
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            for index in range(int(seconds * RATE)):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index / RATE, shade, walkers), format="bgr24")))
+            container.mux(stream.encode())
+        return path.read_bytes()
 
 
 def picture(at_s: float, shade: int, walkers: bool = True) -> np.ndarray:

@@ -1,0 +1,279 @@
+"""Every view in every state, run headless: what it says and what its buttons do."""
+
+from collections.abc import Callable
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+from ui_seed import RULES, evaluate
+
+from ui import data, opened
+from video_platform import layout
+from video_platform.events import TOPIC_VIDEO_EVENTS
+from video_platform.records import Episode, Mark, Severity, VideoState
+from video_platform.services.database import ledger, rulesets, videos
+
+Open = Callable[..., AppTest]
+
+
+def said(page: AppTest) -> str:
+    """All text of a page, without the marks that keep hostile text from being Markdown."""
+    elements = [*page.title, *page.header, *page.subheader, *page.markdown, *page.caption, *page.info, *page.error, *page.warning, *page.code]
+    return "\n".join(str(element.value) for element in elements).replace("\\", "").replace("\u2060", "")
+
+
+def buttons(page: AppTest) -> list[str]:
+    return [button.label for button in page.button]
+
+
+# ---- library -------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_library_shows_every_state_in_words(open_page: Open) -> None:
+    page = open_page()
+    text = said(page)
+    assert page.title[0].value == "Library"
+    assert "7 videos" in text
+    for state in ("Ready", "Processing", "Waiting", "Failed"):
+        assert state in text
+    assert "This file is not a video" in text
+    assert "Three people cross a grey plaza" in text
+    assert sorted(bar.text.replace("\\", "") for bar in page.progress) == ["Processing:\u2060 looking at frames, 42%", "Waiting for its turn"]
+    assert 42 in [bar.value for bar in page.progress]
+    labels = [link.label.replace("\\", "") for link in page.page_link]
+    assert "**plaza-crossing.mp4**" in labels
+    assert any(label.endswith("…**") and len(label) < 140 for label in labels)
+
+
+def test_library_filters_come_from_the_address(open_page: Open) -> None:
+    page = open_page(q="plaza-cross")
+    assert "1 video" in said(page)
+    assert "2 videos" in said(open_page(state="Failed"))
+    page = open_page(camera="yard")
+    assert [link.label.replace("\\", "") for link in page.page_link] == ["**empty-yard-at-night.mp4**"]
+
+
+def test_library_without_a_match_says_so(open_page: Open) -> None:
+    page = open_page(q="nothing has this name")
+    assert "No video matches" in page.info[0].value
+
+
+def test_empty_library_tells_how_to_bring_footage(open_page: Open, seeded) -> None:
+    for record in videos.page(seeded.home.platform.db, limit=50, offset=0)[0]:
+        seeded.home.platform.ingest.delete(record.video_id, "test")
+    text = said(open_page())
+    assert "No footage yet" in text
+    assert "vp ingest" in text
+    assert "vp watch" in text
+
+
+def test_refused_footage_is_listed_with_its_reason(open_page: Open) -> None:
+    text = said(open_page())
+    assert "notes.txt" in text
+    assert "This file is not a video." in text
+
+
+def test_process_again_asks_for_it_and_retry_wakes_a_failed_video(open_page: Open, seeded) -> None:
+    platform = seeded.home.platform
+    open_page()
+    before = sum(platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values())
+    data.process_again(seeded.home.ready.video_id)
+    data.process_again(seeded.home.failed.video_id)
+    assert sum(platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values()) == before + 2
+    again = videos.get(platform.db, seeded.home.failed.video_id)
+    assert again is not None
+    assert again.state is VideoState.RECEIVED
+
+
+def test_deletion_removes_objects_and_leaves_a_tombstone(open_page: Open, seeded) -> None:
+    open_page()
+    data.delete(seeded.home.ready.video_id)
+    gone = videos.get(seeded.home.platform.db, seeded.home.ready.video_id)
+    assert gone is not None
+    assert gone.state is VideoState.DELETED
+    assert list(seeded.home.platform.store.list(layout.video_prefix(gone.video_id))) == []
+    assert "was deleted" in said(open_page("video", video=gone.video_id))
+
+
+# ---- video ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_video_page_of_a_ready_video(open_page: Open, seeded) -> None:
+    page = open_page("video", video=seeded.home.ready.video_id)
+    text = said(page)
+    assert "plaza-crossing.mp4" in page.title[0].value.replace("\\", "")
+    assert "640 × 360" in text
+    assert "Three people cross a grey plaza" in text
+    assert "Written from the facts by a template" in text
+    assert [tab.label for tab in page.tabs] == ["Alerts (3)", "Tracks (3)", "Files", "How it was made"]
+    downloads = {link.label.split(",")[0]: link.url for link in page.link_button}
+    assert {"Original video", "Browser copy", "Highlights reel", "COCO JSON", "MOTChallenge text"} <= set(downloads)
+    assert downloads["Original video"].startswith(f"http://127.0.0.1:8501/api/videos/{seeded.home.ready.video_id}/media/raw_video/")
+    tracks, versions = (frame.value for frame in page.dataframe)
+    assert list(tracks["Track"]) == [1, 2, 4]
+    assert set(versions["What"]) == {"Original", "Browser copy", "Detections", "Scenes", "Tracks", "Alerts", "Highlights", "Summary"}
+    assert versions["Run"].str.startswith("http://127.0.0.1:3000/runs/").all()
+
+
+def test_video_without_detections_says_how_much_was_looked_at(open_page: Open, seeded) -> None:
+    page = open_page("video", video=seeded.home.quiet.video_id)
+    text = page.info[0].value.replace("\\", "").replace("\u2060", "")
+    assert "60 frames looked at with nanodet-g-int8" in text
+    assert "best guess was person with score 0.31 at 0:04.2" in text
+    assert "No rule fired" in said(page)
+
+
+@pytest.mark.parametrize(("which", "title"), [("failed", "This file is not a video."), ("interrupted", "Processing failed.")])
+def test_failed_video_names_its_state_and_offers_another_try(open_page: Open, seeded, which: str, title: str) -> None:
+    record = getattr(seeded.home, which)
+    page = open_page("video", video=record.video_id)
+    assert title in page.error[0].value.replace("\\", "")
+    assert record.failure_code in said(page)
+    assert "Try again" in buttons(page)
+    page.button(key=f"retry-{record.video_id}").click().run()
+    again = videos.get(seeded.home.platform.db, record.video_id)
+    assert again is not None
+    assert again.state is VideoState.RECEIVED
+
+
+def test_video_being_processed_shows_its_step(open_page: Open, seeded) -> None:
+    page = open_page("video", video=seeded.home.processing.video_id)
+    assert page.progress[0].value == 42
+    assert "this page shows it by itself" in said(page)
+
+
+@pytest.mark.parametrize("video_id", ["", "ffff", "../../etc/passwd", "0" * 16, "<b>x</b>"])
+def test_unknown_video_is_said_so(open_page: Open, video_id: str) -> None:
+    page = open_page("video", video=video_id)
+    assert page.title[0].value == "No such video"
+    assert [link.label for link in page.page_link] == ["To the library"]
+
+
+@pytest.mark.parametrize("moment", ["nan", "-3", "x", "1e999"])
+def test_nonsense_for_a_moment_is_left_alone(open_page: Open, seeded, moment: str) -> None:
+    assert not open_page("video", video=seeded.home.ready.video_id, t=moment).exception
+
+
+def test_version_changes_with_an_asset_an_alert_or_a_mark(open_page: Open, seeded) -> None:
+    open_page()
+    video_id = seeded.home.ready.video_id
+    seen = [data.version(video_id)]
+
+    def changed() -> str:
+        st.cache_data.clear()
+        opened.close()
+        return data.version(video_id)
+
+    assert changed() == seen[0]
+    alert = data.alerts_of(video_id)[0]
+    ledger.mark(seeded.home.platform.db, alert.id, Mark.FALSE, "test", data.now())
+    seen.append(changed())
+    evaluate(seeded.home.platform, seeded.home.ready, [Episode("person-enters", "enters", 2.2, 4.0, (2,), (0.9, 0.83), 0.83, {})], fingerprint="e")
+    seen.append(changed())
+    assert len(set(seen)) == 3
+
+
+# ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_alerts_show_severity_reason_and_clip_or_that_it_is_being_made(open_page: Open) -> None:
+    page = open_page("alerts")
+    text = said(page)
+    assert "6 alerts, newest first" in text
+    assert "stayed in plaza for 10.0 s" in text
+    assert "Clip is being made" in text
+    assert buttons(page).count("Play clip") == 4
+    assert buttons(page).count("Acknowledge") == 6
+
+
+def test_alerts_are_marked_and_unmarked(open_page: Open, seeded) -> None:
+    page = open_page("alerts", video=seeded.home.ready.video_id)
+    assert "3 alerts" in said(page)
+    alert = ledger.page(seeded.home.platform.db, video_id=seeded.home.ready.video_id, severity=Severity.CRITICAL)[0][0]
+    page.button(key=f"false-{alert.id}").click().run()
+    marked = ledger.get(seeded.home.platform.db, alert.id)
+    assert marked is not None
+    assert marked.mark is Mark.FALSE
+    page.button(key=f"undo-{alert.id}").click().run()
+    unmarked = ledger.get(seeded.home.platform.db, alert.id)
+    assert unmarked is not None
+    assert unmarked.mark is Mark.NONE
+
+
+def test_alert_filters_come_from_the_address(open_page: Open) -> None:
+    assert "2 alerts" in said(open_page("alerts", severity="Critical"))
+    assert "2 alerts" in said(open_page("alerts", rule="crossing"))
+    assert "3 alerts" in said(open_page("alerts", at="gate-1"))
+    assert "No alert matches" in open_page("alerts", mark="Acknowledged").info[0].value
+
+
+def test_superseded_alerts_are_shown_on_demand_with_their_reason(open_page: Open, seeded) -> None:
+    evaluate(seeded.home.platform, seeded.home.ready, [], fingerprint="f")
+    assert "3 alerts" in said(open_page("alerts"))
+    text = said(open_page("alerts", superseded="true"))
+    assert "6 alerts" in text
+    assert "Superseded:" in text
+
+
+def test_no_alerts_at_all_says_what_to_do(open_page: Open, seeded) -> None:
+    for record in (seeded.home.ready, seeded.home.hostile):
+        evaluate(seeded.home.platform, record, [], fingerprint="f")
+    page = open_page("alerts")
+    assert "No alerts" in said(page)
+    assert [link.label for link in page.page_link] == ["See what the rules ask for", "Add footage"]
+
+
+# ---- rules ---------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_rules_show_the_active_text_and_its_version(open_page: Open) -> None:
+    page = open_page("rules")
+    assert page.code[0].value.strip() == RULES.strip()
+    assert "Version 1" in said(page)
+
+
+def test_changed_file_is_a_draft_that_can_be_applied_and_tried(open_page: Open, seeded) -> None:
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
+    page = open_page("rules")
+    text = said(page)
+    assert "The rules file has changed" in text
+    assert "rule loitering changed" in text
+    assert "+  - {name: loitering, when: {dwells: plaza, class: person, for: 5s}, severity: critical}" in text
+    submit = next(button for button in page.button if button.label == "Apply")
+    submit.click().run()
+    assert "Say why" in page.warning[0].value
+    who, why = page.text_input
+    who.set_value("Ada")
+    why.set_value("ten seconds is too long")
+    next(button for button in page.button if button.label == "Apply").click().run()
+    active = rulesets.active(seeded.home.platform.db)
+    assert active is not None
+    assert (active.id, active.who, active.why) == (2, "Ada", "ten seconds is too long")
+    assert "The new rules are active." in said(page)
+    before = sum(seeded.home.platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values())
+    next(button for button in page.button if button.label.startswith("Evaluate")).click().run()
+    ready = videos.counts(seeded.home.platform.db)[VideoState.READY]
+    assert sum(seeded.home.platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values()) == before + ready == before + 3
+    assert "The new rules are active." not in said(page)
+
+
+def test_mistakes_of_a_draft_stand_at_their_line(open_page: Open, seeded) -> None:
+    seeded.rules.write_text(RULES.replace("class: person, for: 10s", "class: unicorn, for: 10s").replace("crosses: path", "crosses: nowhere"))
+    page = open_page("rules")
+    text = said(page)
+    assert "2 problems" in page.error[0].value
+    assert "Line 9" in text
+    assert "Line 10" in text
+    assert "unicorn" in text
+    assert "Apply" not in buttons(page)
+
+
+def test_unreadable_rules_file_is_said_so(open_page: Open, seeded) -> None:
+    seeded.rules.unlink()
+    assert "cannot be read" in said(open_page("rules"))
+
+
+def test_without_footage_the_rules_page_says_where_frames_come_from(open_page: Open, seeded) -> None:
+    for record in videos.page(seeded.home.platform.db, limit=50, offset=0)[0]:
+        seeded.home.platform.ingest.delete(record.video_id, "test")
+    assert "Process a video first" in open_page("rules").info[0].value
