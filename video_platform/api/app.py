@@ -20,7 +20,14 @@ def create_api(services: Services) -> FastAPI:
     Whoever opened the services closes them. The signing key of the home is made here when there is none.
     """
     # Swagger UI and ReDoc load scripts from other hosts; the page of `reference` loads none.
-    api = FastAPI(title="Video platform API", version=video_platform.__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="Video platform API",
+        version=video_platform.__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.DOCUMENTED,
+    )
     api.state.services = services
     api.state.signer = open_signer(services.platform.settings)
     problems.register(api)

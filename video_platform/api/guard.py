@@ -124,7 +124,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message.get("headers", ())}
             added = [(name.encode(), value.encode()) for name, value in self._added.items() if name.encode() not in present]
-            self._early = message["status"] >= 400 and not self._body_ended
+            # A guard further in, which has set the header, lingers itself.
+            self._early = message["status"] >= 400 and not self._body_ended and b"connection" not in present
             if self._early:
                 added.append((b"connection", b"close"))
             message = {**message, "headers": [*message.get("headers", ()), *added]}

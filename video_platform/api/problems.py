@@ -1,6 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457): one table from the exception tree to HTTP, one shape for everything that goes wrong."""
 
 import logging
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +23,28 @@ RETRY_AFTER_S = 5
 
 MAX_PROBLEMS = 100
 """Problems listed in one answer; a file with more has one cause."""
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "what went wrong",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string", "description": "the kind of problem"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string", "description": "what happened, where, what to do"},
+                        "problems": {"type": "array", "items": {"type": "object"}, "description": "fields of the request, or lines of a rules file"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""The answer of every route when it fails, for the OpenAPI document."""
 
 STATUS: tuple[tuple[type[PlatformError], int], ...] = (
     (SignatureRefused, 403),
@@ -101,4 +124,6 @@ async def _unexpected(_request: Request, _error: Exception) -> Response:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
     return value if isinstance(value, str | int | float | bool) else str(value)
