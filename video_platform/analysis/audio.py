@@ -86,13 +86,13 @@ class AudioEncode:
         self._output.mux(self._stream.encode(None))
 
     def _decode(self, packet: "av.Packet | None") -> None:
-        import av
+        from av.error import EOFError, FFmpegError
 
         try:
             frames = self._source.decode(packet)
-        except av.EOFError:
+        except EOFError:
             return
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
             self.errors += 1
@@ -137,12 +137,12 @@ def add_audio(output: "OutputContainer", source: "AudioStream | None", *, origin
     """Sound for `output`: a copy when the source's codec is among `copy`, else AAC; None when there is no sound or it cannot be had."""
     if source is None or source.codec_context is None or not source.codec_context.sample_rate or not source.codec_context.channels:
         return None
-    import av
+    from av.error import FFmpegError
 
     try:
         if source.codec_context.codec.canonical_name in copy:
             return AudioCopy(output, source, origin_s=origin_s)
         return AudioEncode(output, source, origin_s=origin_s)
-    except (av.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         log.warning("the sound is left out: %s", error)
         return None

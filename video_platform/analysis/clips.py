@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform.analysis import media
-from video_platform.analysis.media import Limits, OpenVideo
+from video_platform.analysis.media import Limits, OpenVideo, frames_of, packets
 from video_platform.analysis.outputs import writing_to
 from video_platform.analysis.pictures import ProxyPictureMaker
 from video_platform.analysis.proxy import CannotRemux, Encoder, ProxyParameters, Remuxer, proxy_size, remuxable
@@ -176,7 +176,7 @@ def _keyframe_before(video: OpenVideo, at_s: float) -> float | None:
 
 def _packets_from(video: OpenVideo, at_s: float) -> "Iterator[av.Packet]":
     """Packets of picture and sound from the key frame at or before `at_s` on, to the end of what can be read."""
-    import av
+    from av.error import FFmpegError
 
     streams = [video.stream, *([video.audio] if video.audio is not None else [])]
     for back_s in BACK_OFF_S:
@@ -184,13 +184,9 @@ def _packets_from(video: OpenVideo, at_s: float) -> "Iterator[av.Packet]":
         try:
             video.container.seek(target, stream=video.stream)
             break
-        except av.FFmpegError:
+        except FFmpegError:
             continue
-    try:
-        yield from video.container.demux(streams)
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
+    yield from packets(video.container, streams)
 
 
 def _copy(video: OpenVideo, target: Path, spans: Sequence[Span]) -> _Piece | None:
@@ -264,8 +260,6 @@ def _encode(video: OpenVideo, target: Path, spans: Sequence[Span], threads: int)
 
 def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, start: float, end: float, at_s: float) -> Span | None:
     """Encode one span to be shown from `at_s` on; returns what is shown of the source, None when nothing is."""
-    import av
-
     interval = 1.0 / (video.probe.frame_rate or 25.0)
     first = last = None
     for packet in _packets_from(video, start - REORDER_S):
@@ -273,13 +267,7 @@ def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, 
             if packet.pts is not None and start <= _seconds(video, packet.pts, packet) and _seconds(video, packet.pts + (packet.duration or 0), packet) <= end:
                 writer.sound(packet)
             continue
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            continue
-        for frame in frames:
+        for frame in frames_of(packet) or ():
             time_s = video.frame_time_s(frame.pts) if frame.pts is not None else (last or start) + interval
             if time_s >= end:
                 return None if first is None or last is None else (first, min(end, last + interval))

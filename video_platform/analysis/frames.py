@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_platform.analysis.media import Limits, OpenVideo
+from video_platform.analysis.media import Limits, OpenVideo, frames_of
 from video_platform.errors import MediaError
 
 if TYPE_CHECKING:
@@ -187,12 +187,13 @@ class Decoding:
         for packet in self._demuxed():
             if packet.stream.index == self._video.stream.index:
                 self._note(packet)
-                frames = self._decoded(packet)
+                frames = frames_of(packet)
+                self.errors += frames is None
             else:
-                frames = []
+                frames = None
             if self._on_packet is not None and packet.size:
                 self._on_packet(packet)
-            for frame in frames:
+            for frame in frames or ():
                 pts = self._stamp_of(frame)
                 time_s = self._clock.time_s(pts)
                 self.decoded_frames += 1
@@ -246,7 +247,7 @@ class Decoding:
 
     def _demuxed(self) -> "Iterator[av.Packet]":
         """Packets to the end of what can be read; damaged places are stepped over."""
-        import av
+        from av.error import FFmpegError
 
         errors = 0
         while errors <= MAX_DEMUX_ERRORS:
@@ -255,7 +256,7 @@ class Decoding:
                     errors = 0
                     yield packet
                 return
-            except av.FFmpegError as error:
+            except FFmpegError as error:
                 if isinstance(error, MemoryError):
                     raise
                 errors += 1
@@ -289,19 +290,6 @@ class Decoding:
             self.skipping = False
             self._video.stream.codec_context.skip_frame = "DEFAULT"
             log.debug("only %.1f frames/s come out; all are decoded from here", rate)
-
-    def _decoded(self, packet: "av.Packet") -> "list[av.VideoFrame]":
-        import av
-
-        try:
-            return packet.decode()  # type: ignore[return-value]
-        except av.EOFError:
-            return []
-        except av.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            self.errors += 1
-            return []
 
     def _stamp_of(self, frame: "av.VideoFrame") -> int | None:
         pts = heapq.heappop(self._waiting) if self._by_count and self._waiting else frame.pts

@@ -8,7 +8,7 @@ are the ones listed below; picture sizes are bounded in the demuxer, in the deco
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
     from av.container.input import InputContainer
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg"
@@ -167,6 +168,31 @@ def probe(path: Path | str, limits: Limits | None = None) -> VideoProbe:
         return video.probe
 
 
+def packets(container: "InputContainer", streams: "Sequence[Stream]") -> "Iterator[av.Packet]":
+    """Packets of the streams from where the container stands, to the end of what can be read; at the end one empty packet per stream."""
+    from av.error import FFmpegError
+
+    try:
+        yield from container.demux(streams)
+    except FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+
+
+def frames_of(packet: "av.Packet") -> "list[av.VideoFrame] | None":
+    """The frames that the decoder gives for a packet of pictures; None when it finds the packet damaged."""
+    from av.error import EOFError, FFmpegError
+
+    try:
+        return packet.decode()  # type: ignore[return-value]
+    except EOFError:
+        return []
+    except FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        return None
+
+
 def _opened(path: Path) -> Any:
     """The regular file at `path`, open for unbuffered reading."""
     shown = str(path)[:200]
@@ -191,6 +217,7 @@ def _opened(path: Path) -> Any:
 def _container(file: FileBytes, limits: Limits | None) -> "Iterator[InputContainer]":
     """The demuxer over `file` from its beginning; without `limits` it may not decode anything, and tells sizes that would be over them."""
     import av
+    from av.error import FFmpegError
 
     options = {
         "format_whitelist": FORMATS,
@@ -203,7 +230,7 @@ def _container(file: FileBytes, limits: Limits | None) -> "Iterator[InputContain
         container = av.open(file, "r", options=options, buffer_size=READ_BYTES, metadata_errors="replace")
     except MemoryError:
         raise
-    except (av.FFmpegError, ValueError, OSError) as error:
+    except (FFmpegError, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.EIO:
             raise MediaError("unreadable", "The disk reports an input error.") from error
         raise why_unopened(file, FORMATS) from error
@@ -261,28 +288,16 @@ def _bound(stream: "VideoStream", limits: Limits, threads: int) -> None:
 
 def _first_frame(file: FileBytes, limits: Limits) -> "tuple[av.VideoFrame, int]":
     """The first frame and its time stamp; the container is closed again, because seeking back is not exact in every format."""
-    import av
-
     with _container(file, limits) as container:
         stream = _video_stream(container, file, limits)
         _bound(stream, limits, 1)
         stamps: list[int] = []
-        try:
-            for count, packet in enumerate(container.demux(stream)):
-                stamps += [stamp for stamp in (packet.pts, packet.dts) if stamp is not None][:1]
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError as error:
-                    if isinstance(error, MemoryError):
-                        raise
-                    continue
-                if frames:
-                    frame = frames[0]
-                    return frame, frame.pts if frame.pts is not None else min(stamps, default=0)
-                if count > FIRST_FRAME_PACKETS:
-                    break
-        except (av.InvalidDataError, av.EOFError) as error:
-            raise MediaError("no_frames", "The data ends or is damaged before the first frame.") from error
+        for count, packet in enumerate(packets(container, [stream])):
+            stamps += [stamp for stamp in (packet.pts, packet.dts) if stamp is not None][:1]
+            for frame in frames_of(packet) or ():
+                return frame, frame.pts if frame.pts is not None else min(stamps, default=0)
+            if count > FIRST_FRAME_PACKETS:
+                break
     raise MediaError("no_frames")
 
 

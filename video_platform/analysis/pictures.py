@@ -40,8 +40,9 @@ class Orientation:
 
         The matrix maps a stored `(x, y)` to `(a x + c y, b x + d y)`, 16.16 fixed point in the order `a b u c d v x y w` (ISO/IEC 14496-12, 6.2.2).
         """
+        entry: Any
         for entry in frame.side_data:
-            if getattr(entry.type, "name", "") == "DISPLAYMATRIX":
+            if entry.type.name == "DISPLAYMATRIX":
                 a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(entry), np.int32)[:5])
                 if abs(a) + abs(d) >= abs(b) + abs(c):
                     return cls(False, a < 0, d < 0)
@@ -149,7 +150,7 @@ class ProxyPictureMaker:
     def _turned(self, frame: "av.VideoFrame") -> "av.VideoFrame":
         import av
 
-        planes = frame.to_ndarray()
+        planes: NDArray[np.uint8] = frame.to_ndarray()  # type: ignore[assignment]
         width, height = self._stored
         luma = planes[:height]
         u, v = planes[height:].reshape(2, height // 2, width // 2)

@@ -73,7 +73,7 @@ class CutFinder:
             frame = self._small(frame)
         parts = []
         for plane in frame.planes:
-            pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+            pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
             pixels = pixels[:: max(1, plane.height // ROWS), : plane.width : max(1, plane.width // COLUMNS)]
             parts.append(np.bincount((pixels >> BIN_SHIFT).ravel(), minlength=BINS) / pixels.size)
         return np.concatenate(parts)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from video_platform.analysis.media import OpenVideo
+from video_platform.analysis.media import OpenVideo, frames_of, packets
 
 if TYPE_CHECKING:
     import av
@@ -55,14 +55,14 @@ class Seeker:
 
     def _seek(self, at_s: float) -> None:
         """Go to a key frame at or before `at_s`; to the beginning where that cannot be had."""
-        import av
+        from av.error import FFmpegError
 
         for back_s in BACK_OFF_S:
             wanted = max(0.0, at_s - back_s)
             target = self._video.first_pts + round(wanted / float(self._video.time_base))
             try:
                 self._video.container.seek(target, stream=self._video.stream)
-            except av.FFmpegError:
+            except FFmpegError:
                 continue
             self._restart()
             if self._advance() and self._next is not None and self._next[1] <= at_s + SLACK_S:
@@ -70,12 +70,12 @@ class Seeker:
         self._rewind()
 
     def _rewind(self) -> None:
-        import av
+        from av.error import FFmpegError
 
         for target in (min(0, self._video.first_pts), self._video.first_pts):
             try:
                 self._video.container.seek(target, stream=self._video.stream)
-            except av.FFmpegError:
+            except FFmpegError:
                 continue
             break
         self._restart()
@@ -87,19 +87,7 @@ class Seeker:
 
     def _from_here(self) -> "Iterator[tuple[av.VideoFrame, float]]":
         """Frames in presentation order; damaged packets are stepped over."""
-        import av
-
-        try:
-            for packet in self._video.container.demux(self._video.stream):
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError as error:
-                    if isinstance(error, MemoryError):
-                        raise
-                    continue
-                for frame in frames:
-                    if frame.pts is not None:
-                        yield frame, self._video.frame_time_s(frame.pts)  # type: ignore[misc]
-        except av.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
+        for packet in packets(self._video.container, [self._video.stream]):
+            for frame in frames_of(packet) or ():
+                if frame.pts is not None:
+                    yield frame, self._video.frame_time_s(frame.pts)
