@@ -73,8 +73,9 @@ class Found(NamedTuple):
     @staticmethod
     def joined(parts: Sequence["Found"]) -> "Found":
         """All rows of all parts."""
-        boxes, scores, class_ids = ([part[column] for part in parts] for column in range(3))
-        return Found(np.concatenate(boxes), np.concatenate(scores), np.concatenate(class_ids))
+        boxes = np.concatenate([part.boxes for part in parts])
+        scores = np.concatenate([part.scores for part in parts])
+        return Found(boxes, scores, np.concatenate([part.class_ids for part in parts]))
 
 
 @dataclass(frozen=True)
