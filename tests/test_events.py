@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from video_platform import events
@@ -203,12 +203,14 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=60), st.binary(max_size=300), HEADERS)
 def test_any_bytes_decode_or_raise_an_event_error(key, value, headers):
     with contextlib.suppress(EventError):
         events.decode(Message(key, value, tuple(headers)))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.sampled_from(TYPES), st.data())
 def test_any_damage_to_one_field_decodes_or_raises_an_event_error(kind, data):
     stored = golden(kind)

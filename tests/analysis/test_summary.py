@@ -2,7 +2,7 @@ import json
 
 import pytest
 from fake_ollama import DIGEST, FakeOllama, truthful
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from video_platform.analysis import summary, summary_template
@@ -178,6 +178,7 @@ TRACKS = st.lists(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(TRACKS, st.integers(0, 12), st.integers(0, 1000))
 def test_whatever_the_template_writes_stands_up_to_the_check(rows, scene_count, samples):
     lines = [line(number, name, start_s, start_s + length_s, way, foot) for number, (name, start_s, length_s, way, foot) in enumerate(rows)]
@@ -257,6 +258,7 @@ def test_titles_and_overviews_are_held_against_the_whole_video():
     assert not confirmed("Armed robbery", PLAZA)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(max_size=200), st.lists(st.text(max_size=12) | st.sampled_from(["track:1", "scene:0", "track:", "scene:x"]), max_size=4))
 def test_any_text_gets_a_state(text, references):
     found = judge(text, references, PLAZA)
@@ -264,6 +266,7 @@ def test_any_text_gets_a_state(text, references):
     assert found.state != "supported" or found.evidence
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 10**30))
 def test_only_true_counts_are_supported(number):
     state = judge(f"{number} people are seen.", ["track:1"], PLAZA).state

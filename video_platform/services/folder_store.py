@@ -258,6 +258,10 @@ class FolderStore:
             descriptor = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except GONE as error:
             raise missing(key) from error
+        except OSError as error:
+            if error.errno != errno.ELOOP:  # what O_NOFOLLOW says to a symbolic link
+                raise
+            raise missing(key) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise missing(key)
@@ -304,9 +308,7 @@ class FolderStore:
             if error.errno in NO_SPACE:
                 raise StoreFull(f"no space is left for objects in {self.root}: free some; nothing of {what!r} was stored", path=str(self.root)) from error
             if error.errno in (errno.ENOTDIR, errno.EISDIR):
-                raise InputError(
-                    f"object key {what!r} cannot be used in a folder: another object is named like its folder, or the reverse", key=what
-                ) from error
+                raise InputError(f"object key {what!r} cannot be used in a folder: another object is named like its folder or below it", key=what) from error
             raise StoreUnavailable(f"the object folder {self.root} cannot be used for {what!r}: {error.strerror or error}", path=str(self.root)) from error
 
 

@@ -1,0 +1,143 @@
+"""What only the S3 store has: a server that is away, refuses keys, or ends in the middle."""
+
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psutil
+import pytest
+from pydantic import SecretStr
+from services_fixtures import running_s3
+
+from video_platform.errors import StoreFull, StoreUnavailable
+from video_platform.services.s3_store import S3Store
+from video_platform.settings import ObjectSettings
+
+pytestmark = pytest.mark.s3
+
+
+def settings_of(endpoint: str, access: str = "access", secret: str = "secret-key") -> ObjectSettings:
+    return ObjectSettings(kind="s3", endpoint=endpoint, access_key=SecretStr(access), secret_key=SecretStr(secret))
+
+
+@pytest.fixture
+def free_endpoint() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_a_server_that_is_away_is_said_within_seconds(free_endpoint):
+    store = S3Store(settings_of(free_endpoint))
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=f"at {free_endpoint} does not answer .*ENDPOINT right"):
+        store.put_bytes("a/b.json", b"x", media_type="application/json")
+    assert time.monotonic() - started < 5
+
+
+def test_a_server_that_hangs_is_said_within_its_timeout():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        store = S3Store(settings_of(f"127.0.0.1:{deaf.getsockname()[1]}"), connect_s=0.5, read_s=0.5)
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            store.stat("a/b.json")
+        assert time.monotonic() - started < 8
+
+
+def test_refused_keys_are_said_with_the_settings_to_look_at(s3_server):
+    for access, secret in ((s3_server.access_key, "wrong-secret"), ("nobody", s3_server.secret_key)):
+        with pytest.raises(StoreUnavailable, match=r"refused the keys .* VIDEO_PLATFORM_OBJECTS__ACCESS_KEY"):
+            S3Store(settings_of(s3_server.endpoint, access, secret)).check()
+
+
+def test_a_server_that_comes_back_is_used_again(tmp_path):
+    with running_s3(tmp_path / "s3") as server:
+        store = S3Store(settings_of(server.endpoint, server.access_key, server.secret_key))
+        store.put_bytes("a/b.json", b"kept", media_type="application/json")
+        server.stop(kill=True)
+        with pytest.raises(StoreUnavailable):
+            store.get_bytes("a/b.json")
+        server.start(ends_with_parent=True)
+        assert store.get_bytes("a/b.json") == b"kept"
+
+
+def test_a_source_that_shrinks_under_the_upload_stores_nothing(s3_server, tmp_path):
+    store = S3Store(settings_of(s3_server.endpoint, s3_server.access_key, s3_server.secret_key), bucket="shrinking")
+    assert list(store.list("")) == []
+    path = tmp_path / "shrinking.mp4"
+    path.write_bytes(b"x" * 40_000_000)
+
+    class Shrinking(type(path)):  # the file is cut after its size was asked for
+        def stat(self, **options):
+            found = super().stat(**options)
+            with self.open("r+b") as out:
+                out.truncate(20_000_000)
+            return found
+
+    with pytest.raises(StoreUnavailable):
+        store.put_file("a/b.mp4", Shrinking(path), media_type="video/mp4")
+    assert list(store.list("")) == []
+
+
+class Answers(BaseHTTPRequestHandler):
+    """An S3 server that has the bucket, and answers every other request with `status` and `code`."""
+
+    status, code, message = 500, "InternalError", "?"
+
+    def log_message(self, format, *args):
+        pass
+
+    def do_HEAD(self):
+        self.send_response(200 if self.path.count("/") == 1 else 404)
+        self.end_headers()
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = f"<Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "error"),
+    [
+        (507, "XMinioStorageFull", "Storage backend has reached its minimum free drive threshold.", StoreFull),
+        (400, "XMinioAdminBucketQuotaExceeded", "Bucket quota exceeded", StoreFull),
+        (403, "QuotaExceeded", "The quota was exceeded", StoreFull),
+        (500, "InternalError", "write /data/1.dat: no space left on device", StoreFull),
+        (500, "InternalError", "assign volume: No free volumes left!", StoreFull),
+        (500, "InternalError", "something else", StoreUnavailable),
+        (503, "SlowDown", "Please reduce your request rate", StoreUnavailable),
+    ],
+)
+def test_full_and_away_are_told_apart_for_every_server(status, code, message, error):
+    handler = type("Handler", (Answers,), {"status": status, "code": code, "message": message})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        with pytest.raises(error) as caught:
+            S3Store(settings_of(f"127.0.0.1:{server.server_address[1]}")).put_bytes("a/b.json", b"x", media_type="application/json")
+        assert type(caught.value) is error
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_test_server_listens_on_loopback_only_and_wants_its_keys(s3_server):
+    pid = int((s3_server.folder / "seaweedfs.pid").read_text().split()[0])
+    listening = {each.laddr.ip for each in psutil.Process(pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://{s3_server.endpoint}/video-platform/", timeout=10)
+    assert caught.value.code == 403
+    caught.value.close()
