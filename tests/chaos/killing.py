@@ -6,9 +6,11 @@ Prints the seed first, so that a failing order of kills can be repeated. Exit st
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
+import struct
 import sys
 import tempfile
 import time
@@ -16,14 +18,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import psutil
-from running import PARTS, Up, wait
+from running import PARTS, ROOT, Up, wait
 
 from video_platform import events, layout, settings
 from video_platform.platform import open_platform
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, videos
 
+SAMPLE = ROOT / "samples" / "crossing.mp4"
+CLIP_SIZE = (384, 288)
+CLIP_FRAMES = 10
 SETTLE_S_PER_VIDEO = 15
 """How long a video may take to come to rest after the last kill, on two busy cores."""
 
@@ -143,20 +149,37 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--videos", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--clips", type=Path, required=True, help="folder of distinct small videos")
     options = parser.parse_args()
     print(f"seed {options.seed}: {options.rounds} rounds, {options.videos} videos", flush=True)
     chance = random.Random(options.seed)
     books = Books()
     with tempfile.TemporaryDirectory(prefix="vp-chaos-") as folder:
         home = Path(folder) / "home"
-        video_ids = rounds(home, sorted(options.clips.glob("*.mp4"))[: options.videos], options.rounds, chance, books)
+        video_ids = rounds(home, distinct_clips(Path(folder), options.videos), options.rounds, chance, books)
         check(home, video_ids, books)
     print(f"kills: {dict(books.kills)}")
     for fault in books.faults:
         print(f"FAULT {fault}")
     print("nothing lost, nothing doubled" if not books.faults else f"{len(books.faults)} faults")
     return 1 if books.faults else 0
+
+
+def distinct_clips(folder: Path, count: int) -> list[Path]:
+    """`count` videos of their own: one second of the sample, made small, each with a free box of its own bytes behind it."""
+    base = folder / "base.mp4"
+    with av.open(str(SAMPLE)) as source, av.open(str(base), "w", format="mp4") as target:
+        stream = target.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = CLIP_SIZE[0], CLIP_SIZE[1], "yuv420p"
+        for frame in itertools.islice(source.decode(video=0), CLIP_FRAMES):
+            picture = frame.reformat(*CLIP_SIZE, format="yuv420p")
+            target.mux(stream.encode(picture))
+        target.mux(stream.encode(None))
+    clips = []
+    for number in range(count):
+        clip = folder / f"clip-{number:04d}.mp4"
+        clip.write_bytes(base.read_bytes() + struct.pack(">I4sI", 12, b"free", number))
+        clips.append(clip)
+    return clips
 
 
 def rounds(home: Path, clips: list[Path], count: int, chance: random.Random, books: Books) -> set[str]:
