@@ -13,6 +13,7 @@ from video_platform.errors import NotFound
 from video_platform.layout import ASSETS
 from video_platform.pipeline.graph import step_of
 from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
+from video_platform.records import VideoState
 from video_platform.settings import Settings
 from video_platform.supervisor import lock
 
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
 
     from video_platform.pipeline.resources import Workplace
+    from video_platform.platform import Platform
 
 __all__ = ["LocalOutcome", "StepOutcome", "fail_lost_runs", "prepare_instance", "process", "write_instance"]
 
 RELAY_ROWS = 500
 """Events and notifications that are sent at the end of a local run; what is more waits for the relay of `vp up`."""
+
+INTERRUPTED_HERE = "Processing was interrupted. Run the command again: what is done is reused."
 
 State = Literal["made", "reused", "failed", "skipped"]
 
@@ -99,11 +103,24 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
         job = build(workplace).resolve_job_def(PROCESS_AND_DESCRIBE)
         level = "INFO" if logging.getLogger().isEnabledFor(logging.DEBUG) else "CRITICAL"
         console = {"loggers": {"console": {"config": {"log_level": level}}}}
-        result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, run_config=console, raise_on_error=False)
+        try:
+            result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, run_config=console, raise_on_error=False)
+        finally:
+            _settle(platform, video_id)
     platform.relay.drain(datetime.now(UTC), RELAY_ROWS)
     after = videos.get(platform.db, video_id)
     failed = None if result.success else after
     return LocalOutcome(result.run_id, result.success, _steps(result), failed and failed.failure_code, failed and failed.failure_message)
+
+
+def _settle(platform: "Platform", video_id: str) -> None:
+    """A run that ended in the middle (Ctrl-C) leaves no video that seems to be worked on."""
+    from video_platform.pipeline.failures import INTERRUPTED
+    from video_platform.services.database import videos
+
+    record = videos.get(platform.db, video_id)
+    if record is not None and record.state is VideoState.PROCESSING:
+        videos.failed(platform.db, video_id, None, INTERRUPTED, INTERRUPTED_HERE)
 
 
 def _steps(result: "ExecuteInProcessResult") -> list[StepOutcome]:

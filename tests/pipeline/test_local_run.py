@@ -9,7 +9,10 @@ import pytest
 from video_platform import local_run
 from video_platform.errors import HomeLocked, NotFound
 from video_platform.layout import ASSETS, RAW_VIDEO
+from video_platform.pipeline.failures import INTERRUPTED
 from video_platform.pipeline.instance import open_instance
+from video_platform.records import VideoState
+from video_platform.services.database import videos
 from video_platform.supervisor import lock
 
 ROOT = Path(__file__).parents[2]
@@ -64,3 +67,19 @@ def test_a_home_that_is_in_use_is_refused(graph):
 def test_an_unknown_video_is_refused(graph):
     with pytest.raises(NotFound):
         local_run.process(graph.settings, "0" * 16)
+
+
+def test_ctrl_c_leaves_an_interrupted_video_that_a_repeat_completes(processed):
+    graph, video_id = processed
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom video_platform import local_run\nfrom video_platform.settings import Settings\n"
+        "def stop(step):\n    if step.asset == 'raw_video':\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "print(local_run.process(Settings(home=Path(sys.argv[1])), sys.argv[2], force=True, on_event=stop))"
+    )
+    subprocess.run([sys.executable, "-c", code, graph.settings.home, video_id], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    with graph.platform() as platform:
+        record = videos.get(platform.db, video_id)
+    assert (record.state, record.failure_code) == (VideoState.FAILED, INTERRUPTED)
+    assert local_run.process(graph.settings, video_id).success
+    with graph.platform() as platform:
+        assert videos.get(platform.db, video_id).state is VideoState.READY

@@ -56,10 +56,12 @@ def write_instance(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> "DagsterInstance":
-    """The instance of this home, its files written first; close it with `dispose()`."""
+    """The instance of this home, its files written first; close it with `dispose()`. What this process prints is not captured."""
     from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
 
-    return DagsterInstance.from_config(str(write_instance(settings)))
+    quiet = {"compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}}
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(write_instance(settings)), overrides=quiet))
 
 
 def prepare_instance(settings: Settings) -> None:
@@ -98,6 +100,7 @@ def _configuration(settings: Settings) -> dict[str, object]:
     return {
         **_storage(settings),
         "telemetry": {"enabled": False},
+        "compute_logs": {"module": "video_platform.pipeline.run_logs", "class": "RunLogs"},
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
             "class": "QueuedRunCoordinator",

@@ -92,7 +92,9 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, source: Handle, raw_vid
     tracks, names, _ = tables.read_tracks(source.path("tracks"))
     samples = tables.read_samples(source.path("samples"))
     camera_rules = active.rule_set.for_camera(at.record.camera)
-    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, recorded_at=at.record.recorded_at)
+    record = at.record
+    aspect = record.width / record.height if record.width and record.height else 1.0
+    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, recorded_at=record.recorded_at, aspect=aspect)
     change = _reconcile(at, plan, active, source.content_hash, evaluation)
     sheet = _sheet(evaluation, change.alerts)
     path = at.folder / "alerts.json"

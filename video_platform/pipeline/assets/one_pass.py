@@ -95,7 +95,8 @@ def _look(at: Step, raw_video: Handle, wanted: list[str]) -> Results:
 
 def _made(at: Step, plan: Plan, results: Results, raw_video: Handle) -> Made:
     known = (results.get(PROCESSED_VIDEO, {}), results["probe"], raw_video.manifest.facts)
-    duration_s = next((float(facts["duration_s"]) for facts in known if facts.get("duration_s")), None)
+    lengths = [facts.get("duration_s") for facts in known]
+    duration_s = next((float(length) for length in lengths if isinstance(length, int | float) and length), None)
     found = {**results[plan.asset], "notes": [str(note) for note in results["coverage"]["notes"]]}
     return MAKERS[plan.asset](at, plan, found, duration_s)
 
