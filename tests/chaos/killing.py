@@ -8,8 +8,8 @@ Prints the seed first, so that a failing order of kills can be repeated. Exit st
 import argparse
 import itertools
 import json
-import os
 import random
+import shutil
 import struct
 import sys
 import tempfile
@@ -129,10 +129,9 @@ def check_ledger(platform, video_ids: set[str], books: Books) -> None:
 
 def check_runs(home: Path, video_ids: set[str], books: Books) -> None:
     """One run per event: run keys are distinct, and more runs of a key are retries of the first."""
-    os.environ["DAGSTER_HOME"] = str(home / "dagster")
     import dagster as dg
 
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         runs = [run for run in instance.get_runs() if run.job_name == "process_video"]
         keys = Counter(run.tags["dagster/run_key"] for run in runs if "dagster/run_key" in run.tags and "dagster/parent_run_id" not in run.tags)
         ingested = [key for key in keys if key.split("@")[0] in video_ids]
@@ -153,14 +152,16 @@ def main() -> int:
     print(f"seed {options.seed}: {options.rounds} rounds, {options.videos} videos", flush=True)
     chance = random.Random(options.seed)
     books = Books()
-    with tempfile.TemporaryDirectory(prefix="vp-chaos-") as folder:
-        home = Path(folder) / "home"
-        video_ids = rounds(home, distinct_clips(Path(folder), options.videos), options.rounds, chance, books)
-        check(home, video_ids, books)
+    folder = Path(tempfile.mkdtemp(prefix="vp-chaos-"))
+    print(f"everything lies in {folder}", flush=True)
+    video_ids = rounds(folder / "home", distinct_clips(folder, options.videos), options.rounds, chance, books)
+    check(folder / "home", video_ids, books)
     print(f"kills: {dict(books.kills)}")
     for fault in books.faults:
         print(f"FAULT {fault}")
-    print("nothing lost, nothing doubled" if not books.faults else f"{len(books.faults)} faults")
+    print("nothing lost, nothing doubled" if not books.faults else f"{len(books.faults)} faults; {folder} is kept")
+    if not books.faults:
+        shutil.rmtree(folder)
     return 1 if books.faults else 0
 
 
@@ -184,21 +185,29 @@ def distinct_clips(folder: Path, count: int) -> list[Path]:
 
 def rounds(home: Path, clips: list[Path], count: int, chance: random.Random, books: Books) -> set[str]:
     """Take footage in while processes die; returns when every video has come to rest."""
-    up = Up(home)
     home.mkdir(parents=True)
-    up.start()
-    platform = open_platform(settings.load(home=home))
     video_ids: set[str] = set()
-    for number in range(count):
-        for clip in clips[number * len(clips) // count : (number + 1) * len(clips) // count]:
-            video_ids.add(platform.ingest.ingest_path(clip, camera="chaos").video_id)
-        time.sleep(chance.uniform(0.5, 8.0))
-        kill_something(up, chance, books)
-        print(f"round {number + 1}: {dict(books.kills)}, {resting(platform, video_ids)} of {len(video_ids)} at rest", flush=True)
-    wait(lambda: resting(platform, video_ids) == len(video_ids), SETTLE_S_PER_VIDEO * len(video_ids), "every video comes to rest")
-    wait(lambda: summarised(platform, video_ids), SETTLE_S_PER_VIDEO * len(video_ids), "every video has its summary and clips")
-    up.stop()
+    with Up(home) as up:
+        platform = open_platform(settings.load(home=home))
+        for number in range(count):
+            for clip in clips[number * len(clips) // count : (number + 1) * len(clips) // count]:
+                video_ids.add(platform.ingest.ingest_path(clip, camera="chaos").video_id)
+            platform.announce()
+            time.sleep(chance.uniform(0.5, 8.0))  # a random moment is what this is about
+            kill_something(up, chance, books)
+            print(f"round {number + 1}: {dict(books.kills)}, {resting(platform, video_ids)} of {len(video_ids)} at rest", flush=True)
+        wait(lambda: resting(platform, video_ids) == len(video_ids), SETTLE_S_PER_VIDEO * len(video_ids), "every video comes to rest")
+        wait(lambda: summarised(platform, video_ids), SETTLE_S_PER_VIDEO * len(video_ids), "every video has its summary and clips")
+        wait(lambda: not open_runs(home), SETTLE_S_PER_VIDEO * len(video_ids), "no run is open any more")
     return video_ids
+
+
+def open_runs(home: Path) -> bool:
+    """Whether any run has not ended."""
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        return any(not run.is_finished for run in instance.get_runs())
 
 
 def resting(platform, video_ids: set[str]) -> int:
