@@ -251,6 +251,17 @@ def test_a_copy_that_cannot_be_made_well_is_encoded_instead(tmp_path: Path) -> N
     assert made["processed_video"]["duration_s"] == pytest.approx(4.0, abs=0.2)
 
 
+def test_pictures_that_change_their_size_become_one_size(tmp_path: Path) -> None:
+    clips.make(tmp_path / "a.ts", frames=60, size=(320, 240))
+    clips.make(tmp_path / "b.ts", frames=60, size=(640, 480), first_pts_s=2.0)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    made = run(joined)
+    assert not made["processed_video"]["remuxed"]
+    assert (made["processed_video"]["width"], made["processed_video"]["height"]) == (320, 240)
+    assert made["detections"]["count"] == made["detections"]["frames_looked_at"] == 20
+
+
 @pytest.mark.parametrize("wanted", [("processed_video",), ("detections",), ("scenes",), ("detections", "scenes")])
 def test_only_what_is_wanted_is_made(tmp_path: Path, wanted: tuple[str, ...]) -> None:
     clip = clips.make(tmp_path / "a.mp4", frames=30)

@@ -59,6 +59,7 @@ class Proxying:
         self._poster = Poster(video)
         self._stream_index = video.stream.index
         self._due = Due(parameters.frame_rate)
+        self._stored_size: tuple[int, int] | None = None
         self.remuxed = remux
         size = proxy_size(video, parameters)
         self._picture = ProxyPictureMaker(size, video.orientation)
@@ -77,7 +78,10 @@ class Proxying:
             self._stage.put((packet, None))
 
     def see(self, frame: "av.VideoFrame", time_s: float) -> None:
-        """Hand on a frame if one is due."""
+        """Hand on a frame if one is due; CannotRemux when pictures change their size, which a copy cannot show."""
+        self._stored_size = self._stored_size or (frame.width, frame.height)
+        if self.remuxed and (frame.width, frame.height) != self._stored_size:
+            raise CannotRemux(f"the picture changes from {self._stored_size} to {frame.width}x{frame.height}")
         self._poster.see(frame, time_s)
         if not self.remuxed and self._due(time_s):
             self._stage.put((self._picture(frame), time_s))

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import av
 
 DETECTION_SIDE = 832
-"""Longest side of the pictures that the detector gets: about twice its input, so that one cheap conversion leaves it pixels to average over."""
+"""Longest side of the pictures that the detector gets: about twice its input, so that one cheap conversion leaves it pixels to average over.
+
+Of 145 people found in 25 full 1080p frames 143 are found at this size by area means, 140 by the fast bilinear filter, which costs as much."""
 
 PICTURES_WAITING = 4
 """Pictures (1.2 MB each) between decoding and detecting."""
@@ -51,7 +53,7 @@ class Detecting:
         self._parameters = parameters
         self._detector = detector
         size = fitted(video.probe.width, video.probe.height, max_width=DETECTION_SIDE, max_height=DETECTION_SIDE)
-        self._picture = PictureMaker(size, video.orientation, "FAST_BILINEAR")
+        self._picture = PictureMaker(size, video.orientation, "AREA")
         self._due = Due(parameters.samples_per_s)
         self._samples = Growing(time_s=(np.float64, 0), pts=(np.int64, 0))
         self._rows = Growing(time_s=(np.float64, 0), class_id=(np.int16, 0), score=(np.float32, 0), boxes=(np.float32, 4))
