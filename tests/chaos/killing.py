@@ -30,8 +30,9 @@ from video_platform.services.database import ledger, videos
 SAMPLE = ROOT / "samples" / "crossing.mp4"
 CLIP_SIZE = (384, 288)
 CLIP_FRAMES = 10
+SETTLE_S = 600
 SETTLE_S_PER_VIDEO = 15
-"""How long a video may take to come to rest after the last kill, on two busy cores."""
+"""How long all may take to come to rest after the last kill, on two busy cores: what died is asked for again a minute later, up to three times."""
 
 
 @dataclass
@@ -196,9 +197,9 @@ def rounds(home: Path, clips: list[Path], count: int, chance: random.Random, boo
             time.sleep(chance.uniform(0.5, 8.0))  # a random moment is what this is about
             kill_something(up, chance, books)
             print(f"round {number + 1}: {dict(books.kills)}, {resting(platform, video_ids)} of {len(video_ids)} at rest", flush=True)
-        wait(lambda: resting(platform, video_ids) == len(video_ids), SETTLE_S_PER_VIDEO * len(video_ids), "every video comes to rest")
-        wait(lambda: summarised(platform, video_ids), SETTLE_S_PER_VIDEO * len(video_ids), "every video has its summary and clips")
-        wait(lambda: not open_runs(home), SETTLE_S_PER_VIDEO * len(video_ids), "no run is open any more")
+        wait(lambda: resting(platform, video_ids) == len(video_ids), SETTLE_S + SETTLE_S_PER_VIDEO * len(video_ids), "every video comes to rest")
+        wait(lambda: summarised(platform, video_ids), SETTLE_S + SETTLE_S_PER_VIDEO * len(video_ids), "every video has its summary and clips")
+        wait(lambda: not open_runs(home), SETTLE_S + SETTLE_S_PER_VIDEO * len(video_ids), "no run is open any more")
     return video_ids
 
 
