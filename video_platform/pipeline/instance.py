@@ -100,6 +100,7 @@ def _configuration(settings: Settings) -> dict[str, object]:
     return {
         **_storage(settings),
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # its page would greet every new browser with a newsletter form over what was asked for
         "compute_logs": {"module": "video_platform.pipeline.run_logs", "class": "RunLogs"},
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
