@@ -141,6 +141,8 @@ def _storage(settings: Settings) -> Mapping[str, object]:
 
 
 def _launcher(settings: Settings) -> Mapping[str, object]:
+    if settings.runs.launcher == "warm":
+        return {"run_launcher": {"module": "video_platform.pipeline.launcher", "class": "WarmLauncher"}}
     return {}
 
 
