@@ -11,7 +11,7 @@ from scripts.services.processes import ServerProcess, ServiceFailed, cache, free
 
 VERSION = "4.3.1"
 FETCH_S = 300.0
-START_S = 60.0  # 2.5 s on an idle machine
+START_S = 120.0  # 2.5 s on an idle machine, half a minute on one that is overloaded
 HEAP = "512M"
 
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">

@@ -66,7 +66,7 @@ class ServerProcess:
         return process if alive else None
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str], *, ends_with_parent: bool) -> None:
-        """Start `argv` in the folder, output into the log; with `ends_with_parent` the kernel ends it when this process dies."""
+        """Start `argv` in the folder, output into the log; with `ends_with_parent` the kernel ends it when the calling thread does."""
         setpriv = shutil.which("setpriv")
         tied = [setpriv, "--pdeathsig", "KILL", "--"] if ends_with_parent and setpriv else []
         with self.log_file.open("ab") as log:

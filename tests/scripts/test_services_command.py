@@ -1,0 +1,56 @@
+"""The command that starts real servers, from a shell as people use it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.services import KafkaServer, S3Server, ServiceFailed
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "scripts.services", *map(str, arguments)]
+    return subprocess.run(argv, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_start_check_stop(tmp_path):
+    folder = tmp_path / "s3"
+    try:
+        started = command("s3", "start", "--folder", folder)
+        assert started.returncode == 0, started.stderr
+        names = [line.partition("=")[0] for line in started.stdout.splitlines()]
+        assert names == [f"export VIDEO_PLATFORM_OBJECTS__{name}" for name in ("KIND", "ENDPOINT", "ACCESS_KEY", "SECRET_KEY")]
+        assert (folder / "state.json").stat().st_mode & 0o077 == 0
+        pid = int((folder / "seaweedfs.pid").read_text().split()[0])
+        assert command("s3", "check", "--folder", folder).stdout == started.stdout
+        assert command("s3", "start", "--folder", folder).stdout == started.stdout
+        assert int((folder / "seaweedfs.pid").read_text().split()[0]) == pid
+    finally:
+        stopped = command("s3", "stop", "--folder", folder)
+    assert stopped.stderr == "stopped\n"
+    assert not psutil.pid_exists(pid)
+    assert command("s3", "check", "--folder", folder).returncode == 1
+    assert command("s3", "stop", "--folder", folder).stderr == "was not running\n"
+
+
+def test_a_pid_file_of_another_program_ends_nobody(tmp_path):
+    (tmp_path / "seaweedfs.pid").write_text(f"{os.getpid()} 1.0")
+    assert S3Server(tmp_path).running() is False
+    assert S3Server(tmp_path).stop() is False
+
+
+@pytest.mark.parametrize("server", [KafkaServer, S3Server])
+def test_a_folder_without_a_server_says_so(tmp_path, server):
+    with pytest.raises(ServiceFailed, match="was ever started in"):
+        _ = server(tmp_path).environment
+
+
+def test_a_machine_without_java_is_told_what_to_install(tmp_path):
+    done = command("kafka", "fetch", PATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 1
+    assert "apt-get install -y default-jre-headless maven" in done.stderr
