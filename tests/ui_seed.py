@@ -213,13 +213,15 @@ def track_sheet() -> TrackSheet:
 
 
 def episodes() -> list[Episode]:
-    """Three things that happen in the footage."""
+    """Three things that happen in the footage, with the facts that evaluation gives."""
+
+    def why(rule: str, track: int, at_s: float, **more: object) -> dict[str, object]:
+        return {"rule": rule, "at_s": at_s, "tracks": [{"id": track, "class": "person", "score": 0.83}], "min_score": 0.5, **more}
+
     return [
-        Episode(
-            "person-enters", "enters", 2.2, 4.0, (2,), (0.9, 0.83), 0.83, {"text": "Track 2 (person) entered plaza at 0:02.2, score 0.83; rules version 1."}
-        ),
-        Episode("crossing", "crosses", 6.4, 6.8, (1,), (0.5, 0.73), 0.8, {"text": "Track 1 (person) crossed path from left to right at 0:06.4."}),
-        Episode("loitering", "dwells", 1.0, 11.0, (1,), (0.1, 0.73), 0.83, {"text": "Track 1 (person) stayed in plaza for 10.0 s, rule wants 10 s."}),
+        Episode("person-enters", "enters", 2.2, 4.0, (2,), (0.9, 0.83), 0.83, why("person-enters", 2, 2.2, zone="plaza")),
+        Episode("crossing", "crosses", 6.4, 6.8, (1,), (0.5, 0.73), 0.8, why("crossing", 1, 6.4, line="path", direction="right_to_left")),
+        Episode("loitering", "dwells", 1.0, 11.0, (1,), (0.1, 0.73), 0.83, why("loitering", 1, 1.0, zone="plaza", stayed_s=10.0, wanted_s=10.0)),
     ]
 
 

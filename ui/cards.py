@@ -1,5 +1,7 @@
 """What a video or an alert looks like in a list, and the actions on it."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from ui import data, links, words
@@ -10,7 +12,8 @@ from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, Video
 
 DOOMED = "delete-video"
 CLIP = "shown-clip"
-"""Keys of the session: the video that a person wants to delete, the alert whose clip is open."""
+TARGET = "next-video"
+"""Keys of the session: the video that a person wants to delete, the alert whose clip is open, the query of the video page to go to."""
 
 OPEN, AGAIN, DELETE = "Open", "Process again", "Delete…"
 
@@ -39,7 +42,7 @@ def video_card(view: VideoCard) -> None:
             length=words.duration(record.duration_s),
         )
         if opened:
-            st.switch_page(links.VIDEO, query_params=dict(links.video(record.video_id)))
+            _go(links.video(record.video_id))
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
             st.page_link(links.VIDEO, label=f"**{name_of(record)}**", query_params=dict(links.video(record.video_id)), width="stretch")
             menu(record)
@@ -92,14 +95,23 @@ def again(video_id: str) -> None:
         st.toast("Asked for processing; what nothing changed for is reused.", icon=":material/autorenew:")
 
 
+def _go(query: Mapping[str, str]) -> None:
+    """Go to the video page; a fragment cannot do that by itself without leaving the browser's tree of elements confused, so the whole page runs first."""
+    st.session_state[TARGET] = dict(query)
+    st.rerun()
+
+
 def leave_if_asked() -> None:
     """Inside a fragment: when a button asked for a dialog, let the whole page run, because dialogs belong to it."""
     if DOOMED in st.session_state or CLIP in st.session_state:
         st.rerun()
 
 
-def open_dialogs() -> None:
-    """Open what a button asked for: the question whether to delete a video, or a clip. Call it first on a page, before its fragments."""
+def follow() -> None:
+    """Do what a card asked for: go to a video, ask whether to delete one, play a clip. Call it first on a page, before its fragments."""
+    target = st.session_state.pop(TARGET, None)
+    if target is not None:
+        st.switch_page(links.VIDEO, query_params=target)
     doomed, clip = st.session_state.pop(DOOMED, None), st.session_state.pop(CLIP, None)
     if doomed is not None:
         _deletion(doomed)
@@ -141,18 +153,9 @@ def nothing_here() -> None:
 # ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def why_text(alert: AlertRecord) -> str:
-    """Why an alert was raised, as one line."""
-    text = alert.why.get("text")
-    if isinstance(text, str) and text:
-        return words.literal(text, 400)
-    parts = [f"{name.replace('_', ' ')} {value}" for name, value in alert.why.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
-    return words.literal(", ".join(parts), 400)
-
-
 def why(alert: AlertRecord) -> str:
     """Why an alert was raised, as one line of Markdown."""
-    return words.plain(why_text(alert))
+    return words.plain(words.reason(alert))
 
 
 def when(alert: AlertRecord) -> str:
@@ -174,7 +177,7 @@ def alert_card(alert: AlertRecord, video_name: str) -> None:
                 alt=f"Show the moment of {words.literal(alert.rule, 80)} at {words.moment(alert.start_s)}",
             )
             if opened:
-                st.switch_page(links.VIDEO, query_params=dict(links.video(alert.video_id, alert.start_s)))
+                _go(links.video(alert.video_id, alert.start_s))
         with words_of_it:
             _alert_words(alert, video_name)
             _alert_actions(alert)

@@ -295,7 +295,7 @@ def alert_list(view: View) -> None:
     for alert in view.alerts:
         spans = [Span(alert.start_s, words.moment(alert.start_s))]
         mark = "" if alert.mark == "none" else f" ({words.MARK_WORDS[alert.mark].lower()})"
-        rows.append(Row(f"{alert.rule}{mark}", spans, note=cards.why_text(alert), tag=Tag(str(alert.severity), words.SEVERITY_COLORS[alert.severity])))
+        rows.append(Row(f"{alert.rule}{mark}", spans, note=words.reason(alert), tag=Tag(str(alert.severity), words.SEVERITY_COLORS[alert.severity])))
     st.page_link(links.ALERTS, label="Mark them, see their pictures and clips", icon=":material/notifications:", query_params={"video": view.id})
     moments("alerts", rows, player=view.id, alt="Alerts of this video")
 

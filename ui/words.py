@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from video_platform.records import Lifecycle, Mark, Severity, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
 
 STEP_WORDS = {
     "raw_video": "checking the file",
@@ -142,3 +143,47 @@ def progress_words(record: VideoRecord) -> str:
     step = STEP_WORDS.get(record.step or "", (record.step or "").replace("_", " "))
     done = "" if record.progress is None else f", {round(record.progress * 100)}%"
     return f"Processing: {step}{done}" if step else "Processing"
+
+
+LISTED_TRACKS = 4
+"""Tracks that a reason names; a crowd of thirty is a number."""
+
+DIRECTIONS = {"left_to_right": "from left to right", "right_to_left": "from right to left"}
+
+
+def reason(alert: AlertRecord) -> str:
+    """Why an alert was raised, in a sentence that a person can check: who, what, where, when, how sure. Not Markdown."""
+    facts = alert.why
+    doing = {
+        "appears": f"seen{_place(facts, ' in ')}",
+        "enters": f"entered {facts.get('zone', 'the zone')}",
+        "leaves": f"left {facts.get('zone', 'the zone')}",
+        "crosses": f"crossed {facts.get('line', 'the line')} {DIRECTIONS.get(str(facts.get('direction')), '')}".rstrip(),
+        "dwells": f"stayed in {facts.get('zone', 'the zone')} for {facts.get('stayed_s', '?')} s, the rule wants {facts.get('wanted_s', '?')} s,",
+        "count": f"{facts.get('count', '?')} at once{_place(facts, ' in ')} for {facts.get('held_s', '?')} s, the rule wants {facts.get('wanted', '?')}",
+    }.get(alert.kind)
+    if doing is None:
+        rest = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
+        return literal(", ".join(rest), 400)
+    more = facts.get("more_within_cooldown")
+    quiet = f" {more} more within the cooldown." if isinstance(more, int) and more else ""
+    version = f" Rules {facts['rules_version']}." if facts.get("rules_version") else ""
+    who = _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
+    sentence_of = f"{doing[:1].upper()}{doing[1:]}: {who}" if alert.kind == "count" else f"{who} {doing}".strip()
+    return literal(f"{sentence_of[:1].upper()}{sentence_of[1:]} at {moment(alert.start_s)}.{quiet}{version}", 500)
+
+
+def _place(facts: Mapping[str, object], before: str) -> str:
+    zone = facts.get("zone")
+    return f"{before}{zone}" if zone else ""
+
+
+def _tracks(listed: object) -> str:
+    """`person 7 (score 0.78), person 9 (score 0.80) and 3 more`."""
+    rows = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
+    named = [f"{row.get('class', 'track')} {row.get('id', '?')}{_score(row.get('score'))}" for row in rows[:LISTED_TRACKS]]
+    return ", ".join(named) + (f" and {len(rows) - LISTED_TRACKS} more" if len(rows) > LISTED_TRACKS else "")
+
+
+def _score(score: object) -> str:
+    return f" (score {score:.2f})" if isinstance(score, int | float) else ""

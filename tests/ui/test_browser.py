@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from ui_seed import HOSTILE, episodes, evaluate, footage, make_ready
+from ui_serving import Served, make_home, serve
 
 from video_platform import layout
 from video_platform.records import Episode, Mark
@@ -35,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, served) -> Iterator[Page]:
+def page(browser: Browser, served: Served) -> Iterator[Page]:
     context = browser.new_context(viewport=WIDE, base_url=served.url, permissions=["clipboard-read", "clipboard-write"])
     opened = context.new_page()
     opened.set_default_timeout(WAIT_MS)
@@ -80,7 +81,7 @@ def coloured_pixels(page: Page) -> int:
     )
 
 
-def test_video_plays_with_boxes_over_the_picture(page: Page, served) -> None:
+def test_video_plays_with_boxes_over_the_picture(page: Page, served: Served) -> None:
     open_video(page, served.seeded.home.ready.video_id)
     wait(page, "canvas.dataset.boxes === '1'")
     assert coloured_pixels(page) > 100
@@ -91,7 +92,7 @@ def test_video_plays_with_boxes_over_the_picture(page: Page, served) -> None:
     assert coloured_pixels(page) == 0
 
 
-def test_boxes_lie_where_the_walkers_are(page: Page, served) -> None:
+def test_boxes_lie_where_the_walkers_are(page: Page, served: Served) -> None:
     """The walker of track 2 is at x = 0.9 - 0.08 x 4 = 0.58 at second 6; its box is drawn there, on the frame that is shown."""
     open_video(page, served.seeded.home.ready.video_id, 6.0)
     wait(page, "Math.abs(video.currentTime - 6) < 0.05 && canvas.dataset.boxes === '3'")
@@ -106,7 +107,7 @@ def test_boxes_lie_where_the_walkers_are(page: Page, served) -> None:
     assert max(edges) == pytest.approx(0.65, abs=0.01)
 
 
-def test_sentence_seeks_within_half_a_second_without_a_run_of_the_page(page: Page, served) -> None:
+def test_sentence_seeks_within_half_a_second_without_a_run_of_the_page(page: Page, served: Served) -> None:
     open_video(page, served.seeded.home.ready.video_id, 9.0)
     wait(page, "Math.abs(video.currentTime - 9) < 0.05")
     page.evaluate("document.querySelector('[data-testid=stApp]').dataset.mine = 'kept'")
@@ -126,7 +127,7 @@ def test_sentence_seeks_within_half_a_second_without_a_run_of_the_page(page: Pag
     assert page.locator(".player video").get_attribute("src") == source
 
 
-def test_timeline_and_alert_markers_seek(page: Page, served) -> None:
+def test_timeline_and_alert_markers_seek(page: Page, served: Served) -> None:
     open_video(page, served.seeded.home.ready.video_id)
     strip = page.locator(".player .strip")
     area = strip.bounding_box()
@@ -139,20 +140,20 @@ def test_timeline_and_alert_markers_seek(page: Page, served) -> None:
     wait(page, "Math.abs(video.currentTime - 6) < 0.05")
 
 
-def test_new_version_appears_by_itself_and_playback_stays(page: Page, served) -> None:
+def test_new_version_appears_by_itself_and_playback_stays(page: Page, served: Served) -> None:
     home = served.seeded.home
     open_video(page, home.ready.video_id, 5.0)
     wait(page, "Math.abs(video.currentTime - 5) < 0.05")
     page.locator(".player video").evaluate("video => { video.mine = 'the same element'; }")
     expect(page.get_by_role("tab", name="Alerts (3)")).to_be_visible()
-    more = Episode("person-enters", "enters", 8.0, 9.0, (4,), (0.5, 0.8), 0.8, {"text": "Track 4 (person) entered plaza."})
+    more = Episode("person-enters", "enters", 8.0, 9.0, (4,), (0.5, 0.8), 0.8, {"zone": "plaza"})
     evaluate(home.platform, home.ready, [*episodes(), more], fingerprint="c")
     expect(page.get_by_role("tab", name="Alerts (4)")).to_be_visible(timeout=NEW_VERSION_MS)
     assert page.locator(".player .alert").count() == 4
     assert page.locator(".player video").evaluate("video => [video.mine, video.currentTime]") == ["the same element", pytest.approx(5.0, abs=0.05)]
 
 
-def test_upload_shows_progress_and_its_video(page: Page, served, tmp_path: Path) -> None:
+def test_upload_shows_progress_and_its_video(page: Page, served: Served, tmp_path: Path) -> None:
     path = tmp_path / "brand new.mp4"
     footage(path, 130, seconds=2)
     page.goto("/")
@@ -165,7 +166,7 @@ def test_upload_shows_progress_and_its_video(page: Page, served, tmp_path: Path)
     expect(row.last.locator(".said")).to_have_text("These bytes are already here; nothing was added.")
 
 
-def test_upload_is_cancelled_and_refused_in_words(page: Page, served, tmp_path: Path) -> None:
+def test_upload_is_cancelled_and_refused_in_words(page: Page, served: Served, tmp_path: Path) -> None:
     big, empty = tmp_path / "big.mp4", tmp_path / "empty.mp4"
     with big.open("wb") as file:
         file.truncate(400 * 1024 * 1024)
@@ -197,7 +198,7 @@ def poll(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.05)
 
 
-def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served) -> None:
+def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served: Served) -> None:
     home = served.seeded.home
     page.goto("/alerts?severity=Critical")
     cards = page.locator("[class*='st-key-alert-']")
@@ -217,19 +218,19 @@ def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served) -> None
     assert shown >= 2
 
 
-def test_new_alert_appears_without_a_reload(page: Page, served) -> None:
+def test_new_alert_appears_without_a_reload(page: Page, served: Served) -> None:
     home = served.seeded.home
     page.goto("/alerts")
     expect(page.locator("[class*='st-key-alert-']").first).to_be_visible()
     page.evaluate("window.mine = 'never reloaded'")
     made = make_ready(home.platform, home.received, 80)
-    fresh = Episode("brand-new-rule", "appears", 3.0, 4.0, (2,), (0.5, 0.8), 0.8, {"text": "It appeared."})
+    fresh = Episode("brand-new-rule", "appears", 3.0, 4.0, (2,), (0.5, 0.8), 0.8)
     evaluate(home.platform, made, [fresh], fingerprint="d")
     expect(page.get_by_text("brand-new-rule", exact=True).first).to_be_visible(timeout=NEW_VERSION_MS)
     assert page.evaluate("window.mine") == "never reloaded"
 
 
-def test_clip_plays_in_a_dialog_that_stays_open(page: Page, served) -> None:
+def test_clip_plays_in_a_dialog_that_stays_open(page: Page, served: Served) -> None:
     page.goto("/alerts?rule=loitering")
     page.get_by_role("button", name="Play clip").first.click()
     clip = page.get_by_role("dialog").locator("video")
@@ -238,7 +239,7 @@ def test_clip_plays_in_a_dialog_that_stays_open(page: Page, served) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_hostile_names_are_text_on_every_page(page: Page, served) -> None:
+def test_hostile_names_are_text_on_every_page(page: Page, served: Served) -> None:
     home = served.seeded.home
     for path in ("/", layout.page_video(home.hostile.video_id), f"/alerts?video={home.hostile.video_id}", f"/rules?frame={home.hostile.video_id}"):
         page.goto(path)
@@ -252,7 +253,7 @@ def test_hostile_names_are_text_on_every_page(page: Page, served) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE[:40])
 
 
-def test_click_on_the_frame_shows_and_copies_coordinates(page: Page, served) -> None:
+def test_click_on_the_frame_shows_and_copies_coordinates(page: Page, served: Served) -> None:
     page.goto("/rules")
     stage = page.locator(".zones .stage")
     stage.wait_for()
@@ -270,7 +271,7 @@ def test_click_on_the_frame_shows_and_copies_coordinates(page: Page, served) -> 
     assert page.locator(".zones .labels span").all_text_contents() == ["plaza", "path"]
 
 
-def test_nothing_is_fetched_from_elsewhere(page: Page, served) -> None:
+def test_nothing_is_fetched_from_elsewhere(page: Page, served: Served) -> None:
     foreign: list[str] = []
 
     def seen(request: Request) -> None:
@@ -286,7 +287,7 @@ def test_nothing_is_fetched_from_elsewhere(page: Page, served) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/alerts", "/rules", "video"])
-def test_a_phone_needs_no_sideways_scrolling(page: Page, served, path: str) -> None:
+def test_a_phone_needs_no_sideways_scrolling(page: Page, served: Served, path: str) -> None:
     page.set_viewport_size(PHONE)
     page.goto(layout.page_video(served.seeded.home.hostile.video_id) if path == "video" else path)
     expect(page.locator("h1")).to_be_visible()
@@ -296,7 +297,7 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, served, path: str) -> N
     assert widest <= PHONE["width"]
 
 
-def test_expired_address_is_renewed_without_losing_the_moment(page: Page, served) -> None:
+def test_expired_address_is_renewed_without_losing_the_moment(page: Page, served: Served) -> None:
     """A player that was open for long asks with an address that ended: the answer is a fresh one, the moment stays."""
     refused = []
 
@@ -313,7 +314,7 @@ def test_expired_address_is_renewed_without_losing_the_moment(page: Page, served
     assert refused
 
 
-def test_delete_asks_first(page: Page, served, tmp_path: Path) -> None:
+def test_delete_asks_first(page: Page, served: Served, tmp_path: Path) -> None:
     home = served.seeded.home
     path = tmp_path / "doomed.mp4"
     footage(path, 140, seconds=1)
@@ -331,3 +332,41 @@ def test_delete_asks_first(page: Page, served, tmp_path: Path) -> None:
     assert gone.state == "deleted"
     store: ObjectStore = home.platform.store
     assert list(store.list(layout.video_prefix(doomed.video_id))) == []
+
+
+def test_picture_of_a_card_opens_its_video_in_the_session(page: Page, served: Served) -> None:
+    page.goto("/?q=plaza-cross")
+    page.evaluate("window.mine = 'same session'")
+    page.get_by_role("link", name=re.compile("Open plaza-crossing.mp4")).click()
+    page.locator(".player[data-tracks]").wait_for()
+    assert f"/video?video={served.seeded.home.ready.video_id}" in page.url
+    assert page.evaluate("window.mine") == "same session"
+
+
+def test_row_of_the_track_table_seeks_and_the_player_stays(page: Page, served: Served) -> None:
+    open_video(page, served.seeded.home.hostile.video_id, 9.0)
+    wait(page, "Math.abs(video.currentTime - 9) < 0.05")
+    page.locator(".player video").evaluate("video => { video.mine = 'the same element'; }")
+    page.get_by_role("tab", name="Tracks (3)").click()
+    table = page.get_by_test_id("stDataFrame").first
+    table.locator("canvas").first.wait_for()
+    table.click(position={"x": 16, "y": 35 + 35 + 17})  # the box of the second row, below the header: track 2 begins at second 2
+    wait(page, "Math.abs(video.currentTime - 2) < 0.05")
+    assert page.locator(".player video").evaluate("video => video.mine") == "the same element"
+
+
+@pytest.fixture
+def short_lived(tmp_path: Path) -> Iterator[Served]:
+    """A server whose media addresses end after twenty seconds at most."""
+    yield from serve(make_home(tmp_path), tmp_path, VIDEO_PLATFORM_WEB__MEDIA_URL_S="20")
+
+
+def test_open_page_outlives_its_media_addresses(page: Page, short_lived: Served) -> None:
+    page.goto(f"{short_lived.url}{layout.page_video(short_lived.seeded.home.ready.video_id, 7.0)}")
+    wait(page, "video.readyState >= 2 && Math.abs(video.currentTime - 7) < 0.05")
+    first = page.locator(".player video").get_attribute("src")
+    page.wait_for_function("first => fetch(first, {cache: 'no-store'}).then(answer => answer.status === 403)", arg=first, polling=500)
+    page.locator(".player video").evaluate("video => video.load()")
+    wait(page, "video.readyState >= 2 && Math.abs(video.currentTime - 7) < 0.05")
+    assert page.locator(".player video").get_attribute("src") != first
+    assert page.locator(".player .trouble").is_hidden()

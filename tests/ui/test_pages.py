@@ -6,6 +6,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 from ui_seed import RULES, evaluate
+from ui_serving import Seeded
 
 from ui import data, opened
 from video_platform import layout
@@ -58,7 +59,7 @@ def test_library_without_a_match_says_so(open_page: Open) -> None:
     assert "No video matches" in page.info[0].value
 
 
-def test_empty_library_tells_how_to_bring_footage(open_page: Open, seeded) -> None:
+def test_empty_library_tells_how_to_bring_footage(open_page: Open, seeded: Seeded) -> None:
     for record in videos.page(seeded.home.platform.db, limit=50, offset=0)[0]:
         seeded.home.platform.ingest.delete(record.video_id, "test")
     text = said(open_page())
@@ -73,7 +74,7 @@ def test_refused_footage_is_listed_with_its_reason(open_page: Open) -> None:
     assert "This file is not a video." in text
 
 
-def test_process_again_asks_for_it_and_retry_wakes_a_failed_video(open_page: Open, seeded) -> None:
+def test_process_again_asks_for_it_and_retry_wakes_a_failed_video(open_page: Open, seeded: Seeded) -> None:
     platform = seeded.home.platform
     open_page()
     before = sum(platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values())
@@ -85,7 +86,7 @@ def test_process_again_asks_for_it_and_retry_wakes_a_failed_video(open_page: Ope
     assert again.state is VideoState.RECEIVED
 
 
-def test_deletion_removes_objects_and_leaves_a_tombstone(open_page: Open, seeded) -> None:
+def test_deletion_removes_objects_and_leaves_a_tombstone(open_page: Open, seeded: Seeded) -> None:
     open_page()
     data.delete(seeded.home.ready.video_id)
     gone = videos.get(seeded.home.platform.db, seeded.home.ready.video_id)
@@ -98,7 +99,7 @@ def test_deletion_removes_objects_and_leaves_a_tombstone(open_page: Open, seeded
 # ---- video ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_video_page_of_a_ready_video(open_page: Open, seeded) -> None:
+def test_video_page_of_a_ready_video(open_page: Open, seeded: Seeded) -> None:
     page = open_page("video", video=seeded.home.ready.video_id)
     text = said(page)
     assert "plaza-crossing.mp4" in page.title[0].value.replace("\\", "")
@@ -115,7 +116,7 @@ def test_video_page_of_a_ready_video(open_page: Open, seeded) -> None:
     assert versions["Run"].str.startswith("http://127.0.0.1:3000/runs/").all()
 
 
-def test_video_without_detections_says_how_much_was_looked_at(open_page: Open, seeded) -> None:
+def test_video_without_detections_says_how_much_was_looked_at(open_page: Open, seeded: Seeded) -> None:
     page = open_page("video", video=seeded.home.quiet.video_id)
     text = page.info[0].value.replace("\\", "").replace("\u2060", "")
     assert "60 frames looked at with nanodet-g-int8" in text
@@ -124,7 +125,7 @@ def test_video_without_detections_says_how_much_was_looked_at(open_page: Open, s
 
 
 @pytest.mark.parametrize(("which", "title"), [("failed", "This file is not a video."), ("interrupted", "Processing failed.")])
-def test_failed_video_names_its_state_and_offers_another_try(open_page: Open, seeded, which: str, title: str) -> None:
+def test_failed_video_names_its_state_and_offers_another_try(open_page: Open, seeded: Seeded, which: str, title: str) -> None:
     record = getattr(seeded.home, which)
     page = open_page("video", video=record.video_id)
     assert title in page.error[0].value.replace("\\", "")
@@ -136,7 +137,7 @@ def test_failed_video_names_its_state_and_offers_another_try(open_page: Open, se
     assert again.state is VideoState.RECEIVED
 
 
-def test_video_being_processed_shows_its_step(open_page: Open, seeded) -> None:
+def test_video_being_processed_shows_its_step(open_page: Open, seeded: Seeded) -> None:
     page = open_page("video", video=seeded.home.processing.video_id)
     assert page.progress[0].value == 42
     assert "this page shows it by itself" in said(page)
@@ -150,11 +151,11 @@ def test_unknown_video_is_said_so(open_page: Open, video_id: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["nan", "-3", "x", "1e999"])
-def test_nonsense_for_a_moment_is_left_alone(open_page: Open, seeded, moment: str) -> None:
+def test_nonsense_for_a_moment_is_left_alone(open_page: Open, seeded: Seeded, moment: str) -> None:
     assert not open_page("video", video=seeded.home.ready.video_id, t=moment).exception
 
 
-def test_version_changes_with_an_asset_an_alert_or_a_mark(open_page: Open, seeded) -> None:
+def test_version_changes_with_an_asset_an_alert_or_a_mark(open_page: Open, seeded: Seeded) -> None:
     open_page()
     video_id = seeded.home.ready.video_id
     seen = [data.version(video_id)]
@@ -180,13 +181,13 @@ def test_alerts_show_severity_reason_and_clip_or_that_it_is_being_made(open_page
     page = open_page("alerts")
     text = said(page)
     assert "6 alerts, newest first" in text
-    assert "stayed in plaza for 10.0 s" in text
+    assert "Person 1 (score 0.83) stayed in plaza for 10.0 s, the rule wants 10.0 s, at 0:01.0." in text
     assert "Clip is being made" in text
     assert buttons(page).count("Play clip") == 4
     assert buttons(page).count("Acknowledge") == 6
 
 
-def test_alerts_are_marked_and_unmarked(open_page: Open, seeded) -> None:
+def test_alerts_are_marked_and_unmarked(open_page: Open, seeded: Seeded) -> None:
     page = open_page("alerts", video=seeded.home.ready.video_id)
     assert "3 alerts" in said(page)
     alert = ledger.page(seeded.home.platform.db, video_id=seeded.home.ready.video_id, severity=Severity.CRITICAL)[0][0]
@@ -207,7 +208,7 @@ def test_alert_filters_come_from_the_address(open_page: Open) -> None:
     assert "No alert matches" in open_page("alerts", mark="Acknowledged").info[0].value
 
 
-def test_superseded_alerts_are_shown_on_demand_with_their_reason(open_page: Open, seeded) -> None:
+def test_superseded_alerts_are_shown_on_demand_with_their_reason(open_page: Open, seeded: Seeded) -> None:
     evaluate(seeded.home.platform, seeded.home.ready, [], fingerprint="f")
     assert "3 alerts" in said(open_page("alerts"))
     text = said(open_page("alerts", superseded="true"))
@@ -215,7 +216,7 @@ def test_superseded_alerts_are_shown_on_demand_with_their_reason(open_page: Open
     assert "Superseded:" in text
 
 
-def test_no_alerts_at_all_says_what_to_do(open_page: Open, seeded) -> None:
+def test_no_alerts_at_all_says_what_to_do(open_page: Open, seeded: Seeded) -> None:
     for record in (seeded.home.ready, seeded.home.hostile):
         evaluate(seeded.home.platform, record, [], fingerprint="f")
     page = open_page("alerts")
@@ -232,7 +233,7 @@ def test_rules_show_the_active_text_and_its_version(open_page: Open) -> None:
     assert "Version 1" in said(page)
 
 
-def test_changed_file_is_a_draft_that_can_be_applied_and_tried(open_page: Open, seeded) -> None:
+def test_changed_file_is_a_draft_that_can_be_applied_and_tried(open_page: Open, seeded: Seeded) -> None:
     seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
     page = open_page("rules")
     text = said(page)
@@ -257,7 +258,7 @@ def test_changed_file_is_a_draft_that_can_be_applied_and_tried(open_page: Open, 
     assert "The new rules are active." not in said(page)
 
 
-def test_mistakes_of_a_draft_stand_at_their_line(open_page: Open, seeded) -> None:
+def test_mistakes_of_a_draft_stand_at_their_line(open_page: Open, seeded: Seeded) -> None:
     seeded.rules.write_text(RULES.replace("class: person, for: 10s", "class: unicorn, for: 10s").replace("crosses: path", "crosses: nowhere"))
     page = open_page("rules")
     text = said(page)
@@ -268,12 +269,12 @@ def test_mistakes_of_a_draft_stand_at_their_line(open_page: Open, seeded) -> Non
     assert "Apply" not in buttons(page)
 
 
-def test_unreadable_rules_file_is_said_so(open_page: Open, seeded) -> None:
+def test_unreadable_rules_file_is_said_so(open_page: Open, seeded: Seeded) -> None:
     seeded.rules.unlink()
     assert "cannot be read" in said(open_page("rules"))
 
 
-def test_without_footage_the_rules_page_says_where_frames_come_from(open_page: Open, seeded) -> None:
+def test_without_footage_the_rules_page_says_where_frames_come_from(open_page: Open, seeded: Seeded) -> None:
     for record in videos.page(seeded.home.platform.db, limit=50, offset=0)[0]:
         seeded.home.platform.ingest.delete(record.video_id, "test")
     assert "Process a video first" in open_page("rules").info[0].value

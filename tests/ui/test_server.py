@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from ui_serving import ROOT, Seeded, Served
 
 from ui import data, server
 from video_platform.errors import SettingsError
@@ -20,7 +22,6 @@ from video_platform.records import Lane, VideoState
 from video_platform.services.database.tables import videos as table
 from video_platform.settings import Settings, WebSettings
 
-ROOT = Path(__file__).parents[2]
 MANY = 20_000
 FIRST_PAGE_S = 0.5
 STOP_S = 5
@@ -59,7 +60,7 @@ def test_taken_port_is_said_so() -> None:
             server.bind("127.0.0.1", taken.getsockname()[1])
 
 
-def test_pages_and_api_are_one_service(served) -> None:
+def test_pages_and_api_are_one_service(served: Served) -> None:
     assert httpx.get(f"{served.url}/_stcore/health").text == "ok"
     page = httpx.get(f"{served.url}/video?video=x")
     assert page.status_code == 200
@@ -69,7 +70,7 @@ def test_pages_and_api_are_one_service(served) -> None:
     assert listed["total"] >= 7
 
 
-def test_other_sites_and_other_names_are_kept_out(served) -> None:
+def test_other_sites_and_other_names_are_kept_out(served: Served) -> None:
     port = served.url.rsplit(":", 1)[1]
     for path in ("/", "/api/videos", "/_stcore/health"):
         assert httpx.get(f"{served.url}{path}", headers={"host": f"evil.example:{port}"}).status_code == 403
@@ -77,7 +78,7 @@ def test_other_sites_and_other_names_are_kept_out(served) -> None:
     assert httpx.post(f"{served.url}/api/videos", content=b"x", headers={"sec-fetch-site": "cross-site"}).status_code == 403
 
 
-def test_it_prints_its_address_and_nothing_else_and_ends_at_once(seeded, tmp_path: Path) -> None:
+def test_it_prints_its_address_and_nothing_else_and_ends_at_once(seeded: Seeded, tmp_path: Path) -> None:
     environment = {**os.environ, **seeded.environment, "VIDEO_PLATFORM_WEB__PORT": "0", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-m", "ui.server"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -132,7 +133,7 @@ def crowded(tmp_path: Path, clean_caches: None, monkeypatch: pytest.MonkeyPatch)
     return settings
 
 
-def test_first_page_over_twenty_thousand_videos_is_quick(crowded: Settings, open_first_page) -> None:
+def test_first_page_over_twenty_thousand_videos_is_quick(crowded: Settings, open_first_page: Callable[[], float]) -> None:
     """Server time of everything that the first page reads; the best of three, because other work shares the machine."""
     del crowded
     data.settings()

@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 from ui_seed import HOSTILE
 
 from ui import words
-from video_platform.records import Lane, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Lane, Lifecycle, Mark, Severity, VideoRecord, VideoState
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 INVISIBLE = "\u2060"
@@ -96,3 +96,33 @@ def test_progress_says_step_and_percent() -> None:
     )
     assert words.progress_words(record) == "Processing: looking at frames, 42%"
     assert words.progress_words(record.model_copy(update={"state": VideoState.RECEIVED})) == "Waiting for its turn"
+
+
+@pytest.mark.parametrize(
+    ("kind", "why", "text"),
+    [
+        ("enters", {"zone": "plaza", "tracks": [{"id": 7, "class": "person", "score": 0.784}]}, "Person 7 (score 0.78) entered plaza at 0:02.0."),
+        ("crosses", {"line": "gate", "direction": "right_to_left"}, "Track 7 crossed gate from right to left at 0:02.0."),
+        ("appears", {"more_within_cooldown": 2}, "Track 7 seen at 0:02.0. 2 more within the cooldown."),
+        ("count", {"count": 5, "wanted": 4, "held_s": 3.2, "zone": "plaza"}, "5 at once in plaza for 3.2 s, the rule wants 4: track 7 at 0:02.0."),
+        ("sees", {"question": "a drone?", "answers": 2}, "question a drone?, answers 2"),
+    ],
+)
+def test_reasons_say_who_what_where_and_when(kind: str, why: dict[str, object], text: str) -> None:
+    alert = AlertRecord(
+        id="a",
+        video_id="0" * 16,
+        camera="c",
+        rule="r",
+        kind=kind,
+        severity=Severity.INFO,
+        lifecycle=Lifecycle.ACTIVE,
+        mark=Mark.NONE,
+        start_s=2.0,
+        end_s=3.0,
+        track_ids=[7],
+        why=why,
+        raised_at=NOW,
+        updated_at=NOW,
+    )
+    assert words.reason(alert) == text

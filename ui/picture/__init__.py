@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 _HERE = Path(__file__).parent
 
-_PICTURE = st.components.v2.component(
+_PICTURE = component(
     "video_platform_picture",
     html=(_HERE / "picture.html").read_text(encoding="utf-8"),
     css=(_HERE / "picture.css").read_text(encoding="utf-8"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 _HERE = Path(__file__).parent
 
@@ -16,10 +16,8 @@ def _read(*names: str) -> str:
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-_PLAYER = st.components.v2.component(
-    "video_platform_player", html=_read("player.html"), css=_read("player.css"), js=_read("boxes.js", "timeline.js", "player.js")
-)
-_MOMENTS = st.components.v2.component("video_platform_moments", html=_read("moments.html"), css=_read("moments.css"), js=_read("moments.js"))
+_PLAYER = component("video_platform_player", html=_read("player.html"), css=_read("player.css"), js=_read("boxes.js", "timeline.js", "player.js"))
+_MOMENTS = component("video_platform_moments", html=_read("moments.html"), css=_read("moments.css"), js=_read("moments.js"))
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Player {
 
   load(at, playing) {
     // A new version of the file, or a renewed address: the moment being watched stays.
-    this.wanted = at;
+    this.wanted = this.last = at;
     this.wantsPlay = playing;
     this.trouble.hidden = true;
     this.video.src = this.data.src;
@@ -109,7 +109,9 @@ class Player {
   }
 
   at() {
-    return this.wanted ?? this.video.currentTime ?? 0;
+    // A video that lost its file says 0; where it was is remembered.
+    if (this.video.readyState > 0) this.last = this.video.currentTime;
+    return this.wanted ?? this.last ?? 0;
   }
 
   seek(at) {

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 _HERE = Path(__file__).parent
 
-_UPLOAD = st.components.v2.component(
+_UPLOAD = component(
     "video_platform_upload",
     html=(_HERE / "upload.html").read_text(encoding="utf-8"),
     css=(_HERE / "upload.css").read_text(encoding="utf-8"),

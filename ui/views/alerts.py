@@ -11,7 +11,7 @@ SEEN = "alerts-seen"  # key of the session: ids that were on the page, so that o
 SEVERITIES = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]
 
-cards.open_dialogs()
+cards.follow()
 st.title("Alerts")
 
 active = data.active_rules()

@@ -10,7 +10,7 @@ from video_platform.records import VideoState
 LOOK_AGAIN_S = 2
 SHOWN_STATES = [VideoState.READY, VideoState.PROCESSING, VideoState.RECEIVED, VideoState.FAILED]
 
-cards.open_dialogs()
+cards.follow()
 st.title("Library")
 known = sum(data.counts()[state] for state in SHOWN_STATES)
 

@@ -8,7 +8,7 @@ from video_platform.records import VideoState
 
 LOOK_AGAIN_S = 2
 
-cards.open_dialogs()
+cards.follow()
 video_id = st.query_params.get("video", "")
 try:
     found = data.video(video_id)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 from video_platform.records import Point
 
 _HERE = Path(__file__).parent
 
-_ZONES = st.components.v2.component(
+_ZONES = component(
     "video_platform_zones",
     html=(_HERE / "zones.html").read_text(encoding="utf-8"),
     css=(_HERE / "zones.css").read_text(encoding="utf-8"),
