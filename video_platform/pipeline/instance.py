@@ -80,14 +80,19 @@ def set_pool_slots(instance: "DagsterInstance", settings: Settings) -> None:
 def fail_lost_runs(settings: Settings) -> list[str]:
     """Ends the runs whose process cannot be alive any more, so that they are retried and no slot stays taken; the ids of those runs.
 
-    Only for the moment before anything of this home is started: every run that is under way then has lost its process.
+    Only for the moment before the code server of this home starts: a run that is under way then has lost its process, unless the run host forked it,
+    because those live on without a code server.
     """
     from dagster import DagsterRunStatus, RunsFilter
+
+    from video_platform.pipeline.run_host import live_process
 
     ended = []
     with open_instance(settings) as instance:
         under_way = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
         for run in instance.get_runs(RunsFilter(statuses=under_way)):
+            if live_process(run.tags) is not None:
+                continue
             if run.status is DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(run, LOST)
             else:

@@ -15,7 +15,7 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from video_platform.pipeline.run_host import PROCESS, boot_id, socket_address, started_ticks
+from video_platform.pipeline.run_host import live_process, socket_address
 
 ANSWER_S = 30.0
 """A host that replaces itself because files changed imports everything again, some seconds on a busy machine."""
@@ -83,7 +83,4 @@ class WarmLauncher(RunLauncher, ConfigurableClass):
     def _pid(self, run: DagsterRun) -> int | None:
         """The run's process while it is that very one and alive."""
         fresh = self._instance.get_run_by_id(run.run_id)
-        boot, pid, started = ((fresh or run).tags.get(PROCESS) or "::").split(":")
-        if boot != boot_id() or not pid.isdigit() or not started.isdigit():
-            return None
-        return int(pid) if started_ticks(int(pid)) == int(started) else None
+        return live_process((fresh or run).tags)

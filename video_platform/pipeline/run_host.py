@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,6 +61,14 @@ def started_ticks(pid: int) -> int | None:
 def boot_id() -> str:
     """Which start of the machine this is: process numbers mean nothing across two."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+
+
+def live_process(tags: Mapping[str, str]) -> int | None:
+    """The process number of the run with these tags while it is that very process and alive."""
+    boot, pid, started = (tags.get(PROCESS) or "::").split(":")
+    if boot != boot_id() or not pid.isdigit() or not started.isdigit():
+        return None
+    return int(pid) if started_ticks(int(pid)) == int(started) else None
 
 
 @contextlib.contextmanager

@@ -105,10 +105,13 @@ def specs(settings: Settings, addresses: Addresses, workspace: Path) -> list[Spe
     code_server = [python, "-m", "video_platform.supervisor.code_server", str(addresses.socket)]
     daemon = [python, "-m", "dagster._daemon", "run", "-w", str(workspace)]
     page = [python, "-m", "dagster_webserver", "-h", settings.dagster.host, "-p", str(addresses.dagster_port), "-w", str(workspace)]
-    needs_code = ("code-server",)
+    warm = settings.runs.launcher == "warm"
+    needs_code = ("code-server", "run-host") if warm else ("code-server",)
+    run_host = [Spec("run-host", "run host", [python, "-m", "video_platform.pipeline.run_host"], lambda log: "ready" in log, common)] if warm else []
     return [
         Spec("relay", "relay", [python, "-m", "video_platform.services.relay"], lambda log: "ready" in log, common),
         Spec("code-server", "Dagster's code server", code_server, _listens(addresses.socket), common),
+        *run_host,
         Spec("daemon", "Dagster's daemon (sensors and queue)", daemon, lambda log: "following daemons" in log, common, needs_code),
         Spec("dagster-web", "Dagster's page", page, _serves(f"{addresses.dagster}/server_info"), common, needs_code),
         Spec("web", "web app", [python, "-m", "ui.server"], _serves(f"{addresses.web}/_stcore/health"), common),
