@@ -46,7 +46,7 @@ def known(name: str) -> KnownDetector:
     try:
         return DETECTORS[name]
     except KeyError:
-        raise SettingsError(f"no detector is called {name!r}; known: {', '.join(sorted(DETECTORS))}", detector=name) from None
+        raise SettingsError(f"no detector is called {name!r}; known: {', '.join(sorted(DETECTORS))} (VIDEO_PLATFORM_DETECTION__MODEL)", detector=name) from None
 
 
 def class_names(name: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from video_platform.ingest_files import (
     check_camera,
     collect,
     display_name,
+    has_writer,
     kind_of,
     open_footage,
     refuse_too_large,
@@ -219,6 +220,8 @@ class Ingest:
         limit, shown = self.settings.media.max_bytes, display_name(path.name)
         with open_footage(path, limit) as file:
             before = os.fstat(file.fileno())
+            if has_writer(file):
+                raise UploadRefused("changing", f"{shown}: try again when its writer is done.", path=str(path))
             if shutil.disk_usage(self._spool).free < before.st_size:
                 raise full(self._spool)
             piece = memoryview(bytearray(READ_BYTES))

@@ -1,7 +1,9 @@
 """Footage as files: what a path may be, what a file is called, what it is, and which files of a folder count."""
 
+import fcntl
 import os
 import re
+import signal
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -37,6 +39,9 @@ MEDIA_TYPES = {
     "ogv": "video/ogg",
 }
 """Extensions that may be footage, with their media types."""
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""What an address looks like; `Path` makes one slash of two."""
 
 UNKNOWN = ("bin", "application/octet-stream")
 BIDI_AND_INVISIBLE = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF}
@@ -93,6 +98,11 @@ def kind_of(head: bytes, name: str) -> tuple[str, str]:
     return UNKNOWN if extension is None else (extension, MEDIA_TYPES[extension])
 
 
+def is_named_footage(path: Path) -> bool:
+    """Whether the name alone says that this is footage."""
+    return path.suffix.lower().removeprefix(".") in MEDIA_TYPES
+
+
 def open_footage(path: Path, max_bytes: int) -> BinaryIO:
     """The file at `path`, opened for reading without ever waiting for it.
 
@@ -104,17 +114,38 @@ def open_footage(path: Path, max_bytes: int) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if isinstance(error, FileNotFoundError) and ADDRESS.match(str(path)):
+            reason = "addresses are not fetched; download the footage and give the file"
         raise UploadRefused("unreadable", f"{_shown_path(path)}: {reason}.", path=str(path)) from error
     try:
         found = os.fstat(descriptor)
         _refuse_other_than_file(path, found.st_mode)
         if found.st_size == 0:
-            raise UploadRefused("empty", _shown_path(path), path=str(path))
+            raise UploadRefused("empty", f"{_shown_path(path)}: record or copy it again.", path=str(path))
         refuse_too_large(found.st_size, max_bytes, _shown_path(path))
         return os.fdopen(descriptor, "rb", buffering=0)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def has_writer(file: BinaryIO) -> bool:
+    """Whether some process holds this file open for writing, as far as the system tells.
+
+    Linux grants a read lease only on a file that nobody writes; it is given back at once. Where there are no leases, or the file is somebody else's, the
+    answer is no.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # who opens the file meanwhile makes the kernel signal us: with one that is ignored
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
 
 
 def refuse_too_large(size_bytes: int, max_bytes: int, what: str) -> None:
@@ -129,7 +160,7 @@ def collect(path: Path) -> Collected:
 
     Links are followed only to files inside the folder: a link must not bring in what its owner did not mean to share.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112  (`Path.is_dir` raises on a name that is too long)
         return Collected([path], [])
     found = Collected([], [])
     root = path.resolve()

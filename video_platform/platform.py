@@ -92,4 +92,7 @@ def _first_rules(settings: Settings) -> tuple[str, str]:
     try:
         return settings.rules.read_text(encoding="utf-8"), str(settings.rules)
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"VIDEO_PLATFORM_RULES names {settings.rules}, which cannot be read: {error}", path=str(settings.rules)) from error
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"VIDEO_PLATFORM_RULES names {settings.rules}, which cannot be read ({reason}); mend the path, or unset it", path=str(settings.rules)
+        ) from error

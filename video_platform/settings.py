@@ -59,13 +59,13 @@ class DatabaseSettings(Group):
 class MediaSettings(Group):
     """Limits for footage, which is hostile until shown otherwise."""
 
-    max_bytes: int = Field(64 * GIB, description="largest file that is taken in")
-    max_pixels: int = Field(8192 * 4608, description="largest picture, width x height")
-    max_duration_s: float = Field(24 * 3600.0, description="longest footage that is decoded")
-    max_frames: int = Field(24 * 3600 * 120, description="most frames that are decoded")
-    worker_memory_bytes: int = Field(4 * GIB, description="address space of the analysis child process")
-    worker_base_s: float = Field(120.0, description="wall time that any pass may take")
-    worker_per_second: float = Field(10.0, description="more wall time per second of footage")
+    max_bytes: int = Field(64 * GIB, gt=0, description="largest file that is taken in")
+    max_pixels: int = Field(8192 * 4608, gt=0, description="largest picture, width x height")
+    max_duration_s: float = Field(24 * 3600.0, gt=0, description="longest footage that is decoded")
+    max_frames: int = Field(24 * 3600 * 120, gt=0, description="most frames that are decoded")
+    worker_memory_bytes: int = Field(4 * GIB, gt=0, description="address space of the analysis child process")
+    worker_base_s: float = Field(120.0, gt=0, description="wall time that any pass may take")
+    worker_per_second: float = Field(10.0, gt=0, description="more wall time per second of footage")
 
 
 class DetectionSettings(Group):
@@ -155,7 +155,9 @@ class DagsterSettings(Group):
 class Settings(BaseSettings):
     """The whole tree; frozen, made once per process and handed down as an argument."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )  # an empty variable is an unset one: an empty home would be the current folder
 
     home: Path = Field(default_factory=lambda: Path(user_data_dir("video-platform")), description="where state lies")
     rules: Path | None = Field(None, description="rules file that is applied on a fresh home and watched for drafts")
@@ -226,7 +228,8 @@ def load(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: {each['msg']}" for each in error.errors(include_input=False)]
+        wrong = error.errors(include_input=False)
+        lines = [f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}" for each in wrong]
         raise SettingsError("settings cannot be used: " + "; ".join(lines)) from error
 
 

@@ -49,7 +49,8 @@ def run(arguments: list[str]) -> int:
     except (Abort, KeyboardInterrupt):
         return INTERRUPTED
     except TyperException as error:
-        print_error(RuntimeError(f"{error.format_message()} (`vp{_command(arguments)} --help` shows how it is used)"))
+        hint = "; a file whose name begins with - goes after --" if type(error).__name__ == "NoSuchOption" else ""
+        print_error(RuntimeError(f"{error.format_message().rstrip('.')}{hint} (`vp{_command(arguments)} --help` shows how it is used)"))
         return USAGE
     except SystemExit:  # typer's word for a reader that left
         return FAILED

@@ -48,7 +48,7 @@ def ingest(
         batch = Batch(as_json)
         for path in files(platform.ingest, paths, batch):
             if dry_run:
-                batch.would_take(path)
+                batch.would_take(path, platform.settings.media.max_bytes)
             else:
                 _take(platform, batch, path, camera, recorded, Lane(lane))
         if wait:
@@ -81,13 +81,19 @@ class Batch:
         self.failed += 1
         self.rows.append({"path": str(path), "state": "refused", "reason": str(error), "code": getattr(error, "facts", {}).get("code")})
         if not self._quiet:
-            output.note(f"error: {output.safe(path)}: {output.safe(error)}")
+            output.note(output.failure(path, error))
 
-    def would_take(self, path: Path) -> None:
+    def would_take(self, path: Path, max_bytes: int) -> None:
         """What a dry run says of a file."""
         from video_platform.cli import output
+        from video_platform.errors import UploadRefused
+        from video_platform.ingest_files import open_footage
 
-        self._row(path, "would be taken", f"would be taken, {output.size(path.stat().st_size)}")
+        try:
+            with open_footage(path, max_bytes):
+                self._row(path, "would be taken", f"would be taken, {output.size(path.stat().st_size)}")
+        except (UploadRefused, OSError) as error:
+            self.refused(path, error)
 
     def took(self, path: Path, video_id: str, created: bool) -> None:
         """Footage that is in the store now."""
@@ -103,8 +109,12 @@ class Batch:
 
 
 def files(ingest: "Ingest", paths: list[Path], batch: Batch) -> Iterator[Path]:
-    """The files to take of paths and folders, each once; what is skipped or not there goes into `batch`."""
+    """The files to take of paths and folders, each once; what is skipped goes into `batch`.
+
+    A file of a folder that is named like footage but is empty or unreadable is offered too: it is refused in words, counted and written down.
+    """
     from video_platform.errors import PlatformError
+    from video_platform.ingest_files import is_named_footage
 
     seen: set[Path] = set()
     for path in paths:
@@ -113,9 +123,11 @@ def files(ingest: "Ingest", paths: list[Path], batch: Batch) -> Iterator[Path]:
         except (PlatformError, OSError) as error:
             batch.refused(path, error)
             continue
+        broken = {each.path for each in skipped if each.code != "not_a_video" and is_named_footage(each.path) and not each.path.is_symlink()}
         for each in skipped:
-            batch.skipped(each.path, each.reason)
-        for file in found:
+            if each.path not in broken:
+                batch.skipped(each.path, each.reason)
+        for file in sorted((*found, *broken)):
             if (resolved := file.resolve()) not in seen:
                 seen.add(resolved)
                 yield file

@@ -89,6 +89,12 @@ def print_error(error: BaseException) -> None:
     console(error=True).print(f"error: {safe_lines(text)}", soft_wrap=True)
 
 
+def failure(path: object, error: BaseException) -> str:
+    """One line on what went wrong with a file; its path is said once."""
+    text = safe(error)
+    return f"error: {text}" if safe(path) in text else f"error: {safe(path)}: {text}"
+
+
 def clock(seconds: float | None) -> str:
     """A moment or duration as `m:ss.s` (`h:mm:ss` from one hour on); empty for None."""
     if seconds is None:

@@ -158,10 +158,10 @@ def _take(platform: "Platform", path: Path, camera: str) -> str | None:
     try:
         taken = platform.ingest.ingest_path(path, camera=camera)
     except InputError as error:
-        output.note(f"error: {output.safe(path)}: {output.safe(error)}")
+        output.note(output.failure(path, error))
         return None if error.facts.get("code") == "changing" else f"refused: {error}"
     except (PlatformError, OSError) as error:
-        output.note(f"error: {output.safe(path)}: {output.safe(error)}; it is tried again in {RETRY_S:g} s")
+        output.note(f"{output.failure(path, error)}; it is tried again in {RETRY_S:g} s")
         return None
     output.say(f"{output.safe(path)}: {taken.video_id} {'taken in' if taken.created else 'already there'}, camera {output.safe(camera)}")
     return taken.video_id
@@ -176,12 +176,12 @@ def camera_of(folder: Path, path: Path, default: str) -> str:
 
 def _files(folder: Path) -> Iterator[tuple[Path, Seen]]:
     """Every finished-looking video file below `folder`; links are not followed, what cannot be read is passed over until it can."""
-    from video_platform.ingest_files import MEDIA_TYPES
+    from video_platform.ingest_files import is_named_footage
 
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.startswith(".") or name.lower().endswith(UNFINISHED) or Path(name).suffix.lower().removeprefix(".") not in MEDIA_TYPES:
+            if name.startswith(".") or name.lower().endswith(UNFINISHED) or not is_named_footage(Path(name)):
                 continue
             path = Path(root, name)
             try:

@@ -18,6 +18,7 @@ def prepare(platform: Platform) -> list[str]:
         PlatformError: a configured service does not answer.
     """
     settings = platform.settings
+    detectors.known(settings.detection.model)
     removed = clean_leftovers(platform)
     platform.log.create_topics(events.TOPICS)
     return [
