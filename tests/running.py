@@ -21,7 +21,7 @@ PARTS = {
     "web": ("ui.server",),
     "daemon": ("dagster._daemon", "dagster-daemon"),
     "code server": ("code-server", "api grpc"),
-    "run": ("execute_run", "run_worker", "multiprocessing.spawn", "multiprocessing.fork"),
+    "run": ("execute_run", "run_worker", "multiprocessing.spawn", "pipeline.run_host"),
     "child": ("video_platform.analysis.worker",),
     "relay": ("video_platform.services.relay",),
 }
