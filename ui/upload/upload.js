@@ -83,11 +83,11 @@ function answered(item, request) {
 }
 
 function finish(item, state, said) {
+  if (item.request) queue.busy = false; // one that only waited leaves the one that is being sent alone
   item.state = state;
   item.said = said;
   item.request = null;
   if (state === "done") item.file = { name: item.file.name, size: item.file.size };
-  queue.busy = false;
   changed();
   if (state === "done") for (const view of queue.views) view.tell(item);
   queue.start();

@@ -8,13 +8,15 @@ from video_platform.layout import api_videos
 from video_platform.records import VideoState
 
 LOOK_AGAIN_S = 2
+OPENED = "add-footage-opened"  # key of the session: whether the way to add footage stood open when the page was first seen
 SHOWN_STATES = [VideoState.READY, VideoState.PROCESSING, VideoState.RECEIVED, VideoState.FAILED]
 
 cards.follow()
 st.title("Library")
 known = sum(data.counts()[state] for state in SHOWN_STATES)
 
-with st.expander("Add footage", icon=":material/upload:", expanded=known == 0):
+opened = st.session_state.setdefault(OPENED, known == 0)  # not by what is there now: the first video that came in would close it over its queue
+with st.expander("Add footage", icon=":material/upload:", expanded=opened):
     taken_in = upload(api_videos(), data.cameras())
     st.caption("Any size and several at once. Many files, or files that stay where they are: `vp ingest PATH`, `vp watch FOLDER`.")
 if taken_in:
