@@ -1,0 +1,43 @@
+"""One platform, started as people start it, and a browser, for all tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from running import ROOT, Up
+
+CHROMIUM = "/usr/bin/chromium"
+WAIT_MS = 120_000
+"""A loaded machine takes its time to draw a page; what must be quick is measured on its own."""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """`vp up` on an empty home whose rules are those of the sample clip."""
+    with Up(tmp_path_factory.mktemp("real") / "home", env={"VIDEO_PLATFORM_RULES": str(ROOT / "samples" / "rules.demo.yaml")}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
+        expect.set_options(timeout=WAIT_MS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, up: Up) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=up.addresses["web"])
+    made.set_default_timeout(WAIT_MS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = context.new_page()
+    yield opened
+    opened.close()
