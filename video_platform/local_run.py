@@ -3,18 +3,21 @@
 The run is recorded in the Dagster instance of the home, so it shows on Dagster's pages and in the catalogue like any other.
 """
 
+import errno
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from video_platform.errors import NotFound
+from video_platform.errors import NotFound, StoreFull
 from video_platform.layout import ASSETS
 from video_platform.pipeline.graph import step_of
 from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
 from video_platform.records import VideoState
-from video_platform.settings import Settings
+from video_platform.settings import MIB, Settings
 from video_platform.supervisor import lock
 
 if TYPE_CHECKING:
@@ -27,6 +30,12 @@ __all__ = ["LocalOutcome", "StepOutcome", "fail_lost_runs", "prepare_instance", 
 
 RELAY_ROWS = 500
 """Events and notifications that are sent at the end of a local run; what is more waits for the relay of `vp up`."""
+
+SAYS_FULL = ("database or disk is full", "No space left on device")
+"""How SQLite and the system say that a disk is full; Dagster keeps only the text of what it caught."""
+
+ROOM_BYTES = 64 * MIB
+"""With less than this left, a run whose end could not even be written down is taken to have met the full disk; scratch that is gone again leaves some."""
 
 INTERRUPTED_HERE = "Processing was interrupted. Run the command again: what is done is reused."
 
@@ -61,10 +70,11 @@ def process(
     Raises:
         HomeLocked: `vp up` or another `vp process` runs on this home.
         NotFound: no such video was taken in.
+        StoreFull: the disk of the home filled up under the run; the next one completes it.
     """
     from video_platform.pipeline.resources import Workplace
 
-    with lock.hold(settings.lock_file, "vp process"):
+    with lock.hold(settings.lock_file, "vp process"), _full_disk_said(settings):
         workplace = Workplace(settings, on_published=_listener(on_event))
         try:
             outcome = _run(workplace, video_id, force=force, notify=notify)
@@ -75,6 +85,37 @@ def process(
             if each.state in ("failed", "skipped"):
                 on_event(each)
     return outcome
+
+
+@contextmanager
+def _full_disk_said(settings: Settings) -> Iterator[None]:
+    """Whatever meets the full disk first (Dagster's records, SQLite, a file), it is said as StoreFull."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StoreFull) or not _is_full(error):
+            raise
+        raise _full(settings) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or any(words in str(error) for words in SAYS_FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _met_full_disk(settings: Settings, failures: list[str]) -> bool:
+    """Whether a run that failed without a word from its steps did so because the disk is full; the words may have been lost for the same reason."""
+    if any(words in text for text in failures for words in SAYS_FULL):
+        return True
+    unsaid = not failures or any("disk I/O error" in text for text in failures)
+    return unsaid and shutil.disk_usage(settings.home).free < ROOM_BYTES
+
+
+def _full(settings: Settings) -> StoreFull:
+    return StoreFull(f"no space is left in {settings.home}; free some and run the command again: what is done is reused", path=str(settings.home))
 
 
 def _listener(on_event: Callable[[StepOutcome], None] | None) -> Callable[[str, bool, float], None]:
@@ -110,6 +151,8 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
     platform.relay.drain(datetime.now(UTC), RELAY_ROWS)
     after = videos.get(platform.db, video_id)
     failed = None if result.success else after
+    if failed and failed.failure_code is None and _met_full_disk(platform.settings, _failures(result)):
+        raise _full(platform.settings)
     return LocalOutcome(result.run_id, result.success, _steps(result), failed and failed.failure_code, failed and failed.failure_message)
 
 
@@ -121,6 +164,12 @@ def _settle(platform: "Platform", video_id: str) -> None:
     record = videos.get(platform.db, video_id)
     if record is not None and record.state is VideoState.PROCESSING:
         videos.failed(platform.db, video_id, None, INTERRUPTED, INTERRUPTED_HERE)
+
+
+def _failures(result: "ExecuteInProcessResult") -> list[str]:
+    """What Dagster kept of the errors of this run."""
+    found = [getattr(event.event_specific_data, "error", None) for event in result.all_events if event.is_failure]
+    return [error.to_string() for error in found if error is not None]
 
 
 def _steps(result: "ExecuteInProcessResult") -> list[StepOutcome]:

@@ -245,7 +245,9 @@ def _video_stream(container: "InputContainer", file: FileBytes, limits: Limits) 
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not streams:
-        raise why_unopened(file, FORMATS) if not len(container.streams) or index_is_cut(file) else MediaError("no_video_stream")
+        if not len(container.streams) or index_is_cut(file):
+            raise why_unopened(file, FORMATS)
+        raise MediaError("no_video_stream", "Give footage that a camera recorded.")
     stream = max(streams, key=lambda each: (bool(each.disposition & Disposition.default), _pixels(each)))
     context = stream.codec_context
     if context is None or context.name not in VIDEO_DECODERS:
@@ -298,7 +300,7 @@ def _first_frame(file: FileBytes, limits: Limits) -> "tuple[av.VideoFrame, int]"
                 return frame, frame.pts if frame.pts is not None else min(stamps, default=0)
             if count > FIRST_FRAME_PACKETS:
                 break
-    raise MediaError("no_frames")
+    raise MediaError("no_frames", "Its pictures are missing or damaged; copy or export it again.")
 
 
 def _upright_aspect(stream: "VideoStream", orientation: Orientation) -> Fraction | None:

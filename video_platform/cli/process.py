@@ -164,7 +164,8 @@ def _show(results: list[Result]) -> None:
         if result.interrupted:
             output.note(f"{result.video_id}: interrupted; run it again, what is done is reused")
         elif not result.outcome.success:
-            output.note(f"error: {result.video_id}: {result.outcome.failure_code}: {result.outcome.failure_message}")
+            which = f"{output.safe(result.name, output.SHOWN_NAME)} ({result.video_id})"
+            output.note(f"error: {which}: {result.outcome.failure_code}: {result.outcome.failure_message}")
         elif result.title:
             output.say(f"{result.video_id}: {result.title} [{result.engine}]")
     done = [result.video_id for result in results if result.outcome.success]
