@@ -1,7 +1,6 @@
 """One platform, started as people start it, and a browser, for all tests of this folder."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright

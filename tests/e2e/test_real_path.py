@@ -76,20 +76,24 @@ def told(*words: object) -> None:
     print(*words, flush=True)
 
 
-def video(up: Up, video_id: str = VIDEO) -> dict[str, Any] | None:
-    """The record of a video as the API tells it; None for one that is not there."""
-    answer = httpx.get(f"{up.addresses['web']}/api/videos/{video_id}", timeout=60)
-    return answer.json()["video"] if answer.status_code == 200 else None
+def library(up: Up) -> dict[str, dict[str, Any]]:
+    """The videos that the API lists, by id."""
+    return {each["video_id"]: each for each in httpx.get(f"{up.addresses['web']}/api/videos", timeout=120).json()["items"]}
+
+
+def video(up: Up, video_id: str = VIDEO) -> dict[str, Any]:
+    """One video as the API lists it; empty for one that is not there."""
+    return library(up).get(video_id, {})
 
 
 def known(up: Up) -> set[str]:
     """The ids of all videos that the API lists."""
-    return {each["video_id"] for each in httpx.get(f"{up.addresses['web']}/api/videos", timeout=60).json()["items"]}
+    return set(library(up))
 
 
 def ask(up: Up, query: str, **variables: object) -> dict[str, Any]:
     """Dagster's own GraphQL."""
-    answer = httpx.post(f"{up.addresses['dagster']}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+    answer = httpx.post(f"{up.addresses['dagster']}/graphql", json={"query": query, "variables": variables}, timeout=120).json()
     assert "errors" not in answer, answer["errors"]
     return answer["data"]
 
@@ -132,12 +136,11 @@ def row_of(page: Page, name: str) -> Locator:
 def open_upload(page: Page) -> Locator:
     """The file input of the library's upload, opened."""
     page.goto("/")
-    choose = page.get_by_role("button", name="Choose files")
-    page.get_by_text("Add footage", exact=True).wait_for()
-    page.wait_for_load_state("networkidle")
-    if not choose.is_visible():
-        page.get_by_text("Add footage", exact=True).click()
-    choose.wait_for()
+    adding = page.locator("details", has_text="Add footage")
+    adding.wait_for()
+    if adding.get_attribute("open") is None:
+        adding.locator("summary").click()
+    page.get_by_role("button", name="Choose files").wait_for()
     return page.locator("input[type=file].files")
 
 
@@ -155,16 +158,16 @@ def alerts_page(context: BrowserContext, up: Up) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def uploaded(context: BrowserContext, up: Up, alerts_page: Page) -> Iterator[Uploaded]:
     """The sample clip sent through the Library page, followed until its first alert stands on the other page."""
-    library = context.new_page()
-    chooser = open_upload(library)
-    library.get_by_label("Camera", exact=True).first.fill("demo")
+    opened = context.new_page()
+    chooser = open_upload(opened)
+    opened.locator(".camera input").fill("demo")
     free = share()
-    with library.expect_request_finished(lambda request: request.method == "POST" and "/api/videos" in request.url) as sent:
+    with opened.expect_request_finished(lambda request: request.method == "POST" and "/api/videos" in request.url) as sent:
         chooser.set_input_files(CLIP)
     timing = sent.value.timing
     finished_at = (timing["startTime"] + timing["responseEnd"]) / 1000
-    expect(row_of(library, CLIP.name).locator(".said")).to_have_text("Taken in. Processing starts on its own.")
-    card = library.locator(f".st-key-card-{VIDEO}")
+    expect(row_of(opened, CLIP.name).locator(".said")).to_have_text("Taken in. Processing starts on its own.")
+    card = opened.locator(f".st-key-card-{VIDEO}")
     said: list[str] = []
     run = ""
 
@@ -174,19 +177,19 @@ def uploaded(context: BrowserContext, up: Up, alerts_page: Page) -> Iterator[Upl
         for text in bar.all_inner_texts():
             if said[-1:] != [text.strip()]:
                 said.append(text.strip())
-        run = run or (video(up) or {}).get("run_id") or ""
+        run = run or video(up).get("run_id") or ""
         return alerts_page.evaluate("window.firstAlert")
 
     seen_at = wait(alert_at, PROCESSED_S, "an alert on the open page")
     assert seen_at is not None
     yield Uploaded(finished_at, seen_at, free, said, run, alerts_page.evaluate("window.mine") != "never reloaded")
-    library.close()
+    opened.close()
 
 
 @pytest.fixture
 def ready(up: Up, uploaded: Uploaded) -> None:
     """The sample clip with all that is made of it."""
-    wait(lambda: (video(up) or {}).get("state") == "ready", PROCESSED_S, "the video is ready")
+    wait(lambda: video(up).get("state") == "ready", PROCESSED_S, "the video is ready")
     wait(lambda: any(each["pipelineName"] == "describe_video" and each["endTime"] for each in runs(up).values()), PROCESSED_S, "the summary is written")
 
 
@@ -379,7 +382,7 @@ def test_web_process_killed_in_the_middle_of_a_large_upload_and_a_repeat(up: Up,
     new = known(up) - before[0]
     assert len(new) == 1
     assert peak - idle < UPLOAD_MEMORY_BYTES
-    wait(lambda: (video(up, next(iter(new))) or {}).get("state") in ("ready", "failed"), PROCESSED_S, "the large file was looked at")
+    wait(lambda: video(up, next(iter(new))).get("state") in ("ready", "failed"), PROCESSED_S, "the large file was looked at")
 
 
 def test_deleted_through_the_page(up: Up, ready: None, page: Page) -> None:
