@@ -32,7 +32,7 @@ def facts(record: VideoRecord) -> str:
 def video_card(view: VideoCard) -> None:
     """One video of the library."""
     record = view.record
-    with st.container(border=True, key=f"card-{record.video_id}", gap="small"):
+    with st.container(border=True, key=f"card-{record.video_id}", gap="xsmall"):
         opened = picture(
             record.video_id,
             src=data.media_path(view.thumbnail) if view.thumbnail else None,
