@@ -129,6 +129,7 @@ def _listener(on_event: Callable[[StepOutcome], None] | None) -> Callable[[str, 
 def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) -> LocalOutcome:
     from video_platform.definitions import build
     from video_platform.pipeline import tags
+    from video_platform.pipeline.failures import INTERRUPTED, failure_code
     from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
     from video_platform.pipeline.partitions import VIDEOS
     from video_platform.services.database import videos
@@ -151,8 +152,11 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
     platform.relay.drain(datetime.now(UTC), RELAY_ROWS)
     after = videos.get(platform.db, video_id)
     failed = None if result.success else after
-    if failed and failed.failure_code is None and _met_full_disk(platform.settings, _failures(result)):
-        raise _full(platform.settings)
+    if failed and failed.failure_code in (None, INTERRUPTED) and _met_full_disk(platform.settings, _failures(result)):
+        full = _full(platform.settings)
+        if failed.failure_code is not None:
+            videos.failed(platform.db, video_id, None, failure_code(full), full.message)
+        raise full
     return LocalOutcome(result.run_id, result.success, _steps(result), failed and failed.failure_code, failed and failed.failure_message)
 
 
