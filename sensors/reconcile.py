@@ -8,14 +8,17 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
 
+from sensors import consuming
 from sensors.run_outcomes import UNDER_WAY
 from video_platform import errors, layout
+from video_platform.events import TOPIC_VIDEO_EVENTS
 from video_platform.pipeline import tags
 from video_platform.pipeline.failures import INTERRUPTED, MESSAGES, QUARANTINED
 from video_platform.pipeline.io_managers import event_metadata
@@ -48,6 +51,12 @@ RETRIABLE_CODES = frozenset(
 
 SHARDS = 256
 """The store is looked through by the first two digits of the video id, one share a tick: all of it in about two hours."""
+
+READER = "video_events"
+"""The sensor that makes runs of requests; its cursor tells which it has not seen."""
+
+MAX_UNREAD = 1000
+"""Unread events that are looked at; when there are more, whoever reads them is far behind, and every video counts as on its way."""
 
 HISTORY = 40
 """Materialisations per video and asset that are read to find the newest of each."""
@@ -85,6 +94,7 @@ class Tick:
     now: datetime
     busy: set[str]
     partitions: set[str]
+    on_its_way: Callable[[str], bool] = lambda _video_id: False
     runs: list[dg.RunRequest] = field(default_factory=list)
     add: set[str] = field(default_factory=set)
     events: list[dg.AssetMaterialization] = field(default_factory=list)
@@ -120,7 +130,7 @@ def _tick(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.
     runs = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     busy = {run.tags.get(tags.VIDEO, "") for run in runs}
     partitions = set(context.instance.get_dynamic_partitions(str(VIDEOS.name)))
-    tick = Tick(context, desk, Memory.parse(context.cursor), now, busy, partitions)
+    tick = Tick(context, desk, Memory.parse(context.cursor), now, busy, partitions, _on_its_way(context.instance, desk))
     _unfinished(tick, queued=any(run.status is dg.DagsterRunStatus.QUEUED for run in runs))
     _ready(tick)
     gone = _deleted(tick)
@@ -149,9 +159,38 @@ def _unfinished(tick: Tick, *, queued: bool) -> None:
             continue
         if record.state is VideoState.RECEIVED and queued:
             continue
+        if record.state is not VideoState.FAILED and tick.on_its_way(video_id):
+            continue
         if record.state is VideoState.FAILED and record.failure_code not in RETRIABLE_CODES:
             continue
         _again(tick, record)
+
+
+def _on_its_way(instance: dg.DagsterInstance, desk: Desk) -> Callable[[str], bool]:
+    """Whether the request for a video waits in the outbox or lies unread on its topic; then another one would not be quicker, only one more run."""
+    from video_platform.services.database import outbox
+
+    waiting = outbox.waiting_videos(desk.platform.db, TOPIC_VIDEO_EVENTS)
+    try:
+        unread = _unread(instance, desk)
+    except (errors.LogUnavailable, ValueError):  # nobody can read it now, or the reader stumbles over its own cursor and says so
+        unread = None
+    except errors.NotFound:
+        unread = set()
+    return (lambda _video_id: True) if unread is None else (waiting | unread).__contains__
+
+
+def _unread(instance: dg.DagsterInstance, desk: Desk) -> set[str] | None:
+    """The videos of the events that sensor `video_events` has not read yet; None when there are too many to look at."""
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    cursors = [getattr(state.instigator_data, "cursor", None) for state in states if state.instigator_name == READER]
+    unread: set[str] | None = None
+    for cursor in cursors or [None]:  # a code location that was renamed leaves the state of its sensors behind: the one that is ahead counts
+        records = consuming.read(desk.platform.log, TOPIC_VIDEO_EVENTS, consuming.Position.parse(cursor), MAX_UNREAD).records
+        if len(records) < MAX_UNREAD:
+            found = {record.message.key.decode(errors="replace") for record in records}
+            unread = found if unread is None else unread & found
+    return unread
 
 
 def _again(tick: Tick, record: VideoRecord) -> None:

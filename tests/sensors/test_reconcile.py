@@ -4,15 +4,19 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from graphs import CROSSING, Graph
 
-from sensors import reconcile
+from sensors import consuming, reconcile
 from sensors.reconcile import MAX_ATTEMPTS
 from video_platform import events, layout
+from video_platform.ingest import Ingest
 from video_platform.pipeline.failures import INTERRUPTED, QUARANTINED
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
-from video_platform.services.database import videos
+from video_platform.services.database import outbox, videos
 from video_platform.services.database.tables import videos as table
 
 
@@ -54,6 +58,45 @@ def test_an_event_that_became_no_run_is_asked_for_again(sensor, platform, tmp_pa
     age(platform, video_id)
     sensor.tick()
     assert [(event.type, event.subject) for event in requests(platform)] == [(events.PROCESS_REQUESTED, video_id)]
+
+
+def test_an_event_that_nobody_has_read_yet_is_not_repeated(sensor, platform, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"footage")
+    video_id = platform.ingest.ingest_path(path).video_id
+    age(platform, video_id)
+    for _ in range(MAX_ATTEMPTS + 2):
+        sensor.tick()
+    assert [event.type for event in requests(platform)] == [events.VIDEO_INGESTED]
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED
+
+
+def test_an_event_that_was_read_and_became_no_run_is_repeated_once(sensor, platform, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"footage")
+    video_id = platform.ingest.ingest_path(path).video_id
+    age(platform, video_id)
+    position = consuming.read(platform.log, events.TOPIC_VIDEO_EVENTS, consuming.Position(), 100).position
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
+    state = SensorInstigatorData(cursor=position.dump())
+    origin = repository.get_instigator_origin("video_events")
+    sensor.instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, state))
+    for _ in range(MAX_ATTEMPTS + 2):
+        sensor.tick()
+    assert [event.type for event in requests(platform)].count(events.PROCESS_REQUESTED) == 1
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED
+
+
+def test_what_waits_in_the_outbox_is_not_repeated(sensor, platform, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"footage")
+    ingest = Ingest(platform.settings, platform.db, platform.store)  # its events wait for a relay
+    video_id = ingest.ingest_path(path).video_id
+    age(platform, video_id)
+    for _ in range(MAX_ATTEMPTS + 2):
+        sensor.tick()
+    assert [row.topic for row in outbox.waiting(platform.db)] == [events.TOPIC_VIDEO_EVENTS]
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED
 
 
 def test_an_interrupted_video_is_asked_for_under_new_ids_and_then_quarantined(sensor, platform, tmp_path):

@@ -252,6 +252,13 @@ def waiting(db: Database, kind: Kind | None = None) -> list[OutboxRow]:
         return [_row(row) for row in connection.execute((query if kind is None else query.where(outbox.c.kind == str(kind))).order_by(outbox.c.seq))]
 
 
+def waiting_videos(db: Database, topic: str) -> set[str]:
+    """The videos of which an event for this topic has not left and is not dead."""
+    query = sa.select(outbox.c.video_id).where(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None), outbox.c.topic == topic, outbox.c.video_id.is_not(None))
+    with db.read() as connection:
+        return set(connection.execute(query.distinct()).scalars())
+
+
 def prune(db: Database, before: datetime) -> int:
     """Forget rows that left before this moment; returns how many."""
     with db.write() as connection:
