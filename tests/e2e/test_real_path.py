@@ -201,7 +201,7 @@ def test_alert_stands_on_the_open_page_soon_after_the_upload(up: Up, uploaded: U
     assert any(re.search(r"looking at frames, \d+%", text) for text in uploaded.said)
     snapshot = alerts_page.locator(f"{CARDS} .picture img").first
     expect(snapshot).to_be_visible()
-    assert snapshot.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    wait(lambda: snapshot.evaluate("image => image.naturalWidth") > 0, 60, "the snapshot is drawn")
     assert took <= ALERT_S / uploaded.share
 
 
