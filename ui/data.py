@@ -13,7 +13,7 @@ import streamlit as st
 
 from ui import opened
 from video_platform import detectors, layout, rules
-from video_platform.catalog import AlertPage, Catalog, VideoDetail, VideoPage
+from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, VideoPage
 from video_platform.errors import PlatformError, Problem, RulesError
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
@@ -203,11 +203,6 @@ def run_url(run_id: str) -> str:
     return _catalog().run_url(run_id)
 
 
-def object_key_of_thumbnail(video_id: str, name: str) -> str:
-    """The key of a scene's thumbnail."""
-    return f"{layout.video_prefix(video_id)}{layout.SCENES}/{name}"
-
-
 # ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +322,12 @@ def evaluate_again() -> int:
     for video_id in asked:
         _platform().ingest.request_processing(video_id, lane=Lane.BACKFILL)
     return len(asked)
+
+
+def frame_key(card: VideoCard) -> str:
+    """The object key of the sharpest frame that is kept of a video: its poster, else its thumbnail."""
+    poster = file_key(_catalog().manifest(card.record.video_id, layout.PROCESSED_VIDEO), "poster")
+    return poster or card.thumbnail or ""
 
 
 def frames() -> VideoPage:

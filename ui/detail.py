@@ -125,6 +125,7 @@ def picture(view: View) -> None:
         src=data.media_path(key),
         version=key,
         alt=f"{words.literal(record.original_name, 80)}, {words.duration(record.duration_s)}",
+        page=links.video_path(view.id),
         poster=data.media_path(poster) if poster else None,
         tracks=data.media_path(sheet) if sheet else None,
         tracks_version=sheet or "",

@@ -38,11 +38,6 @@ def video_path(video_id: str, at_s: float | None = None) -> str:
     return page_video(video_id, at_s)
 
 
-def video_url(video_id: str, at_s: float | None = None) -> str:
-    """The address of a moment of a video, to share."""
-    return absolute(video_path(video_id, at_s))
-
-
 def export(video_id: str, form: str) -> str:
     """The path of an export of a video's tracks: mot, coco, csv or jsonl."""
     return f"{api_video(video_id)}/export?format={form}"

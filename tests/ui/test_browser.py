@@ -357,8 +357,8 @@ def test_row_of_the_track_table_seeks_and_the_player_stays(page: Page, served: S
 
 @pytest.fixture
 def short_lived(tmp_path: Path) -> Iterator[Served]:
-    """A server whose media addresses end after twenty seconds at most."""
-    yield from serve(make_home(tmp_path), tmp_path, VIDEO_PLATFORM_WEB__MEDIA_URL_S="20")
+    """A server whose media addresses end after forty seconds at most."""
+    yield from serve(make_home(tmp_path), tmp_path, VIDEO_PLATFORM_WEB__MEDIA_URL_S="40")
 
 
 def test_open_page_outlives_its_media_addresses(page: Page, short_lived: Served) -> None:
@@ -366,7 +366,19 @@ def test_open_page_outlives_its_media_addresses(page: Page, short_lived: Served)
     wait(page, "video.readyState >= 2 && Math.abs(video.currentTime - 7) < 0.05")
     first = page.locator(".player video").get_attribute("src")
     page.wait_for_function("first => fetch(first, {cache: 'no-store'}).then(answer => answer.status === 403)", arg=first, polling=500)
+    assert first is not None
+    # The server refuses the old address now; what the browser's cache still holds of it must not answer in its place.
+    page.route(lambda url: url.endswith(first), lambda route: route.fulfill(status=403, body="expired"))
     page.locator(".player video").evaluate("video => video.load()")
     wait(page, "video.readyState >= 2 && Math.abs(video.currentTime - 7) < 0.05")
     assert page.locator(".player video").get_attribute("src") != first
     assert page.locator(".player .trouble").is_hidden()
+
+
+def test_link_to_a_moment_leads_there(page: Page, served: Served) -> None:
+    open_video(page, served.seeded.home.hostile.video_id, 4.0)
+    wait(page, "Math.abs(video.currentTime - 4) < 0.05")
+    page.locator(".player .link").click()
+    expect(page.locator(".player .link")).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"{served.url}{layout.page_video(served.seeded.home.hostile.video_id, 4.0)}"

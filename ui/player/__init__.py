@@ -16,7 +16,9 @@ def _read(*names: str) -> str:
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-_PLAYER = component("video_platform_player", html=_read("player.html"), css=_read("player.css"), js=_read("boxes.js", "timeline.js", "player.js"))
+_SCRIPTS = ("../clipboard.js", "boxes.js", "timeline.js", "player.js")
+
+_PLAYER = component("video_platform_player", html=_read("player.html"), css=_read("player.css"), js=_read(*_SCRIPTS))
 _MOMENTS = component("video_platform_moments", html=_read("moments.html"), css=_read("moments.css"), js=_read("moments.js"))
 
 
@@ -73,6 +75,7 @@ def player(
     src: str,
     version: str,
     alt: str,
+    page: str,
     poster: str | None = None,
     tracks: str | None = None,
     tracks_version: str = "",
@@ -86,14 +89,16 @@ def player(
 ) -> None:
     """Show the player called `name` (one per page).
 
-    `src`, `poster` and `tracks` are signed addresses, which may change at will; the video is loaded again only when `version` (what the file says) changes,
-    and then at the moment being watched. `tracks` answers a `records.TrackSheet`. `start_s` is a moment to go to; it acts when it changes.
+    `page` is the path of this page, for links to a moment. `src`, `poster` and `tracks` are signed addresses, which may change at will; the video is loaded
+    again only when `version` (what the file says) changes, and then at the moment being watched. `tracks` answers a `records.TrackSheet`. `start_s` is a
+    moment to go to; it acts when it changes.
     """
     data = {
         "player": name,
         "src": src,
         "version": version,
         "alt": alt,
+        "page": page,
         "poster": poster,
         "tracks": tracks,
         "tracks_version": tracks_version,

@@ -2,6 +2,7 @@
 
 const SEEK_EVENT = "video-platform:seek"; // {player, at_s, play}: other components of the page ask the player to go somewhere
 const STEP_S = 5;
+const COPIED_MS = 1500;
 const FRAME_S = 1 / 15;
 const PLAY = "M8 5v14l11-7z";
 const PAUSE = "M6 5h4v14H6zm8 0h4v14h-4z";
@@ -29,6 +30,7 @@ class Player {
     find(".boxes").onchange = () => this.draw();
     find(".mute").onclick = () => (this.video.muted = !this.video.muted);
     find(".speed").onchange = (event) => (this.video.playbackRate = Number(event.target.value));
+    find(".link").onclick = () => this.share();
     find(".full").onclick = () => this.full();
     find(".trouble button").onclick = () => this.load(this.at());
     this.root.onkeydown = (event) => this.key(event);
@@ -49,7 +51,8 @@ class Player {
       this.retried = false;
       if (data.poster) this.video.poster = data.poster;
       this.load(before ? this.at() : data.start_s || 0, before && !this.video.paused);
-    } else if (before.start_s !== data.start_s && data.start_s !== null) this.seek(data.start_s);
+    } else if (this.broken && before.src !== data.src) this.load(this.at());
+    else if (before.start_s !== data.start_s && data.start_s !== null) this.seek(data.start_s);
     if (!before || before.tracks_version !== data.tracks_version) this.fetchTracks();
     this.timeline.show(data);
     this.find(".length").textContent = clock(data.duration_s || 0, false);
@@ -61,6 +64,7 @@ class Player {
     this.wanted = this.last = at;
     this.wantsPlay = playing;
     this.trouble.hidden = true;
+    this.broken = false;
     this.video.src = this.data.src;
   }
 
@@ -86,6 +90,7 @@ class Player {
     }
     this.trouble.querySelector("p").textContent = "The video could not be loaded. Is the service still running? Reload the page if this stays.";
     this.trouble.hidden = false;
+    this.broken = true; // a fresh address, when the page hands one down, is tried at once
     this.retried = false;
   }
 
@@ -132,6 +137,13 @@ class Player {
   toggle() {
     if (this.video.paused) this.video.play().catch(() => {});
     else this.video.pause();
+  }
+
+  async share() {
+    const address = `${window.location.origin}${this.data.page}&t=${this.at().toFixed(2)}`;
+    const button = this.find(".link");
+    button.textContent = (await copy(address)) ? "Copied" : address;
+    setTimeout(() => (button.textContent = "Link"), COPIED_MS);
   }
 
   full() {

@@ -46,7 +46,7 @@ def problem_list(text: str, problems: list[Problem]) -> None:
         where = f"Line {problem.line}" + (f", column {problem.column}" if problem.column else "") if problem.line else "The file"
         st.markdown(f"**{where}**: {words.plain(': '.join(part for part in (problem.field, problem.message) if part))}")
         if 0 < problem.line <= len(lines):
-            st.code(f"{problem.line:>4} | {lines[problem.line - 1][:300]}", language=None)
+            st.code(f"{problem.line:>4} | {lines[problem.line - 1][:300]}", language=None, wrap_lines=True)
 
 
 def draft_panel(draft: data.Draft, key: str) -> None:
@@ -100,7 +100,7 @@ def frame_panel() -> None:
     only = st.toggle("Only what applies to this camera", value=True, key="only-camera")
     shown = rule_set.for_camera(card.record.camera) if rule_set and only else rule_set
     zones(
-        links.absolute(data.media_path(card.thumbnail or "")),
+        data.media_path(data.frame_key(card)),
         polygons=shown.zones if shown else {},
         lines=shown.lines if shown else {},
         alt=f"Frame of {words.literal(card.record.original_name, 80)} with zones and lines",

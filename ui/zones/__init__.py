@@ -13,7 +13,7 @@ _ZONES = component(
     "video_platform_zones",
     html=(_HERE / "zones.html").read_text(encoding="utf-8"),
     css=(_HERE / "zones.css").read_text(encoding="utf-8"),
-    js=(_HERE / "zones.js").read_text(encoding="utf-8"),
+    js="\n".join(path.read_text(encoding="utf-8") for path in (_HERE.parent / "clipboard.js", _HERE / "zones.js")),
 )
 
 

@@ -15,24 +15,6 @@ function text(point) {
   return `[${point[0].toFixed(DIGITS)}, ${point[1].toFixed(DIGITS)}]`;
 }
 
-async function copy(words) {
-  try {
-    await navigator.clipboard.writeText(words);
-    return true;
-  } catch {
-    // Without a secure context (a plain address on the network) browsers offer only the old way.
-    const area = document.createElement("textarea");
-    area.value = words;
-    area.style.position = "fixed";
-    area.style.opacity = "0";
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
-}
-
 class Zones {
   constructor(parent) {
     this.find = (selector) => parent.querySelector(selector);
