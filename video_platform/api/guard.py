@@ -8,7 +8,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -47,11 +47,20 @@ class Guard:
     """Wraps an application; `settings.web` names the host that is served and whether the network is trusted.
 
     `added` are the headers set on answers that lack them; `max_body_bytes` bounds every body but an upload's, None for no bound. The web app, which brings
-    headers and limits of its own, passes `added={}` and `max_body_bytes=None`.
+    headers and limits of its own, passes `added={}` and `max_body_bytes=None`. `safe_methods` change nothing, so other sites may cause them.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, *, added: Mapping[str, str] = HEADERS, max_body_bytes: int | None = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        *,
+        added: Mapping[str, str] = HEADERS,
+        max_body_bytes: int | None = MAX_BODY_BYTES,
+        safe_methods: Collection[str] = SAFE_METHODS,
+    ) -> None:
         self._app = app
+        self._safe_methods = safe_methods
         self._any_host = settings.web.trust_network
         self._host = settings.web.host.lower().strip("[]")
         self._added = added
@@ -81,7 +90,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._any_host and not self._is_ours(host):
             return 403, "Host not served", f"this server does not answer for host {host[:100]!r}; use http://127.0.0.1 or set VIDEO_PLATFORM_WEB__HOST"
-        if method not in SAFE_METHODS and not _same_origin(headers, host):
+        if method not in self._safe_methods and not _same_origin(headers, host):
             return 403, "Cross-site request", "requests that change something are taken from this server's own pages and from programs, not from other sites"
         return None
 

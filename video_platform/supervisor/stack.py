@@ -104,7 +104,7 @@ def specs(settings: Settings, addresses: Addresses, workspace: Path) -> list[Spe
     python, common = sys.executable, environment(settings, addresses)
     code_server = [python, "-m", "video_platform.supervisor.code_server", str(addresses.socket)]
     daemon = [python, "-m", "dagster._daemon", "run", "-w", str(workspace)]
-    page = [python, "-m", "dagster_webserver", "-h", settings.dagster.host, "-p", str(addresses.dagster_port), "-w", str(workspace)]
+    page = [python, "-m", "video_platform.supervisor.dagster_page", settings.dagster.host, str(addresses.dagster_port), str(workspace)]
     warm = settings.runs.launcher == "warm"
     needs_code = ("code-server", "run-host") if warm else ("code-server",)
     run_host = [Spec("run-host", "run host", [python, "-m", "video_platform.pipeline.run_host"], lambda log: "ready" in log, common)] if warm else []

@@ -1,0 +1,54 @@
+"""Dagster's own page, behind the guard of the web app.
+
+Dagster's web server asks neither for the host's name nor where a request comes from, and it runs a mutation that arrives as a plain GET: any site open in
+the same browser could delete runs, stop sensors or read what the catalogue knows.
+"""
+
+import sys
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from video_platform.api.guard import Guard
+from video_platform.settings import Settings, load
+
+ACTING = ("/graphql", "/report_asset")
+"""Paths where a request of any method may change something; everywhere else a link from another page may lead."""
+
+STATEMENT_TIMEOUT_MS = 15_000
+POOL_RECYCLE_S = 3600
+POOL_OVERFLOW = 20
+"""Dagster's own defaults for its web server on a database server."""
+
+
+class GuardedPage:
+    """Dagster's application with the guard before it, which is stricter where requests act."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._page = Guard(app, settings, added={}, max_body_bytes=None)
+        self._acting = Guard(app, settings, added={}, max_body_bytes=None, safe_methods=())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refusal, or hand the request on."""
+        acts = str(scope.get("path", "")).startswith(ACTING)
+        await (self._acting if acts else self._page)(scope, receive, send)
+
+
+def main() -> None:
+    """Serve on the host and port given as arguments, over the workspace file given as the third, until SIGTERM."""
+    host, port, workspace = sys.argv[1:4]
+    from dagster import DagsterInstance, __version__
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    settings = load()
+    with DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
+        with WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[workspace]), version=__version__) as context:
+            app = create_app_from_workspace_process_context(context)
+            uvicorn.run(GuardedPage(app, settings), host=host, port=int(port), log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
