@@ -140,6 +140,23 @@ class TestMessage:
         assert [sender.drain("a", NOW), sender.drain("a", NOW)] == [1, 0]
         assert len(webhook.received) == 1
 
+    def test_what_another_relay_took_over_from_a_slow_one_is_not_sent_again(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
+        raise_alerts(2)
+        after_the_lease = NOW + timedelta(seconds=outbox.LEASE_S + 1)
+
+        class Slow(AppriseSender):
+            """Takes longer over its first message than it may hold the second."""
+
+            def send(self, address: str, title: str, body: str, severity: Severity) -> None:
+                if not webhook.received:
+                    assert notifications(db, {"OPS_URL": webhook.address}).drain("b", after_the_lease) == 2
+                super().send(address, title, body, severity)
+
+        slow = Notifications(db, Slow(), per_hour=30, page=lambda: PAGE, environment={"OPS_URL": webhook.address})
+        assert slow.drain("a", NOW) == 1
+        second = [message for message in webhook.received if "at 1:22.4" in message["message"]]
+        assert len(second) == 1
+
     def test_a_hostile_name_stays_text(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
         raise_alerts(name="<img src=http://evil> {title}.mp4")
         notifications(db, {"OPS_URL": webhook.address}).drain("a", NOW)

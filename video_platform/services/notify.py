@@ -84,13 +84,14 @@ class Notifications:
 
     def drain(self, worker: str, now: datetime) -> int:
         """Deliver what is due; returns how many notifications got through."""
-        done = 0
+        done, started = 0, time.monotonic()
         for channel in outbox.due_keys(self._db, Kind.NOTIFICATION, now):
-            rows = outbox.claim(self._db, worker, MOST_AT_ONCE, outbox.LEASE_S, now, kind=Kind.NOTIFICATION, key=channel)
-            done += self._channel(channel, rows, worker, now)
+            lease_s = time.monotonic() - started + outbox.LEASE_S  # `now` stands still while the channels before this one take their time
+            rows = outbox.claim(self._db, worker, MOST_AT_ONCE, lease_s, now, kind=Kind.NOTIFICATION, key=channel)
+            done += self._channel(channel, rows, worker, now, started)
         return done
 
-    def _channel(self, channel: str, rows: list[OutboxRow], worker: str, now: datetime) -> int:
+    def _channel(self, channel: str, rows: list[OutboxRow], worker: str, now: datetime, started: float) -> int:
         subjects = delivery.subjects(self._db, rows)
         wanted = [row for row in rows if self._still_wanted(channel, row, subjects.get(row.alert_id or ""), now)]
         if not wanted:
@@ -108,14 +109,16 @@ class Notifications:
         # The last message of the hour is kept for a digest, unless it is enough for all that is left.
         single = len(wanted) if len(wanted) < room or len(wanted) == 1 else room - 1
         messages = [[row] for row in wanted[:single]] + ([wanted[single:]] if wanted[single:] else [])
-        started = time.monotonic()
+        done = 0
         for position, message in enumerate(messages):
             held_until = now + timedelta(seconds=time.monotonic() - started + outbox.LEASE_S)
-            outbox.renew(self._db, [row for later in messages[position:] for row in later], worker, held_until)
-            if not self._send(channel, address, message, subjects, now):
+            held = {row.seq for row in outbox.renew(self._db, [row for later in messages[position:] for row in later], worker, held_until)}
+            mine = [row for row in message if row.seq in held]  # another relay has what this one held for too long
+            if mine and not self._send(channel, address, mine, subjects, now):
                 outbox.release(self._db, [row for later in messages[position + 1 :] for row in later], worker)
-                return sum(len(each) for each in messages[:position])
-        return len(wanted)
+                return done
+            done += len(mine)
+        return done
 
     def _still_wanted(self, channel: str, row: OutboxRow, subject: Subject | None, now: datetime) -> bool:
         """Whether the notification is to be sent; otherwise its delivery says why not."""

@@ -147,12 +147,14 @@ def claim(
     return [_row(row) for row in rows]
 
 
-def renew(db: Database, rows: Sequence[OutboxRow], worker: str, until: datetime) -> None:
-    """Hold rows longer, because sending what comes before them took its time."""
+def renew(db: Database, rows: Sequence[OutboxRow], worker: str, until: datetime) -> list[OutboxRow]:
+    """Hold rows longer, because sending what comes before them took its time; returns those that are still this worker's, the others must not be sent."""
+    held: set[int] = set()
     with db.write() as connection:
         for part in _parts([row.seq for row in rows]):
-            held = (outbox.c.seq.in_(part), outbox.c.lease_owner == worker, outbox.c.sent_at.is_(None))
-            connection.execute(sa.update(outbox).where(*held).values(lease_until=until))
+            mine = (outbox.c.seq.in_(part), outbox.c.lease_owner == worker, outbox.c.sent_at.is_(None))
+            held.update(connection.execute(sa.update(outbox).where(*mine).values(lease_until=until).returning(outbox.c.seq)).scalars())
+    return [row for row in rows if row.seq in held]
 
 
 def sent(db: Database, rows: Sequence[OutboxRow], now: datetime) -> None:
