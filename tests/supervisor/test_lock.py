@@ -50,3 +50,8 @@ def test_looking_for_the_owner_never_keeps_anybody_out(tmp_path):
         with lock.hold(path, "vp process"):
             assert lock.owner(path).what == "vp process"
         assert lock.owner(path) is None
+
+
+def test_a_home_that_the_lock_makes_is_its_owners_alone(tmp_path):
+    with lock.hold(tmp_path / "home" / "home.lock", "vp up"):
+        assert (tmp_path / "home").stat().st_mode & 0o077 == 0

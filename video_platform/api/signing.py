@@ -102,7 +102,7 @@ def _read(path: Path) -> bytes:
 
 def _create(path: Path) -> None:
     """Write a key where there is none; of two processes that start at once, one wins and both read the winner's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     mine = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

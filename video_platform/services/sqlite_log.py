@@ -187,7 +187,7 @@ class SqliteLog:
             raise LogUnavailable(f"the event log {self._path} was closed")
         if self._connection is None or self._owner != os.getpid():
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise LogUnavailable(f"the folder of the event log {self._path} cannot be made: {error}") from error
             connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)

@@ -33,7 +33,7 @@ def hold(path: Path, what: str) -> Iterator[None]:
     Raises:
         HomeLocked: another process holds it; `owner` says which.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # often the first thing made of a home, which holds footage
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _taken(descriptor):
