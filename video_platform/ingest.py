@@ -190,11 +190,13 @@ class Ingest:
 
     def finish_deletes(self) -> list[str]:
         """Complete the deletions that were killed; returns their videos."""
-        left = ingest_rows.unfinished_deletes(self.db)
-        for video_id in left:
+        done = []
+        for video_id in ingest_rows.unfinished_deletes(self.db):
             with held(self._locks, video_id):
-                self._remove_objects(video_id)
-        return left
+                if ingest_rows.unfinished_deletes(self.db, video_id):  # its file may have come back while this waited for the lock
+                    self._remove_objects(video_id)
+                    done.append(video_id)
+        return done
 
     def sweep(self) -> int:
         """Remove the private files that dead processes left behind; returns how many."""
