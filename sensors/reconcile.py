@@ -289,29 +289,43 @@ def _deleted(tick: Tick) -> list[str]:
 
     db = tick.desk.platform.db
     tombstones = videos.ids(db, (VideoState.DELETED,))
-    for video_id in tick.desk.platform.ingest.finish_deletes():
-        tick.say(f"{video_id}: what a deletion left was removed")
     gone = sorted(tick.partitions.intersection(tombstones) - tick.busy)
+    for video_id in tick.desk.platform.ingest.finish_deletes(gone):  # a run that was still ending may have written after the deletion
+        tick.say(f"{video_id}: what a deletion left was removed")
     if gone:
         tick.say(f"{len(gone)} partitions of deleted videos go")
     return gone
 
 
 def _orphans(tick: Tick) -> None:
-    """Footage in one share of the store that no row knows: its process was killed between object and row."""
+    """One share of the store: footage that no row knows (killed between object and row) is taken up, objects of deleted videos go."""
     from video_platform.services.database import videos
 
     prefix = f"videos/{tick.memory.shard:02x}"
     tick.memory.shard = (tick.memory.shard + 1) % SHARDS
+    left: dict[str, str | None] = {}
     for info in tick.desk.platform.store.list(prefix):
         video_id, _, rest = info.key.removeprefix("videos/").partition("/")
-        is_footage = rest.startswith(f"{layout.RAW_VIDEO}/") and not rest.endswith(".json")
-        if is_footage and tick.now - info.modified_at >= UNREAD and videos.get(tick.desk.platform.db, video_id) is None:
-            try:
-                tick.desk.platform.ingest.adopt(info.key)
-                tick.say(f"{video_id}: its footage lay in the store without a row and was taken up")
-            except (errors.InputError, errors.IntegrityError) as error:
-                tick.say(f"{info.key} is left alone: {error.message}")
+        if tick.now - info.modified_at >= UNREAD:
+            is_footage = rest.startswith(f"{layout.RAW_VIDEO}/") and not rest.endswith(".json")
+            left[video_id] = info.key if is_footage else left.get(video_id)
+    suspects = []
+    for video_id, footage in left.items():
+        known = videos.get(tick.desk.platform.db, video_id)
+        if known is None and footage is not None:
+            _adopt(tick, video_id, footage)
+        elif known is not None and known.state is VideoState.DELETED and tick.quiet(known):
+            suspects.append(video_id)
+    for video_id in tick.desk.platform.ingest.finish_deletes(suspects):
+        tick.say(f"{video_id}: objects that came after its deletion were removed")
+
+
+def _adopt(tick: Tick, video_id: str, key: str) -> None:
+    try:
+        tick.desk.platform.ingest.adopt(key)
+        tick.say(f"{video_id}: its footage lay in the store without a row and was taken up")
+    except (errors.InputError, errors.IntegrityError) as error:
+        tick.say(f"{key} is left alone: {error.message}")
 
 
 def _scratch(tick: Tick, live: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -188,13 +188,13 @@ class Ingest:
             objects = self._remove_objects(video_id)
         return Deleted(video_id, objects, removed, already)
 
-    def finish_deletes(self) -> list[str]:
-        """Complete the deletions that were killed; returns their videos."""
+    def finish_deletes(self, suspects: Collection[str] = ()) -> list[str]:
+        """Complete the deletions that were killed, and remove what dying runs wrote after the deletion of `suspects`; returns who had objects left."""
         done = []
-        for video_id in ingest_rows.unfinished_deletes(self.db):
+        for video_id in dict.fromkeys([*ingest_rows.unfinished_deletes(self.db), *suspects]):
             with held(self._locks, video_id):
-                if ingest_rows.unfinished_deletes(self.db, video_id):  # its file may have come back while this waited for the lock
-                    self._remove_objects(video_id)
+                known = videos.get(self.db, video_id)  # its file may have come back while this waited for the lock
+                if known is not None and known.state is VideoState.DELETED and self._remove_objects(video_id):
                     done.append(video_id)
         return done
 

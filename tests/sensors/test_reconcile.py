@@ -146,6 +146,15 @@ def test_a_deleted_video_loses_its_partition_and_its_objects(sensor, platform, t
     assert list(platform.store.list(layout.video_prefix(video_id))) == []
 
 
+def test_what_a_dying_run_wrote_after_the_deletion_goes_with_the_partition(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    sensor.instance.add_dynamic_partitions("videos", [video_id])
+    platform.ingest.delete(video_id, "test")
+    platform.store.put_bytes(layout.manifest_key(video_id, layout.TRACKS), b"{}", media_type="application/json")
+    sensor.tick()
+    assert list(platform.store.list(layout.video_prefix(video_id))) == []
+
+
 @pytest.fixture
 def processed(settings):
     graph = Graph(settings)
