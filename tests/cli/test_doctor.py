@@ -1,3 +1,4 @@
+import gc
 import os
 import subprocess
 
@@ -15,10 +16,13 @@ def test_a_fresh_home_is_well(vp, home):
     assert "→" in vp("doctor").out
 
 
+# kafka-python 3.0.12 forgets to close the socket of a connection attempt that was refused; it is collected here, not in a later test
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_is_away_is_bad_and_has_advice(vp, monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_EVENT_LOG__KIND", "kafka")
     monkeypatch.setenv("VIDEO_PLATFORM_EVENT_LOG__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     ran = vp("doctor", "--json")
+    gc.collect()
     assert ran.status == 1
     events = next(each for each in ran.json if each["what"] == "events")
     assert events["state"] == "bad"
