@@ -2,6 +2,8 @@ import gc
 import os
 import subprocess
 
+import pytest
+
 from video_platform import detectors
 
 
