@@ -30,10 +30,10 @@ class ObjectSettings(Group):
     """Where objects are kept."""
 
     kind: Literal["folder", "s3"] = "folder"
-    endpoint: str = Field("", description="host:port of the S3 store, without scheme")
+    endpoint: str = Field(default="", description="host:port of the S3 store, without scheme")
     access_key: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
-    secure: bool = Field(False, description="use TLS to reach the S3 store")
+    secure: bool = Field(default=False, description="use TLS to reach the S3 store")
     region: str = "us-east-1"
 
     @model_validator(mode="after")
@@ -47,7 +47,7 @@ class EventLogSettings(Group):
     """Where events go."""
 
     kind: Literal["sqlite", "kafka"] = "sqlite"
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, comma separated")
+    bootstrap_servers: str = Field(default="127.0.0.1:9092", description="Kafka brokers, comma separated")
 
 
 class DatabaseSettings(Group):
@@ -59,97 +59,99 @@ class DatabaseSettings(Group):
 class MediaSettings(Group):
     """Limits for footage, which is hostile until shown otherwise."""
 
-    max_bytes: int = Field(64 * GIB, gt=0, description="largest file that is taken in")
-    max_pixels: int = Field(8192 * 4608, gt=0, description="largest picture, width x height")
-    max_duration_s: float = Field(24 * 3600.0, gt=0, description="longest footage that is decoded")
-    max_frames: int = Field(24 * 3600 * 120, gt=0, description="most frames that are decoded")
-    worker_memory_bytes: int = Field(4 * GIB, gt=0, description="address space of the analysis child process")
-    worker_base_s: float = Field(120.0, gt=0, description="wall time that any pass may take")
-    worker_per_second: float = Field(10.0, gt=0, description="more wall time per second of footage")
+    max_bytes: int = Field(default=64 * GIB, gt=0, description="largest file that is taken in")
+    max_pixels: int = Field(default=8192 * 4608, gt=0, description="largest picture, width x height")
+    max_duration_s: float = Field(default=24 * 3600.0, gt=0, description="longest footage that is decoded")
+    max_frames: int = Field(default=24 * 3600 * 120, gt=0, description="most frames that are decoded")
+    worker_memory_bytes: int = Field(default=4 * GIB, gt=0, description="address space of the analysis child process")
+    worker_base_s: float = Field(default=120.0, gt=0, description="wall time that any pass may take")
+    worker_per_second: float = Field(default=10.0, gt=0, description="more wall time per second of footage")
 
 
 class DetectionSettings(Group):
     """What is looked for, and how often."""
 
     model: str = "nanodet-g-int8"
-    samples_per_s: float = Field(5.0, gt=0, le=30)
-    store_score: float = Field(0.2, ge=0.05, le=0.9, description="detections below this are not stored")
-    second_scale: bool = Field(True, description="a second, small pass that finds large objects")
+    samples_per_s: float = Field(default=5.0, gt=0, le=30)
+    store_score: float = Field(default=0.2, ge=0.05, le=0.9, description="detections below this are not stored")
+    second_scale: bool = Field(default=True, description="a second, small pass that finds large objects")
 
 
 class TrackingSettings(Group):
     """How detections become tracks (values and their measurements: docs/tracking.md)."""
 
-    min_score: float = Field(0.45, ge=0.05, le=0.99)
-    high_score: float = Field(0.5, ge=0.05, le=0.99)
-    activation_score: float = Field(0.6, ge=0.05, le=0.99)
-    min_iou: float = Field(0.2, ge=0.0, le=1.0)
-    buffer_ratio: float = Field(0.3, ge=0.0, le=1.0, description="how far boxes are grown before they are compared")
-    lost_s: float = Field(1.0, gt=0)
-    stitch_gap_s: float = Field(2.0, ge=0, description="longest gap over which broken tracks are joined")
-    smooth_samples: int = Field(3, ge=1)
+    min_score: float = Field(default=0.45, ge=0.05, le=0.99)
+    high_score: float = Field(default=0.5, ge=0.05, le=0.99)
+    activation_score: float = Field(default=0.6, ge=0.05, le=0.99)
+    min_iou: float = Field(default=0.2, ge=0.0, le=1.0)
+    buffer_ratio: float = Field(default=0.3, ge=0.0, le=1.0, description="how far boxes are grown before they are compared")
+    lost_s: float = Field(default=1.0, gt=0)
+    stitch_gap_s: float = Field(default=2.0, ge=0, description="longest gap over which broken tracks are joined")
+    smooth_samples: int = Field(default=3, ge=1)
 
 
 class ProxySettings(Group):
     """The browser-playable copy of a video."""
 
-    height: int = Field(720, ge=120, le=2160)
-    frame_rate: float = Field(15.0, gt=0, le=60)
-    crf: int = Field(26, ge=10, le=40)
-    remux: bool = Field(True, description="keep the source's own pictures when a browser plays them and no smaller picture is wanted")
+    height: int = Field(default=720, ge=120, le=2160)
+    frame_rate: float = Field(default=15.0, gt=0, le=60)
+    crf: int = Field(default=26, ge=10, le=40)
+    remux: bool = Field(default=True, description="keep the source's own pictures when a browser plays them and no smaller picture is wanted")
 
 
 class SceneSettings(Group):
     """Cuts and thumbnails."""
 
-    threshold: float = Field(0.35, gt=0, lt=2)
-    min_scene_s: float = Field(0.5, ge=0)
-    thumbnail_every_s: float = Field(10.0, gt=0)
+    threshold: float = Field(default=0.35, gt=0, lt=2)
+    min_scene_s: float = Field(default=0.5, ge=0)
+    thumbnail_every_s: float = Field(default=10.0, gt=0)
 
 
 class RunSettings(Group):
     """How many videos at once, and how their processes start."""
 
     launcher: Literal["default", "warm"] = "default"
-    live_slots: int = Field(2, ge=1)
-    request_slots: int = Field(1, ge=1)
-    backfill_slots: int = Field(1, ge=1)
-    llm_slots: int = Field(1, ge=1)
-    max_queued: int = Field(500, ge=1, description="sensors stop reading while this many runs wait")
+    live_slots: int = Field(default=2, ge=1)
+    request_slots: int = Field(default=1, ge=1)
+    backfill_slots: int = Field(default=1, ge=1)
+    llm_slots: int = Field(default=1, ge=1)
+    max_queued: int = Field(default=500, ge=1, description="sensors stop reading while this many runs wait")
 
 
 class LanguageModelSettings(Group):
     """Who writes summaries; `auto` asks Ollama when it answers and uses the template otherwise."""
 
     engine: Literal["auto", "ollama", "template"] = "auto"
-    host: str = Field("", description="address of Ollama; empty means OLLAMA_HOST or the usual port")
+    host: str = Field(default="", description="address of Ollama; empty means OLLAMA_HOST or the usual port")
     model: str = "llama3"
-    timeout_s: float = Field(120.0, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0)
 
 
 class NotifySettings(Group):
     """Notifications."""
 
-    per_hour: int = Field(30, ge=1, description="most notifications per channel and hour; what is above becomes one digest")
-    fresh_hours: float = Field(24.0, gt=0, description="footage recorded earlier than this notifies nobody")
+    per_hour: int = Field(default=30, ge=1, description="most notifications per channel and hour; what is above becomes one digest")
+    fresh_hours: float = Field(default=24.0, gt=0, description="footage recorded earlier than this notifies nobody")
 
 
 class WebSettings(Group):
     """The web app and API."""
 
     host: str = "127.0.0.1"
-    port: int = Field(8501, ge=0, le=65535)
-    trust_network: bool = Field(False, description="allow binding to other addresses without sign-in (inside a container whose port is published on loopback)")
-    max_upload_bytes: int = Field(64 * GIB, ge=1)
-    media_url_s: float = Field(900.0, gt=0, description="life of a signed media address")
+    port: int = Field(default=8501, ge=0, le=65535)
+    trust_network: bool = Field(
+        default=False, description="allow binding to other addresses without sign-in (inside a container whose port is published on loopback)"
+    )
+    max_upload_bytes: int = Field(default=64 * GIB, ge=1)
+    media_url_s: float = Field(default=900.0, gt=0, description="life of a signed media address")
 
 
 class DagsterSettings(Group):
     """Dagster's own web server."""
 
     host: str = "127.0.0.1"
-    port: int = Field(3000, ge=0, le=65535)
-    storage_url: SecretStr = Field(SecretStr(""), description="PostgreSQL database of Dagster's own records; empty means SQLite in the home")
+    port: int = Field(default=3000, ge=0, le=65535)
+    storage_url: SecretStr = Field(default=SecretStr(""), description="PostgreSQL database of Dagster's own records; empty means SQLite in the home")
 
 
 class Settings(BaseSettings):
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
     )  # an empty variable is an unset one: an empty home would be the current folder
 
     home: Path = Field(default_factory=lambda: Path(user_data_dir("video-platform")), description="where state lies")
-    rules: Path | None = Field(None, description="rules file that is applied on a fresh home and watched for drafts")
+    rules: Path | None = Field(default=None, description="rules file that is applied on a fresh home and watched for drafts")
     objects: ObjectSettings = ObjectSettings()
     event_log: EventLogSettings = EventLogSettings()
     database: DatabaseSettings = DatabaseSettings()
