@@ -61,6 +61,13 @@ class LocalOutcome:
     failure_code: str | None = None
     failure_message: str | None = None
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was ended from outside: a fault of the video or of the program has a code of its own."""
+        from video_platform.pipeline.failures import INTERRUPTED
+
+        return not self.success and self.failure_code in (None, INTERRUPTED)
+
 
 def process(
     settings: Settings, video_id: str, *, force: bool = False, notify: bool = False, on_event: Callable[[StepOutcome], None] | None = None

@@ -62,9 +62,9 @@ def test_a_home_that_somebody_runs_is_left_alone(vp, clip, home):
 
 
 @pytest.mark.timeout(600)
-def test_ctrl_c_is_said_and_the_next_time_goes_on(vp):
+def test_ctrl_c_is_said_and_the_next_time_goes_on(vp, clip):
     code = "import sys; from video_platform import cli; sys.exit(cli.main(sys.argv[1:]))"
-    process = subprocess.Popen([sys.executable, "-c", code, "process", str(SAMPLE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code, "process", str(SAMPLE), str(clip)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         for line in process.stdout:
             if "raw_video: made" in line:
@@ -76,5 +76,6 @@ def test_ctrl_c_is_said_and_the_next_time_goes_on(vp):
         process.wait()
     assert process.returncode == 130
     assert "interrupted; run it again" in errors
+    assert len(vp("videos", "--json").json) == 1, "the rest of the batch is not begun after Ctrl-C"
     assert "Traceback" not in errors
     assert vp("process", SAMPLE).status == 0

@@ -33,8 +33,8 @@ class Result:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run was ended from outside: a fault of the video or the program has a code."""
-        return not self.outcome.success and self.outcome.failure_code is None
+        """Whether the run was ended from outside."""
+        return self.outcome.interrupted
 
 
 def register(app: typer.Typer) -> None:
