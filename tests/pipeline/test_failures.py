@@ -84,7 +84,7 @@ def test_an_asset_whose_input_was_never_made_says_what_to_do(graph):
 
 def test_a_budget_that_is_too_small_has_a_name(processed):
     graph, video_id = processed
-    tight = MediaSettings(worker_base_s=0.05, worker_per_second=0.0)
+    tight = MediaSettings(worker_base_s=0.05, worker_per_second=1e-6)
     result = graph.run(video_id, [RAW_VIDEO], tags={"vp/force": "true"}, media=tight)
     assert not result.success
     assert record(graph, video_id).failure_code == "over_budget"

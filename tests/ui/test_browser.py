@@ -202,8 +202,7 @@ def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served: Served)
     home = served.seeded.home
     page.goto("/alerts?severity=Critical")
     cards = page.locator("[class*='st-key-alert-']")
-    expect(cards.first).to_be_visible()
-    shown = cards.count()
+    expect(cards.nth(1)).to_be_visible()
     page.get_by_role("button", name="Acknowledge").first.click()
     expect(page.get_by_role("button", name="Undo").first).to_be_visible()
     marked = [alert for alert in ledger.page(home.platform.db, limit=50)[0] if alert.mark is Mark.ACKNOWLEDGED]
@@ -215,7 +214,6 @@ def test_marks_are_kept_and_filters_survive_a_reload(page: Page, served: Served)
     expect(cards).to_have_count(1)
     assert "severity=Critical" in page.url
     assert "mark=Acknowledged" in page.url
-    assert shown >= 2
 
 
 def test_new_alert_appears_without_a_reload(page: Page, served: Served) -> None:
