@@ -329,7 +329,9 @@ def _adopt(tick: Tick, video_id: str, key: str) -> None:
 
 
 def _scratch(tick: Tick, live: Iterable[str]) -> None:
-    """Folders of runs that have ended without clearing up."""
+    """Folders of runs that have ended without clearing up, and uploads whose process was killed."""
+    if swept := tick.desk.platform.ingest.sweep():
+        tick.say(f"{swept} unfinished uploads of processes that were killed are removed")
     folder = tick.desk.settings.scratch
     for entry in folder.iterdir() if folder.is_dir() else ():
         run = tick.context.instance.get_run_by_id(entry.name) if entry.name not in live else None
