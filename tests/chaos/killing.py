@@ -6,6 +6,7 @@ Prints the seed first, so that a failing order of kills can be repeated. Exit st
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import random
@@ -20,6 +21,9 @@ from pathlib import Path
 
 import av
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from running import PARTS, ROOT, Up, wait
 
 from video_platform import events, layout, settings
@@ -30,6 +34,9 @@ from video_platform.services.database import ledger, videos
 SAMPLE = ROOT / "samples" / "crossing.mp4"
 CLIP_SIZE = (384, 288)
 CLIP_FRAMES = 10
+APPEARS_WITHIN_S = 20.0
+"""How long a round waits for a process of the part that it wants to kill: a run and its child come and go."""
+
 SETTLE_S = 600
 SETTLE_S_PER_VIDEO = 15
 """How long all may take to come to rest after the last kill, on two busy cores: what died is asked for again a minute later, up to three times."""
@@ -58,19 +65,15 @@ def kill_something(up: Up, chance: random.Random, books: Books) -> None:
         books.expect(not alive, f"{len(alive)} processes outlived a killed supervisor: {[' '.join(p.cmdline())[:90] for p in alive if p.is_running()]}")
         up.start()
         return
-    living = [name for name, members in up.members().items() if members]
-    if choice not in living:
-        if not living:
-            return
-        choice = chance.choice(living)
-    members = up.members()[choice]
-    if members:
-        victim = chance.choice(members)
-        try:
-            victim.kill()
-            books.kills[choice] += 1
-        except psutil.NoSuchProcess:
-            pass
+    with contextlib.suppress(TimeoutError):  # short-lived parts are waited for, or only the lasting ones would ever be hit
+        wait(lambda: up.members()[choice], APPEARS_WITHIN_S, f"a process of {choice}")
+    living = {name: members for name, members in up.members().items() if members}
+    if not living:
+        return
+    part = choice if choice in living else chance.choice(sorted(living))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        chance.choice(living[part]).kill()
+        books.kills[part] += 1
 
 
 def check(home: Path, video_ids: set[str], books: Books) -> None:
