@@ -44,6 +44,31 @@ def test_a_misspelt_variable_is_an_error_not_a_silence(monkeypatch):
         settings.load()
 
 
+def test_host_names_are_a_list_with_commas(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOSTS", "NAS.example, 192.168.1.5,[FE80:0::1],,")
+    assert settings.load().web.hosts == ("nas.example", "192.168.1.5", "fe80::1")
+
+
+@pytest.mark.parametrize("name", ["*", "*.example", "http://nas.example", "nas.example:8501", "nas example", "-nas", "münchen.example"])
+def test_what_is_no_host_name_is_refused(monkeypatch, name):
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOSTS", f"nas.example,{name}")
+    with pytest.raises(SettingsError, match=r"VIDEO_PLATFORM_WEB__HOSTS.*no host name"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("host", "exposed"), [("127.0.0.1", False), ("127.0.0.2", False), ("::1", False), ("LOCALHOST", False), ("0.0.0.0", True), ("nas", True)]
+)
+@pytest.mark.parametrize("group", ["WEB", "DAGSTER"])
+def test_only_a_trusted_network_reaches_what_has_no_sign_in(monkeypatch, group, host, exposed):
+    monkeypatch.setenv(f"VIDEO_PLATFORM_{group}__HOST", host)
+    if exposed:
+        with pytest.raises(SettingsError, match=f"VIDEO_PLATFORM_{group}__HOST=.*no sign-in.*VIDEO_PLATFORM_WEB__TRUST_NETWORK"):
+            settings.load().check_exposure()
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__TRUST_NETWORK", str(exposed).lower())
+    settings.load().check_exposure()
+
+
 def test_s3_without_keys_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__KIND", "s3")
     with pytest.raises(SettingsError, match="needs endpoint, access_key and secret_key"):

@@ -29,8 +29,6 @@ from video_platform.settings import Settings
 HERE = Path(__file__).parent
 CONFIG = HERE / ".streamlit" / "config.toml"
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
 NO_VIDEO = "0" * 16
 """Asking for the runs of this video answers nothing and opens what is needed to answer."""
 
@@ -51,19 +49,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def check_address(settings: Settings) -> None:
-    """Refuse to serve strangers: without sign-in only loopback is bound, unless the network is declared trusted.
-
-    Raises:
-        SettingsError: naming both ways out.
-    """
-    if settings.web.host not in LOOPBACK and not settings.web.trust_network:
-        raise SettingsError(
-            f"VIDEO_PLATFORM_WEB__HOST={settings.web.host} would show all footage to whoever reaches this machine, because there is no sign-in. "
-            "Use 127.0.0.1, or set VIDEO_PLATFORM_WEB__TRUST_NETWORK=true inside a container whose port is published on loopback only."
-        )
 
 
 def build(settings: Settings) -> st.App:
@@ -119,7 +104,7 @@ def main() -> int:
     """Serve until SIGTERM or Ctrl-C."""
     try:
         settings = platform_settings.load()
-        check_address(settings)
+        settings.check_exposure()
         listener = bind(settings.web.host, settings.web.port)
         app = build(settings)
     except PlatformError as error:

@@ -4,13 +4,15 @@ Two profiles of one program are chosen here alone: the embedded default needs no
 """
 
 import os
+import re
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_dir
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from video_platform.errors import SettingsError
 
@@ -18,6 +20,9 @@ PREFIX = "VIDEO_PLATFORM_"
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+"""A host name as it stands in a Host header, in lower case (RFC 1123, and the underscore that container names have)."""
 
 
 class Group(BaseModel):
@@ -142,8 +147,28 @@ class WebSettings(Group):
     trust_network: bool = Field(
         default=False, description="allow binding to other addresses without sign-in (inside a container whose port is published on loopback)"
     )
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="further host names that are answered for, comma separated; loopback names and the address that is bound always are"
+    )
     max_upload_bytes: int = Field(default=64 * GIB, ge=1)
     media_url_s: float = Field(default=900.0, gt=0, description="life of a signed media address")
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        names = given.split(",") if isinstance(given, str) else given
+        return tuple(host_name(str(name)) for name in names if str(name).strip()) if isinstance(names, list | tuple) else names
+
+    @field_validator("hosts")
+    @classmethod
+    def _written_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not HOST_NAME.fullmatch(name) and not _is_address(name):
+                raise ValueError(
+                    f"{name!r} is no host name: write names as a browser sends them, without scheme, port or *, separated by commas; "
+                    "an international name in its xn-- form"
+                )
+        return names
 
 
 class DagsterSettings(Group):
@@ -176,6 +201,19 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
     dagster: DagsterSettings = DagsterSettings()
+
+    def check_exposure(self) -> None:
+        """Refuse to serve strangers: without sign-in only loopback is bound, unless the network is declared trusted.
+
+        Raises:
+            SettingsError: naming the address and both ways out.
+        """
+        for variable, host in (("WEB__HOST", self.web.host), ("DAGSTER__HOST", self.dagster.host)):
+            if not self.web.trust_network and not is_loopback(host):
+                raise SettingsError(
+                    f"{PREFIX}{variable}={host} would open the platform to the network, and there is no sign-in; use 127.0.0.1, "
+                    f"or set {PREFIX}WEB__TRUST_NETWORK=true where only trusted machines reach it (a container whose port is published on loopback)"
+                )
 
     @field_validator("home", "rules")
     @classmethod
@@ -235,6 +273,24 @@ def load(**overrides: object) -> Settings:
         raise SettingsError("settings cannot be used: " + "; ".join(lines)) from error
 
 
+def host_name(text: str) -> str:
+    """The one way in which a host is written here: lower case, an address without brackets and in its shortest form."""
+    name = text.strip().strip("[]").lower()
+    return str(ip_address(name)) if _is_address(name) else name
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    name = host_name(host)
+    return ip_address(name).is_loopback if _is_address(name) else name == "localhost"
+
+
+def is_any_address(host: str) -> bool:
+    """Whether `host` binds every address of the machine (0.0.0.0, ::); no client calls a server by that name."""
+    name = host_name(host)
+    return _is_address(name) and ip_address(name).is_unspecified
+
+
 def variables() -> dict[str, tuple[object, str]]:
     """Every environment variable: name -> (default, description)."""
     found: dict[str, tuple[object, str]] = {}
@@ -246,6 +302,14 @@ def variables() -> dict[str, tuple[object, str]]:
         else:
             found[f"{PREFIX}{name}".upper()] = (default, info.description or "")
     return found
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _unknown_variables() -> list[str]:

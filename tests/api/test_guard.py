@@ -54,9 +54,16 @@ def test_other_names_are_not(served, host):
     assert json.loads(body)["title"] == "Host not served"
 
 
-def test_a_trusted_network_brings_its_own_names(tmp_path):
-    with serving(tmp_path, trust_network=True) as served:
-        assert answer(served.port, "GET", "/api/videos", {"host": "nas.example"})[0] == 200
+@pytest.mark.parametrize("trusted", [False, True])
+def test_only_listed_names_are_served_on_a_trusted_network_too(tmp_path, trusted):
+    with serving(tmp_path, trust_network=trusted, hosts="NAS.example, [FE80:0::1]") as served:
+        for host in ("nas.example", "Nas.Example:8501", "[fe80::1]:8501", "localhost"):
+            assert answer(served.port, "GET", "/api/videos", {"host": host})[0] == 200, host
+        for host in ("evil.example", "x.nas.example", "nas.example.", "192.168.1.5", "0.0.0.0"):
+            status, _, body = answer(served.port, "GET", "/api/videos", {"host": host})
+            assert (status, json.loads(body)["title"]) == (403, "Host not served"), host
+            assert f"'{host}'" in json.loads(body)["detail"]
+            assert "VIDEO_PLATFORM_WEB__HOSTS" in json.loads(body)["detail"]
         foreign = {"host": "nas.example", "origin": "http://evil.example", "content-type": "application/json"}
         assert answer(served.port, "POST", "/api/rules/check", foreign, b"{}")[0] == 403
 
@@ -120,6 +127,29 @@ def test_every_answer_is_inert(served):
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert headers["cache-control"] == "no-store"
         assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "taken"),
+    [
+        ("192.168.1.5", "192.168.1.5:8501", True),
+        ("192.168.1.5", "192.168.1.6:8501", False),
+        ("fe80::0:1", "[fe80::1]:8501", True),
+        ("nas", "nas:8501", True),
+        ("0.0.0.0", "127.0.0.1:8501", True),
+        ("0.0.0.0", "0.0.0.0:8501", False),
+        ("::", "[::1]:8501", True),
+        ("::", "[::]:8501", False),
+        ("::", "evil.example", False),
+    ],
+)
+def test_the_address_that_is_bound_is_served_under_itself(tmp_path: Path, bound, host, taken):
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+
+    guard = Guard(app, Settings(home=tmp_path, web=WebSettings(host=bound, trust_network=True)), added={}, max_body_bytes=None)
+    [message] = _run(guard, {"type": "websocket", "path": "/", "headers": [(b"host", host.encode())]})
+    assert message["type"] == ("websocket.accept" if taken else "websocket.close")
 
 
 def _run(app, scope: Scope) -> list[Message]:

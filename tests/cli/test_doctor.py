@@ -39,6 +39,24 @@ def test_an_unknown_detector_is_bad(vp, monkeypatch):
     assert any(name in each["found"] for each in ran.json for name in detectors.DETECTORS if each["what"] == "detector")
 
 
+def test_it_says_who_is_answered_and_refuses_an_open_door(vp, monkeypatch):
+    def web():
+        ran = vp("doctor", "--json")
+        [found] = [each for each in ran.json if each["what"] == "web"]
+        return ran.status, found["state"], found["found"]
+
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOST", "0.0.0.0")
+    status, state, found = web()
+    assert (status, state) == (1, "bad")
+    assert "VIDEO_PLATFORM_WEB__TRUST_NETWORK" in found
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__TRUST_NETWORK", "true")
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOSTS", "nas.example")
+    status, state, found = web()
+    assert (status, state) == (0, "ok")
+    assert "without sign-in" in found
+    assert "nas.example" in found
+
+
 def test_env_can_be_evaluated_by_a_shell(vp, home, monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(home.parent / "a 'quoted' home"))
     lines = vp("env").out

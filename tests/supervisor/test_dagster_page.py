@@ -22,7 +22,8 @@ def port(tmp_path_factory):
     workspace.write_text("load_from: []\n")
     port = free_port("127.0.0.1", 0)
     command = [sys.executable, "-m", "video_platform.supervisor.dagster_page", "127.0.0.1", str(port), str(workspace)]
-    environment = {"DAGSTER_HOME": str(folder), "VIDEO_PLATFORM_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"}
+    trusting = {"VIDEO_PLATFORM_WEB__TRUST_NETWORK": "true", "VIDEO_PLATFORM_WEB__HOSTS": "nas.example"}
+    environment = {"DAGSTER_HOME": str(folder), "VIDEO_PLATFORM_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin", **trusting}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     wait(lambda: answers(port) or process.poll() is not None, 90, "Dagster's page")
     assert process.poll() is None, process.stdout.read().decode()
@@ -66,5 +67,8 @@ def test_no_other_site_can_act_not_even_with_a_picture(port, headers):
     assert status(port, "/graphql", "POST", "{}", content_type="text/plain", **headers)[0] == 403
 
 
-def test_no_other_name_is_served(port):
-    assert status(port, "/server_info", host="evil.example")[0] == 403
+def test_no_other_name_is_served_on_a_trusted_network_either(port):
+    assert status(port, "/server_info", host="nas.example")[0] == 200
+    refused, text = status(port, "/server_info", host="evil.example")
+    assert refused == 403
+    assert b"VIDEO_PLATFORM_WEB__HOSTS" in text

@@ -36,13 +36,6 @@ def test_options_of_the_file_hold_and_the_settings_choose_the_address(tmp_path: 
     assert found["theme.dark.backgroundColor"].startswith("#")
 
 
-def test_other_addresses_are_refused_without_trust(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="VIDEO_PLATFORM_WEB__TRUST_NETWORK"):
-        server.check_address(Settings(home=tmp_path, web=WebSettings(host="0.0.0.0")))
-    server.check_address(Settings(home=tmp_path, web=WebSettings(host="0.0.0.0", trust_network=True)))
-    server.check_address(Settings(home=tmp_path))
-
-
 def test_refusal_reaches_the_shell(tmp_path: Path) -> None:
     environment = {**os.environ, "VIDEO_PLATFORM_HOME": str(tmp_path / "home"), "VIDEO_PLATFORM_WEB__HOST": "0.0.0.0", "PYTHONPATH": str(ROOT)}
     ended = subprocess.run([sys.executable, "-m", "ui.server"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)

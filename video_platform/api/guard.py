@@ -1,13 +1,13 @@
 """What every request must satisfy before a route sees it; plain ASGI, so that bodies stream through untouched.
 
-- *Host*: the API listens on loopback and has no sign-in there, so a page of another site must not reach it under a name of its own (DNS rebinding).
+- *Host*: there is no sign-in, so a page of another site must not reach the service under a name of its own (DNS rebinding). Loopback names, the address
+  that is bound and `VIDEO_PLATFORM_WEB__HOSTS` are answered for, and no other name, on a trusted network too.
 - *Origin*: requests that change something come from our own pages or from programs that are no browser (cross-site request forgery).
 - *Size*: bodies that are read whole are small; only the upload route streams.
 - *Lingering*: an answer given before the whole upload was read is followed by a short drain, or the client's kernel would throw the answer away.
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from video_platform.api.problems import problem
-from video_platform.settings import Settings
+from video_platform.settings import PREFIX, Settings, host_name, is_any_address, is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -44,7 +44,7 @@ HEADERS: Mapping[str, str] = {
 
 
 class Guard:
-    """Wraps an application; `settings.web` names the host that is served and whether the network is trusted.
+    """Wraps an application; `settings.web.hosts` are the names that it answers for beside loopback, `bound` the address that it listens on (the web app's).
 
     `added` are the headers set on answers that lack them; `max_body_bytes` bounds every body but an upload's, None for no bound. The web app, which brings
     headers and limits of its own, passes `added={}` and `max_body_bytes=None`. `safe_methods` change nothing, so other sites may cause them.
@@ -55,14 +55,15 @@ class Guard:
         app: ASGIApp,
         settings: Settings,
         *,
+        bound: str | None = None,
         added: Mapping[str, str] = HEADERS,
         max_body_bytes: int | None = MAX_BODY_BYTES,
         safe_methods: Collection[str] = SAFE_METHODS,
     ) -> None:
         self._app = app
         self._safe_methods = safe_methods
-        self._any_host = settings.web.trust_network
-        self._host = settings.web.host.lower().strip("[]")
+        address = settings.web.host if bound is None else bound
+        self._names = frozenset(settings.web.hosts) | (frozenset() if is_any_address(address) else {host_name(address)})
         self._added = added
         self._max_body_bytes = max_body_bytes
 
@@ -88,22 +89,15 @@ class Guard:
 
     def _refusal(self, method: str, headers: Mapping[str, str]) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
-        if not self._any_host and not self._is_ours(host):
-            return 403, "Host not served", f"this server does not answer for host {host[:100]!r}; use http://127.0.0.1 or set VIDEO_PLATFORM_WEB__HOST"
+        if not self._is_ours(host):
+            return 403, "Host not served", f"this server does not answer for host {host[:100]!r}; use http://127.0.0.1, or add the name to {PREFIX}WEB__HOSTS"
         if method not in self._safe_methods and not _same_origin(headers, host):
             return 403, "Cross-site request", "requests that change something are taken from this server's own pages and from programs, not from other sites"
         return None
 
     def _is_ours(self, host: str) -> bool:
         name = _host_name(host)
-        if name is None:
-            return False
-        if name in ("localhost", self._host):
-            return True
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+        return name is not None and (name in self._names or is_loopback(name))
 
 
 class _Exchange:
@@ -191,7 +185,7 @@ def _host_name(host: str) -> str | None:
         _ = parts.port
     except ValueError:
         return None
-    return parts.hostname.lower() if parts.hostname else None
+    return host_name(parts.hostname) if parts.hostname else None
 
 
 def _same_origin(headers: Mapping[str, str], host: str) -> bool:

@@ -66,6 +66,7 @@ def findings() -> Iterator[Finding]:
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
     yield _language_model(loaded)
+    yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
     yield _running(loaded)
 
 
@@ -147,6 +148,15 @@ def _language_model(settings: "Settings") -> Finding:
 
     found = ollama.describe(settings.language_model)
     return Finding("language model", "ok", found)
+
+
+def _web(settings: "Settings") -> str:
+    from video_platform.settings import is_loopback
+
+    settings.check_exposure()
+    web = settings.web
+    where = "" if is_loopback(web.host) else ", reached from the network without sign-in"
+    return f"{web.host}:{web.port}{where}, answers for loopback names{''.join(f', {name}' for name in web.hosts)} (VIDEO_PLATFORM_WEB__HOSTS)"
 
 
 def _running(settings: "Settings") -> Finding:

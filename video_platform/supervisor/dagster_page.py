@@ -25,8 +25,8 @@ class GuardedPage:
     """Dagster's application with the guard before it, which is stricter where requests act."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._page = Guard(app, settings, added={}, max_body_bytes=None)
-        self._acting = Guard(app, settings, added={}, max_body_bytes=None, safe_methods=())
+        self._page = Guard(app, settings, bound=settings.dagster.host, added={}, max_body_bytes=None)
+        self._acting = Guard(app, settings, bound=settings.dagster.host, added={}, max_body_bytes=None, safe_methods=())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal, or hand the request on."""

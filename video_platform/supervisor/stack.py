@@ -11,12 +11,10 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 
 from video_platform.catalog import ADDRESSES_FILE
-from video_platform.errors import SettingsError
-from video_platform.settings import PREFIX, Settings
+from video_platform.settings import PREFIX, Settings, is_any_address
 from video_platform.supervisor.ports import free_port
 from video_platform.supervisor.service import Spec
 
@@ -52,12 +50,7 @@ def choose_addresses(settings: Settings) -> Addresses:
     Raises:
         SettingsError: an address that is not loopback, without the word that says so on purpose.
     """
-    for name, host in (("WEB__HOST", settings.web.host), ("DAGSTER__HOST", settings.dagster.host)):
-        if not settings.web.trust_network and not _loopback(host):
-            raise SettingsError(
-                f"{PREFIX}{name}={host} would open the platform to the network without sign-in; use 127.0.0.1, "
-                f"or set {PREFIX}WEB__TRUST_NETWORK=true where only trusted machines reach it (a container whose port is published on loopback)"
-            )
+    settings.check_exposure()
     web_port = free_port(settings.web.host, settings.web.port)
     dagster_port = free_port(settings.dagster.host, settings.dagster.port, but=frozenset({web_port}))
     return Addresses(
@@ -160,12 +153,8 @@ def _serves(url: str) -> Callable[[str], bool]:
     return answers
 
 
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    """A bound address as one to connect to."""
+    if is_any_address(host):
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
