@@ -3,11 +3,12 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData
 
 from sensors import cancelled_runs, failed_runs
+from video_platform.events import TOPIC_VIDEO_EVENTS
 from video_platform.pipeline.failures import CANCELLED, INTERRUPTED
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.records import VideoState
-from video_platform.services.database import videos
+from video_platform.services.database import outbox, videos
 
 
 @dg.op
@@ -18,6 +19,12 @@ def breaks():
 @dg.job(executor_def=dg.in_process_executor)
 def broken():
     breaks()
+
+
+QUEUED = dg.DagsterRunStatus.NOT_STARTED
+"""As good as queued, and can be made without a code server."""
+
+DESCRIBE = dg.GraphDefinition(name="describe_video", node_defs=[breaks]).to_job(name="describe_video")
 
 
 @pytest.fixture
@@ -47,7 +54,7 @@ def ended(sensor, place, instance, run, event_type):
 
 
 def made(instance, video_id, status, **tags):
-    return instance.create_run_for_job(broken, status=status, tags={"dagster/partition": video_id, **tags})
+    return instance.create_run_for_job(broken, status=status, tags={"dagster/partition": video_id, "dagster/max_retries": "0", **tags})
 
 
 def test_a_killed_run_leaves_an_interrupted_video(place, instance, video_id):
@@ -97,6 +104,90 @@ def test_a_video_that_another_run_has_is_left_alone(place, instance, video_id):
     videos.started(place.platform.db, video_id, newer.run_id, "one_pass")
     ended(failed_runs, place, instance, old, DagsterEventType.RUN_FAILURE)
     assert videos.get(place.platform.db, video_id).state is VideoState.PROCESSING
+
+
+def cancel(place, instance, run):
+    """Cancels a run as the page of Dagster does, and lets the sensor hear of it."""
+    instance.report_run_canceled(run)
+    return ended(cancelled_runs, place, instance, instance.get_run_by_id(run.run_id), DagsterEventType.RUN_CANCELED)
+
+
+def fail(instance, run):
+    instance.report_run_failed(run)
+    return instance.get_run_by_id(run.run_id)
+
+
+def asked_again(place, video_id):
+    """Asks for the video as `vp retry` does; the tag that the run of this request carries."""
+    place.platform.ingest.retry(video_id)
+    return {"vp/event": outbox.newest_event(place.platform.db, video_id, TOPIC_VIDEO_EVENTS)}
+
+
+def state_of(place, video_id):
+    record = videos.get(place.platform.db, video_id)
+    return record.state, record.failure_code
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_a_video_that_was_asked_for_again_is_not_judged_by_its_old_run(place, instance, video_id, how):
+    old = made(instance, video_id, dg.DagsterRunStatus.STARTED)
+    videos.started(place.platform.db, video_id, old.run_id, "one_pass")
+    videos.failed(place.platform.db, video_id, old.run_id, "WorkerCrashed", "the child died")
+    asked_again(place, video_id)
+    if how == "failed":
+        ended(failed_runs, place, instance, fail(instance, old), DagsterEventType.RUN_FAILURE)
+    else:
+        cancel(place, instance, old)
+    assert state_of(place, video_id) == (VideoState.RECEIVED, None)
+
+
+def test_a_video_that_was_asked_for_while_its_run_was_cancelled_waits(place, instance, video_id):
+    old = made(instance, video_id, dg.DagsterRunStatus.STARTED)
+    videos.started(place.platform.db, video_id, old.run_id, "one_pass")
+    tag = asked_again(place, video_id)
+    cancel(place, instance, old)
+    assert state_of(place, video_id) == (VideoState.RECEIVED, None)
+    cancel(place, instance, made(instance, video_id, QUEUED, **tag))
+    assert state_of(place, video_id) == (VideoState.FAILED, CANCELLED)
+
+
+def test_a_run_that_waits_in_the_queue_is_cancelled_at_once_for_the_page(place, instance, video_id):
+    old = fail(instance, made(instance, video_id, dg.DagsterRunStatus.STARTED))
+    videos.failed(place.platform.db, video_id, old.run_id, "WorkerCrashed", "the child died")
+    queued = made(instance, video_id, QUEUED, **asked_again(place, video_id))
+    cancel(place, instance, queued)
+    assert state_of(place, video_id) == (VideoState.FAILED, CANCELLED)
+    assert videos.get(place.platform.db, video_id).run_id == queued.run_id, "the page links to the run that was cancelled"
+
+
+def test_a_queued_retry_of_a_run_that_began_nothing_is_cancelled_at_once_for_the_page(place, instance, video_id):
+    before = fail(instance, made(instance, video_id, dg.DagsterRunStatus.STARTED))
+    videos.failed(place.platform.db, video_id, before.run_id, "WorkerCrashed", "the child died")
+    tag = asked_again(place, video_id)
+    died = fail(instance, made(instance, video_id, dg.DagsterRunStatus.STARTED, **tag, **{"dagster/will_retry": "true"}))
+    family = {"dagster/parent_run_id": died.run_id, "dagster/root_run_id": died.run_id, "dagster/retry_number": "1"}
+    cancel(place, instance, made(instance, video_id, QUEUED, **tag, **family))
+    assert state_of(place, video_id) == (VideoState.FAILED, CANCELLED)
+
+
+def test_the_run_that_ended_last_has_the_word_whichever_is_heard_first(place, instance, video_id):
+    old = made(instance, video_id, dg.DagsterRunStatus.STARTED)
+    videos.started(place.platform.db, video_id, old.run_id, "one_pass")
+    queued = made(instance, video_id, QUEUED, **asked_again(place, video_id))
+    old = fail(instance, old)
+    instance.report_run_canceled(queued)
+    ended(failed_runs, place, instance, old, DagsterEventType.RUN_FAILURE)
+    assert state_of(place, video_id) == (VideoState.PROCESSING, None)
+    ended(cancelled_runs, place, instance, instance.get_run_by_id(queued.run_id), DagsterEventType.RUN_CANCELED)
+    assert state_of(place, video_id) == (VideoState.FAILED, CANCELLED)
+
+
+def test_a_summary_that_waits_does_not_hold_back_the_word(place, instance, video_id):
+    run = made(instance, video_id, dg.DagsterRunStatus.STARTED)
+    videos.started(place.platform.db, video_id, run.run_id, "one_pass")
+    instance.create_run_for_job(DESCRIBE, status=QUEUED, tags={"dagster/partition": video_id})
+    cancel(place, instance, run)
+    assert state_of(place, video_id) == (VideoState.FAILED, CANCELLED)
 
 
 def test_a_run_without_a_video_is_not_ours(place, instance):

@@ -60,6 +60,22 @@ class TestState:
         assert videos.failed(db, video.video_id, "run-1", "RunFailed", "the process did not start")
         assert state(db, video) is VideoState.FAILED
 
+    def test_the_last_run_is_believed_only_while_nothing_else_happened(self, db: Database, add_video) -> None:
+        video = add_video(run_id="run-0", state="processing")
+        assert not videos.ended(db, video, "a request that came later", "run-1", "cancelled", "Cancelled.")
+        videos.started(db, video.video_id, "run-2", "detections")
+        assert not videos.ended(db, video, None, "run-1", "cancelled", "Cancelled.")
+        videos.waits(db, video)
+        assert state(db, video) is VideoState.PROCESSING
+        seen = videos.get(db, video.video_id)
+        assert seen is not None
+        videos.waits(db, seen)
+        assert state(db, video) is VideoState.RECEIVED
+        seen = videos.get(db, video.video_id)
+        assert seen is not None
+        assert videos.ended(db, seen, None, "run-2", "cancelled", "Cancelled.")
+        assert state(db, video) is VideoState.FAILED
+
     def test_finished_makes_ready_only_what_was_evaluated(self, db: Database, add_video, now: datetime) -> None:
         video = add_video()
         assert not videos.finished(db, video.video_id, "run-1")

@@ -261,6 +261,18 @@ def waiting_videos(db: Database, topic: str) -> set[str]:
         return set(connection.execute(query.distinct()).scalars())
 
 
+def newest_event(db: Database, video_id: str, topic: str) -> str | None:
+    """The id of the newest event of a video for this topic, sent or not; None when there is none, or only dead ones."""
+    with db.read() as connection:
+        return find_newest_event(connection, video_id, topic)
+
+
+def find_newest_event(connection: Connection, video_id: str, topic: str) -> str | None:
+    """The same within a transaction."""
+    condition = sa.and_(outbox.c.video_id == video_id, outbox.c.topic == topic, outbox.c.dead_at.is_(None))
+    return connection.execute(sa.select(outbox.c.id).where(condition).order_by(outbox.c.seq.desc()).limit(1)).scalar()
+
+
 def prune(db: Database, before: datetime) -> int:
     """Forget rows that left before this moment; returns how many."""
     with db.write() as connection:

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from video_platform.errors import NotFound, VideoDeleted
+from video_platform.events import TOPIC_VIDEO_EVENTS
 from video_platform.layout import ALERTS
 from video_platform.records import Lifecycle, Severity, VideoRecord, VideoState
+from video_platform.services.database import outbox
 from video_platform.services.database.engine import Database
 from video_platform.services.database.tables import alerts, evaluations, videos
 
@@ -205,6 +207,27 @@ def failed(db: Database, video_id: str, run_id: str | None, code: str, message: 
         return True
 
 
+def ended(db: Database, seen: VideoRecord, request: str | None, run_id: str, code: str, message: str, *, now: datetime | None = None) -> bool:
+    """The video's last run ended without a word of its own, killed or cancelled.
+
+    False, and nothing changes, when the video is not as it was `seen` any more, or was asked for again by another event than `request`.
+    """
+    with db.write() as connection:
+        current = find(connection, seen.video_id, lock=True)
+        if not _is_as_seen(current, seen) or outbox.find_newest_event(connection, seen.video_id, TOPIC_VIDEO_EVENTS) != request:
+            return False
+        values = {"state": str(VideoState.FAILED), "run_id": run_id, "failure_code": code[:64], "failure_message": message[:MAX_MESSAGE]}
+        _update(connection, seen.video_id, now, progress=None, **values)
+        return True
+
+
+def waits(db: Database, seen: VideoRecord, *, now: datetime | None = None) -> None:
+    """The video's run has ended and another is to come: it waits for its turn, unless it is not as it was `seen` any more."""
+    with db.write() as connection:
+        if seen.state is VideoState.PROCESSING and _is_as_seen(find(connection, seen.video_id, lock=True), seen):
+            _update(connection, seen.video_id, now, state=str(VideoState.RECEIVED), step=None, progress=None)
+
+
 def described(db: Database, video_id: str, title: str | None, *, run_id: str | None = None, now: datetime | None = None) -> None:
     """The video has a summary with this title. A run that only described it leaves it ready again."""
     with db.write() as connection:
@@ -232,6 +255,11 @@ def set_media(
 
 def _update(connection: Connection, video_id: str, now: datetime | None, **values: object) -> None:
     connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(**values, updated_at=now or datetime.now(UTC)))
+
+
+def _is_as_seen(current: VideoRecord | None, seen: VideoRecord) -> bool:
+    """Whether no other run has touched the video since."""
+    return current is not None and (current.state, current.run_id, current.generation) == (seen.state, seen.run_id, seen.generation)
 
 
 def _is_evaluated(connection: Connection, video_id: str) -> bool:
