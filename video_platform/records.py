@@ -209,6 +209,11 @@ class VideoRecord(Stored):
     ingested_at: datetime
     updated_at: datetime
 
+    @property
+    def aspect(self) -> float | None:
+        """Width / height of the upright picture, None until it is known."""
+        return self.width / self.height if self.width and self.height else None
+
 
 class AlertRecord(Stored):
     """One alert as the ledger knows it, and as `--json` and the API print it.

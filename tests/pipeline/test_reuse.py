@@ -2,13 +2,19 @@
 
 from datetime import UTC, datetime
 
+import clips
 import pytest
-from graphs import made, states
+from graphs import Graph, made, states
 
+from video_platform.analysis import tables
+from video_platform.fingerprints import content_hash
 from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.pipeline.assets.one_pass import detections_content
+from video_platform.pipeline.assets.tracks import tracks_content
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, rulesets, videos
+from video_platform.settings import Settings
 
 RULES = """
 version: 1
@@ -95,6 +101,65 @@ def test_a_corrected_camera_touches_alerts_alone_when_they_stay_the_same(process
         after, _ = ledger.page(platform.db, video_id=video_id)
     assert {alert.id for alert in after} == {alert.id for alert in before}
     assert all(alert.camera == "gate" and alert.clip for alert in after)
+
+
+def contents(graph, video_id):
+    with graph.platform() as platform:
+        return {asset: read_manifest(platform.store, video_id, asset).content_hash for asset in ASSETS}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"width": 7680}, {TRACKS, ALERTS}),  # positions are fractions, distances need the picture's shape
+        ({"duration_s": 31.0}, {HIGHLIGHTS, LLM_SUMMARY}),  # clips end with the footage, sentences name its length
+    ],
+)
+def test_what_a_step_reads_of_the_record_counts(processed, values, expected):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        videos.set_media(platform.db, video_id, **{"duration_s": 30.0, "width": 768, "height": 576, **values})
+    steps = [TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY]
+    assert expected <= made(graph.run(video_id, steps))
+    handed_on = contents(graph, video_id)
+    assert made(graph.run(video_id, steps, tags={"vp/force": "true"})) == set(steps)
+    assert contents(graph, video_id) == handed_on
+
+
+def test_the_best_guess_counts_where_nothing_is_tracked(tmp_path):
+    graph = Graph(Settings(home=tmp_path / "home"))
+    with graph.platform() as platform:
+        video_id = platform.ingest.ingest_path(clips.make(tmp_path / "box.mp4", frames=40).path).video_id
+    assert graph.run(video_id).success
+
+    def guess():
+        with graph.platform() as platform:
+            manifest = read_manifest(platform.store, video_id, TRACKS)
+            assert manifest.facts["tracks"] == 0
+            return manifest.facts["best_guess"]
+
+    before = guess()
+    result = graph.run(video_id, **changed(graph.settings, "detection", second_scale=False))
+    assert guess() != before
+    assert made(result) == {DETECTIONS, TRACKS, ALERTS, LLM_SUMMARY}
+
+
+def test_all_that_is_read_of_detections_and_tracks_is_their_content():
+    boxes, found, looked_at = tables.no_detections(), tables.no_tracks(), tables.no_samples()
+    guess = {"class": "tv", "score": 0.18, "at_s": 0.8}
+    of_detections = [("person",), "aa", None], [("human",), "aa", None], [("person",), "bb", None], [("person",), "aa", guess]
+    assert len({content_hash(detections_content(boxes, looked_at, *rest)) for rest in of_detections}) == 4
+    of_tracks = [("person",), None], [("human",), None], [("person",), guess]
+    assert len({content_hash(tracks_content(found, looked_at, *rest)) for rest in of_tracks}) == 3
+
+
+def test_a_summary_names_what_its_tracks_were_made_with(processed):
+    """A detector that is chosen now has no part in a summary of tracks that another one made."""
+    graph, video_id = processed
+    before = contents(graph, video_id)
+    unheard_of = changed(graph.settings, "detection", model="unheard-of")
+    assert made(graph.run(video_id, [LLM_SUMMARY], tags={"vp/force": "true"}, **unheard_of)) == {LLM_SUMMARY}
+    assert contents(graph, video_id) == before
 
 
 @pytest.mark.parametrize("how", [{"tags": {"vp/force": "true"}}, {"run_config": {"resources": {"desk": {"config": {"force": True}}}}}])

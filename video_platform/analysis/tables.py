@@ -179,6 +179,12 @@ def read_tracks(path: Path) -> tuple[Tracks, tuple[str, ...], str]:
     return tracks, tuple(facts["names"]), facts["digest"]
 
 
+def read_track_names(path: Path) -> tuple[str, ...]:
+    """The class names of a file of tracks, without its rows; IntegrityError when it is not one."""
+    _, facts = _read(path, "tracks", ())
+    return tuple(facts["names"])
+
+
 def _box_columns(table: Detections | Tracks) -> dict[str, NDArray[Any]]:
     boxes = {name: table.boxes[:, i] for i, name in enumerate(BOX_COLUMNS)}
     return {"time_s": table.time_s, "class_id": table.class_id, "score": table.score, **boxes}

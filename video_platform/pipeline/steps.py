@@ -70,7 +70,11 @@ class Step:
         return folder
 
     def plan(self, asset: str, code_version: str, settings: Mapping[str, object], inputs: Mapping[str, Handle]) -> Plan:
-        """What `asset` would be made from now, and whether that is what the stored version was made from."""
+        """What `asset` would be made from now, and whether that is what the stored version was made from.
+
+        Whatever the step uses must count here: `settings` holds what comes from elsewhere than `inputs` (the video's record too), and what is read from an
+        input (its facts too) must be part of that input's content hash.
+        """
         hashes = {name: handle.content_hash for name, handle in inputs.items()}
         plain = {name: canonical(value) for name, value in settings.items()}
         plan = Plan(asset, self.video_id, code_version, plain, hashes, fingerprint(code_version, plain, hashes))

@@ -62,7 +62,8 @@ def alerts(context: dg.AssetExecutionContext, tracks: Handle, raw_video: Handle)
     with step(context, ALERTS) as at:
         active = active_rules(at)
         camera_rules = active.rule_set.for_camera(at.record.camera)
-        plan = at.plan(ALERTS, CODE_VERSION, camera_rules.configuration(at.record.camera, at.record.recorded_at), {TRACKS: tracks})
+        settings = {**camera_rules.configuration(at.record.camera, at.record.recorded_at), "aspect": at.record.aspect}
+        plan = at.plan(ALERTS, CODE_VERSION, settings, {TRACKS: tracks})
         if plan.stored and not _in_ledger(at, plan):
             plan = replace(plan, stored=None)
         made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, tracks, raw_video)
@@ -92,9 +93,7 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, source: Handle, raw_vid
     tracks, names, _ = tables.read_tracks(source.path("tracks"))
     samples = tables.read_samples(source.path("samples"))
     camera_rules = active.rule_set.for_camera(at.record.camera)
-    record = at.record
-    aspect = record.width / record.height if record.width and record.height else 1.0
-    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, recorded_at=record.recorded_at, aspect=aspect)
+    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, recorded_at=at.record.recorded_at, aspect=at.record.aspect or 1.0)
     change = _reconcile(at, plan, active, source.content_hash, evaluation)
     sheet = _sheet(evaluation, change.alerts)
     path = at.folder / "alerts.json"

@@ -55,7 +55,8 @@ SETTINGS: Mapping[str, object] = {"before_s": BEFORE_S, "after_s": AFTER_S, "max
 def highlights(context: dg.AssetExecutionContext, alerts: Handle, processed_video: Handle) -> Iterator[Yielded]:
     """A clip of every alert, and one reel of them all."""
     with step(context, HIGHLIGHTS) as at:
-        plan = at.plan(HIGHLIGHTS, CODE_VERSION, SETTINGS, {ALERTS: alerts, PROCESSED_VIDEO: processed_video})
+        settings = {**SETTINGS, "duration_s": at.record.duration_s}
+        plan = at.plan(HIGHLIGHTS, CODE_VERSION, settings, {ALERTS: alerts, PROCESSED_VIDEO: processed_video})
         if plan.stored:
             _show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
         made = at.reused(plan) if plan.stored else _cut(at, plan, alerts, processed_video)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from video_platform import detectors
 from video_platform.fingerprints import content_hash
 from video_platform.layout import LLM_SUMMARY, SCENES, TRACKS
 from video_platform.pipeline import checks
@@ -45,21 +44,22 @@ def llm_summary(context: dg.AssetExecutionContext, tracks: Handle, scenes: Handl
         from video_platform.services import ollama
 
         choice = ollama.choose(at.desk.settings.language_model)
-        plan = at.plan(LLM_SUMMARY, CODE_VERSION, summary.configuration(choice.model), {TRACKS: tracks, SCENES: scenes})
+        settings = {**summary.configuration(choice.model), "duration_s": at.record.duration_s}
+        plan = at.plan(LLM_SUMMARY, CODE_VERSION, settings, {TRACKS: tracks, SCENES: scenes})
         made = at.reused(plan) if plan.stored else _write(at, plan, choice, tracks, scenes)
         _title(at, made.plan.stored.facts if made.plan.stored else made.facts)
     yield from outputs(made)
 
 
 def _write(at: Step, plan: Plan, choice: "Choice", tracks: Handle, scenes: Handle) -> Made:
-    from video_platform.analysis import summary
+    from video_platform.analysis import summary, tables
 
     duration_s = at.record.duration_s or 0.0
     facts = summary.gather(
         TrackSheet.model_validate(tracks.read_json("player")),
         [Scene(**scene) for scene in scenes.read_list("scenes")],
         duration_s=duration_s,
-        names=detectors.class_names(at.desk.settings.detection.model),
+        names=tables.read_track_names(tracks.path("tracks")),
         best_guess=_best_guess(tracks),
     )
     written = summary.write(facts, choice.model, reason=choice.reason, degraded=choice.degraded)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -20,6 +20,9 @@ from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import FileEntry, Scene
 from video_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from video_platform.analysis.tables import Detections, Samples
 
 CODE_VERSIONS = {PROCESSED_VIDEO: "1", DETECTIONS: "1", SCENES: "1"}
 """Raise one when the same footage and settings give another result of that kind."""
@@ -121,17 +124,30 @@ def _detections(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: floa
     from video_platform.analysis import tables
 
     boxes, samples = Path(found["detections"]), Path(found["samples"])
-    detections, _, digest = tables.read_detections(boxes)
+    detections, names, digest = tables.read_detections(boxes)
     looked_at = tables.read_samples(samples)
     facts = {name: value for name, value in found.items() if name not in ("detections", "samples", "notes")}
     return at.made(
         plan,
-        content_hash=content_hash({"detections": tables.content(detections), "samples": tables.content(looked_at)}),
+        content_hash=content_hash(detections_content(detections, looked_at, names, digest, facts["best_guess"])),
         verdict=checks.verdict(*found["notes"], frames_were_looked_at=len(looked_at) > 0, made_by_the_configured_model=digest == plan.configuration["digest"]),
         files=[NewFile("detections", boxes, "application/vnd.apache.parquet"), NewFile("samples", samples, "application/vnd.apache.parquet")],
         facts=facts,
         duration_s=duration_s,
     )
+
+
+def detections_content(detections: "Detections", samples: "Samples", names: Sequence[str], digest: str, best_guess: object) -> dict[str, object]:
+    """What detections say: all that `tracks` reads of them. The model's digest is among it, because the file of tracks names the model too."""
+    from video_platform.analysis import tables
+
+    return {
+        "detections": tables.content(detections),
+        "samples": tables.content(samples),
+        "names": list(names),
+        "model": digest,
+        "best_guess": best_guess,
+    }
 
 
 def _scenes(at: Step, plan: Plan, found: Mapping[str, Any], duration_s: float | None) -> Made:

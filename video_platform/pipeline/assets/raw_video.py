@@ -82,5 +82,6 @@ def _probe(at: Step, path: Path) -> dict[str, Any]:
     payload = {"path": str(path), "limits": asdict(media_limits(settings))}
     probe = worker.run("probe", payload, limits=worker_budget(settings, PROBE_SECONDS))
     probe.pop("cost", None)  # the cost of the step as a whole stands in the manifest
-    videos.set_media(at.desk.platform.db, at.video_id, probe["duration_s"], probe["width"], probe["height"])
+    known_s = probe["duration_s"] or at.record.duration_s  # where the container does not say it, decoding did
+    videos.set_media(at.desk.platform.db, at.video_id, known_s, probe["width"], probe["height"])
     return probe

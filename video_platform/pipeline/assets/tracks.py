@@ -1,6 +1,6 @@
 """Detections joined into tracks. A tracker setting changes only this and what follows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -35,7 +35,8 @@ CODE_VERSION = "1"
 def tracks(context: dg.AssetExecutionContext, detections: Handle) -> Iterator[Yielded]:
     """Detections joined over time."""
     with step(context, TRACKS) as at:
-        plan = at.plan(TRACKS, CODE_VERSION, at.desk.settings.tracking.model_dump(), {DETECTIONS: detections})
+        settings = {**at.desk.settings.tracking.model_dump(), "aspect": at.record.aspect}
+        plan = at.plan(TRACKS, CODE_VERSION, settings, {DETECTIONS: detections})
         made = at.reused(plan) if plan.stored else _track(at, plan, detections)
     yield from outputs(made)
 
@@ -47,8 +48,8 @@ def _track(at: Step, plan: Plan, source: Handle) -> Made:
     detections, names, digest = tables.read_detections(source.path("detections"))
     samples = tables.read_samples(source.path("samples"))
     parameters = track.TrackingParameters(**at.desk.settings.tracking.model_dump())
-    aspect = at.record.width / at.record.height if at.record.width and at.record.height else track.DEFAULT_ASPECT
-    found = track.track(detections, samples, names, parameters, aspect=aspect)
+    found = track.track(detections, samples, names, parameters, aspect=at.record.aspect or track.DEFAULT_ASPECT)
+    best_guess = None if len(found) else source.manifest.facts.get("best_guess")  # only a video without tracks is described by it
     parquet, player = at.folder / "tracks.parquet", at.folder / "player.json"
     tables.write_tracks(parquet, found, names=names, digest=digest)
     player.write_text(track.to_sheet(found, samples, names).model_dump_json())
@@ -59,17 +60,24 @@ def _track(at: Step, plan: Plan, source: Handle) -> Made:
     ]
     return at.made(
         plan,
-        content_hash=content_hash({"tracks": tables.content(found), "samples": tables.content(samples)}),
+        content_hash=content_hash(tracks_content(found, samples, names, best_guess)),
         verdict=checks.verdict(**_checked(found, samples)),
         files=files,
         facts={
             "tracks": len(set(found.track_id.tolist())),
             "boxes": len(found),
             "samples": len(samples),
-            "best_guess": source.manifest.facts.get("best_guess"),
+            "best_guess": best_guess,
         },
         duration_s=float(samples.time_s[-1]) if len(samples) else None,
     )
+
+
+def tracks_content(tracks: "Tracks", samples: "Samples", names: Sequence[str], best_guess: object) -> dict[str, object]:
+    """What tracks say: all that `alerts` and `llm_summary` read of them."""
+    from video_platform.analysis import tables
+
+    return {"tracks": tables.content(tracks), "samples": tables.content(samples), "names": list(names), "best_guess": best_guess}
 
 
 def _checked(found: "Tracks", samples: "Samples") -> dict[str, bool]:
