@@ -20,10 +20,10 @@ from sensors.run_outcomes import UNDER_WAY
 from video_platform import errors, layout
 from video_platform.events import TOPIC_VIDEO_EVENTS
 from video_platform.pipeline import tags
-from video_platform.pipeline.failures import INTERRUPTED, MESSAGES, QUARANTINED
+from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, MESSAGES, QUARANTINED, SUMMARY_MESSAGES
 from video_platform.pipeline.io_managers import event_metadata
 from video_platform.pipeline.jobs import PROCESS_ASSETS, describe_video
-from video_platform.pipeline.made import read_manifest
+from video_platform.pipeline.made import read_manifest, speaks_of
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.records import Manifest, VideoRecord, VideoState
@@ -245,15 +245,18 @@ def _ready_one(tick: Tick, record: VideoRecord, catalogued: dict[tuple[str, str]
 
 def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
     """Asks for the summary when it is missing or speaks of other tracks or scenes; whether it is."""
-    wanted = {asset: manifests[asset].content_hash for asset in (layout.TRACKS, layout.SCENES)}
-    found = manifests.get(layout.LLM_SUMMARY)
-    if found is not None and all(found.inputs.get(asset) == digest for asset, digest in wanted.items()):
+    from video_platform.services.database import videos
+
+    sources = {asset: manifests[asset] for asset in (layout.TRACKS, layout.SCENES)}
+    if speaks_of(manifests.get(layout.LLM_SUMMARY), sources):
         return False
     attempt = tick.memory.attempts.get(record.video_id, 0) + 1
-    if attempt > MAX_ATTEMPTS:
+    if attempt > MAX_ATTEMPTS or record.summary_failure_code == CANCELLED:
+        if record.summary_failure_code is None:
+            videos.summary_failed(tick.desk.platform.db, record.video_id, QUARANTINED, SUMMARY_MESSAGES[QUARANTINED].format(attempts=MAX_ATTEMPTS))
         return True
     tick.memory.attempts[record.video_id] = attempt
-    key = f"{record.video_id}@reconcile:{'-'.join(digest[:16] for digest in wanted.values())}:{attempt}"
+    key = f"{record.video_id}@reconcile:{'-'.join(manifest.content_hash[:16] for manifest in sources.values())}:{attempt}"
     own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
     tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
     tick.add.add(record.video_id)

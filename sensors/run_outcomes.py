@@ -1,20 +1,22 @@
 """Runs that ended without saying so: killed, failed before their first step, or cancelled. The page shows what happened and what to do.
 
 A run is judged some seconds after its end, when its video may long be in other hands. It has the word only when nothing is under way for the video, nobody
-has asked for it since, and no other of its runs ended later.
+has asked for it since, and no other of its runs ended later. Runs that only write the summary have the word on that alone.
 """
 
 from dataclasses import dataclass
 
 import dagster as dg
 
-from video_platform.events import TOPIC_VIDEO_EVENTS
+from video_platform.errors import StoreUnavailable
+from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
 from video_platform.layout import is_video_id
 from video_platform.pipeline import tags
-from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, MESSAGES
+from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, MESSAGES, SUMMARY_MESSAGES
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
+from video_platform.pipeline.made import summary_is_current
 from video_platform.pipeline.resources import Desk
-from video_platform.records import VideoState
+from video_platform.records import VideoRecord, VideoState
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -49,7 +51,7 @@ def failed_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]
         return dg.SkipReason(f"run {run.run_id} is retried")
     failures = context.for_run_failure().get_step_failure_events()
     if not failures:
-        return _settle(context, desk, INTERRUPTED, MESSAGES[INTERRUPTED])
+        return _settle(context, desk, INTERRUPTED)
     error = failures[0].step_failure_data.error
     text = (error.message.strip().splitlines() or ["unknown"])[0] if error else "unknown"
     return _settle(context, desk, "StepFailed", f"Step {failures[0].step_key} failed: {text[:1000]}. The run's log has the details.")
@@ -64,15 +66,15 @@ def failed_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]
 )
 def cancelled_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.SkipReason | None:
     """One run that was cancelled."""
-    return _settle(context, desk, CANCELLED, MESSAGES[CANCELLED])
+    return _settle(context, desk, CANCELLED)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What else there is for the video of a run that has ended.
+    """What else there is for the video of a run that has ended; for a run that writes the summary, only what concerns summaries.
 
-    `request` is the id of the newest event that asks for the video; `asked` says that it has not become a run yet. `live` are runs under way. `last` says
-    that no other run of the video ended later.
+    `request` is the id of the newest event that asks for such a run; `asked` says that it has not become one yet. `live` are runs under way. `last` says
+    that no other run ended later.
     """
 
     request: str | None
@@ -91,33 +93,69 @@ def _standing(context: dg.RunStatusSensorContext, desk: Desk, video_id: str) -> 
     from video_platform.services.database import outbox
 
     instance, run = context.instance, context.dagster_run
-    request = outbox.newest_event(desk.platform.db, video_id, TOPIC_VIDEO_EVENTS)
+    request = outbox.newest_event(desk.platform.db, video_id, TOPIC_PROCESSED if run.job_name == DESCRIBE_VIDEO else TOPIC_VIDEO_EVENTS)
     asked = request is not None and not instance.get_runs_count(dg.RunsFilter(tags={tags.VIDEO: video_id, tags.EVENT: request}))
-    live = [each for each in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={tags.VIDEO: video_id})) if each.job_name != DESCRIBE_VIDEO]
+    live = [each for each in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags={tags.VIDEO: video_id})) if _alike(each, run)]
     ended = instance.get_run_records(dg.RunsFilter(statuses=ENDED, tags={tags.VIDEO: video_id}), limit=RECENT)
-    ends = {each.dagster_run.run_id: (_ended_at(each), each.storage_id) for each in ended if each.dagster_run.job_name != DESCRIBE_VIDEO}
+    ends = {each.dagster_run.run_id: (_ended_at(each), each.storage_id) for each in ended if _alike(each.dagster_run, run)}
     return Standing(request, asked, live, run.run_id in ends and ends[run.run_id] == max(ends.values()))
+
+
+def _alike(one: dg.DagsterRun, other: dg.DagsterRun) -> bool:
+    """Whether both write summaries, or neither does."""
+    return (one.job_name == DESCRIBE_VIDEO) == (other.job_name == DESCRIBE_VIDEO)
 
 
 def _ended_at(record: dg.RunRecord) -> float:
     return record.end_time or record.update_timestamp.timestamp()
 
 
-def _settle(context: dg.RunStatusSensorContext, desk: Desk, code: str, message: str) -> dg.SkipReason | None:
+def _settle(context: dg.RunStatusSensorContext, desk: Desk, code: str, message: str | None = None) -> dg.SkipReason | None:
     """Writes the state unless the video is in other hands, or stands already: what the step itself wrote is more precise."""
     from video_platform.services.database import videos
 
     run = context.dagster_run
     video_id = run.tags.get(tags.VIDEO, "")
     record = videos.get(desk.platform.db, video_id) if is_video_id(video_id) else None
-    if record is None or record.state not in (VideoState.RECEIVED, VideoState.PROCESSING) or run.job_name == DESCRIBE_VIDEO:
+    if record is None or record.state is VideoState.DELETED:
         return dg.SkipReason(f"run {run.run_id}: nothing to write for {video_id or 'a run without a partition'}")
-    standing = _standing(context, desk, video_id)
+    if run.job_name == DESCRIBE_VIDEO:
+        return _settle_summary(context, desk, record, code, message or SUMMARY_MESSAGES[code])
+    return _settle_video(context, desk, record, code, message or MESSAGES[code])
+
+
+def _settle_video(context: dg.RunStatusSensorContext, desk: Desk, record: VideoRecord, code: str, message: str) -> dg.SkipReason | None:
+    from video_platform.services.database import videos
+
+    run_id = context.dagster_run.run_id
+    if record.state not in (VideoState.RECEIVED, VideoState.PROCESSING):
+        return dg.SkipReason(f"run {run_id}: video {record.video_id} is {record.state} already")
+    standing = _standing(context, desk, record.video_id)
     if standing.waits:
         videos.waits(desk.platform.db, record)
-        return dg.SkipReason(f"run {run.run_id}: video {video_id} was asked for again and waits for its turn")
+        return dg.SkipReason(f"run {run_id}: video {record.video_id} was asked for again and waits for its turn")
     if standing.live or not standing.last:
-        return dg.SkipReason(f"run {run.run_id}: another run has video {video_id}")
-    if not videos.ended(desk.platform.db, record, standing.request, run.run_id, code, message):
-        return dg.SkipReason(f"run {run.run_id}: video {video_id} was taken in hand meanwhile")
+        return dg.SkipReason(f"run {run_id}: another run has video {record.video_id}")
+    if not videos.ended(desk.platform.db, record, standing.request, run_id, code, message):
+        return dg.SkipReason(f"run {run_id}: video {record.video_id} was taken in hand meanwhile")
     return None
+
+
+def _settle_summary(context: dg.RunStatusSensorContext, desk: Desk, record: VideoRecord, code: str, message: str) -> dg.SkipReason | None:
+    from video_platform.services.database import videos
+
+    run_id = context.dagster_run.run_id
+    standing = _standing(context, desk, record.video_id)
+    if record.summary_failure_code is not None or standing.asked or standing.live or not standing.last:
+        return dg.SkipReason(f"run {run_id}: the summary of video {record.video_id} is in other hands, or its failure is known")
+    if _is_written(desk, record.video_id):
+        return dg.SkipReason(f"run {run_id}: the summary of video {record.video_id} is there")
+    videos.summary_failed(desk.platform.db, record.video_id, code, message)
+    return None
+
+
+def _is_written(desk: Desk, video_id: str) -> bool:
+    try:
+        return summary_is_current(desk.platform.store, video_id)
+    except StoreUnavailable:  # then it is not there for a reader either
+        return False

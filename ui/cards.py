@@ -54,6 +54,8 @@ def video_card(view: VideoCard) -> None:
         st.caption(facts(record))
         if view.title:
             st.markdown(f":small[{words.plain(view.title, 160)}]")
+        if record.state is VideoState.READY and record.summary_failure_code:
+            st.markdown(":small[:orange[The summary could not be written.]]")
         if record.state in (VideoState.PROCESSING, VideoState.RECEIVED):
             progress(record)
         elif record.state is VideoState.FAILED:
@@ -93,6 +95,16 @@ def again(video_id: str) -> None:
         st.toast(words.sentence(error.message), icon=":material/error:")
     else:
         st.toast("Asked for processing; what nothing changed for is reused.", icon=":material/autorenew:")
+
+
+def summary_again(video_id: str) -> None:
+    """Ask for the summary alone, and say what came of it."""
+    try:
+        data.write_summary_again(video_id)
+    except PlatformError as error:
+        st.toast(words.sentence(error.message), icon=":material/error:")
+    else:
+        st.toast("Asked for the summary; it appears here when it is written.", icon=":material/autorenew:")
 
 
 def _go(query: Mapping[str, str]) -> None:

@@ -122,6 +122,12 @@ def process_again(video_id: str) -> None:
     forget_lists()
 
 
+def write_summary_again(video_id: str) -> None:
+    """Ask for the summary of a ready video alone, after it failed."""
+    _platform().ingest.retry(video_id)
+    forget_lists()
+
+
 def delete(video_id: str) -> None:
     """Remove a video with everything that was made from it; a tombstone stays."""
     _platform().ingest.delete(video_id, WHO)
@@ -166,7 +172,8 @@ def version(video_id: str) -> str:
         return f"{type(error).__name__}: {error.message}"
     found = _catalog().alerts(video_id=video_id, limit=MAX_STRIP_ALERTS).items
     shown = detail.record
-    parts: list[object] = [shown.state, shown.failure_code, shown.camera, shown.recorded_at, shown.duration_s]
+    parts: list[object] = [shown.state, shown.failure_code, shown.summary_failure_code, shown.summary_failure_message]
+    parts += [shown.camera, shown.recorded_at, shown.duration_s]
     parts += [(asset.name, asset.manifest.fingerprint, asset.manifest.created_at, asset.run_id) for asset in detail.assets if asset.manifest]
     parts += [(alert.id, alert.mark, alert.snapshot, alert.clip) for alert in found]
     return repr(parts)

@@ -23,6 +23,9 @@ LISTED_SPANS = 6
 
 STATE_TAGS = {"supported": None, "contradicted": Tag("Contradicted by what was found", "red"), "not_checkable": Tag("Not checked", "gray")}
 
+NO_SUMMARY = {VideoState.FAILED: "There is no summary.", VideoState.READY: "It is written after the alerts."}
+"""What is said where no summary is; in other states it is still to come."""
+
 ASSET_WORDS: Mapping[str, str] = {
     layout.RAW_VIDEO: "Original",
     layout.PROCESSED_VIDEO: "Browser copy",
@@ -228,21 +231,30 @@ def summary(view: View) -> None:
     written = view.summary
     if written is None:
         st.subheader("Summary", anchor=False)
-        done = view.record.state in (VideoState.READY, VideoState.FAILED)
-        st.caption(
-            "There is no summary."
-            if view.record.state is VideoState.FAILED
-            else "It is written after the alerts."
-            if done
-            else "It comes last, after the alerts."
-        )
+        if view.record.summary_failure_code is None:
+            st.caption(NO_SUMMARY.get(view.record.state, "It comes last, after the alerts."))
+        _summary_failure(view)
     else:
         _summary(view, written)
     _near_misses(view)
 
 
+def _summary_failure(view: View) -> None:
+    """Why there is no summary, or no newer one, and what to do; everything else of the video stands."""
+    record = view.record
+    if record.summary_failure_code is None:
+        return
+    stands = "Everything else stands; the summary below is from before." if view.summary else "Everything else stands."
+    reason = words.sentence(record.summary_failure_message or record.summary_failure_code, 600)
+    st.warning(f"**The summary could not be written.** {reason} {stands}", icon=":material/warning:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Write it again", icon=":material/refresh:", key=f"summary-{record.video_id}", on_click=cards.summary_again, args=(record.video_id,))
+        st.caption(f"State: `{words.literal(record.summary_failure_code, 60)}`", width="content")
+
+
 def _summary(view: View, written: Summary) -> None:
     st.subheader(words.plain(written.title, 200) or "Summary", anchor=False)
+    _summary_failure(view)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.badge(words.CONCERN_WORDS[written.concern], color=words.CONCERN_COLORS[written.concern], help="Concern 0 to 2")  # type: ignore[arg-type]
         st.caption(_engine(written), width="content")

@@ -149,8 +149,18 @@ class Ingest:
         return request_id
 
     def retry(self, video_id: str) -> str:
-        """Ask for a failed or stuck video to be processed again; what is there already is reused."""
-        return self.request_processing(video_id, lane=Lane.REQUEST)
+        """Ask for a failed or stuck video to be processed again; what is there already is reused. Of a ready one, only a summary that failed.
+
+        Returns the request's id. Raises what `request_processing` raises.
+        """
+        request_id = str(uuid.uuid4())
+        with self.db.write() as connection:
+            current = videos.lock(connection, video_id)
+            only_summary = current.state is VideoState.READY and current.summary_failure_code is not None
+            if not (only_summary and ingest_rows.request_summary(connection, current, Lane.REQUEST, request_id, _now())):
+                ingest_rows.request(connection, current, Lane.REQUEST, request_id, _now())
+        self._announced()
+        return request_id
 
     def correct(self, video_id: str, *, camera: str | None = None, recorded_at: datetime | None = None) -> bool:
         """Set camera and recording time, None keeps what is there; its alerts follow, and rules are evaluated again. Returns whether something changed.

@@ -10,11 +10,14 @@ from sqlalchemy.engine import Connection
 from video_platform import events, layout
 from video_platform.errors import InputError
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
-from video_platform.records import Lane, VideoRecord, VideoState
+from video_platform.records import Lane, Lifecycle, VideoRecord, VideoState
 from video_platform.services.database import Database, outbox, videos
 from video_platform.services.database.engine import insert_new
 from video_platform.services.database.tables import alerts, deliveries, evaluations
 from video_platform.services.database.tables import videos as table
+
+OUTCOME = ("step", "progress", "run_id", "failure_code", "failure_message", "summary_failure_code", "summary_failure_message")
+"""Columns that say how far the runs of a video came."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,40 @@ def arrive(connection: Connection, arrived: Arrived, given: Given, now: datetime
 
 
 def request(connection: Connection, current: VideoRecord, lane: Lane, request_id: str, now: datetime, *, force: bool = False) -> None:
-    """Ask for a locked video to be processed; a failed one waits again instead of showing its failure."""
+    """Ask for a locked video to be processed; a failed one waits again instead of showing its failure. A summary that failed is asked for too.
+
+    Its own event is needed: a run that finds nothing new to evaluate does not announce that the video was processed.
+    """
     if current.state is VideoState.FAILED:
         waiting = {"state": str(VideoState.RECEIVED), "failure_code": None, "failure_message": None, "step": None, "progress": None}
         connection.execute(sa.update(table).where(table.c.video_id == current.video_id).values(**waiting, updated_at=now))
     outbox.add_event(connection, _event(events.PROCESS_REQUESTED, current, request_id, now, lane=lane, force=force), now)
+    if current.summary_failure_code is not None:
+        request_summary(connection, current, lane, request_id, now)
+
+
+def request_summary(connection: Connection, current: VideoRecord, lane: Lane, request_id: str, now: datetime) -> bool:
+    """Ask for the summary of a locked video alone, by the event that says that its tracks and alerts are there; False when they are not."""
+    evaluated = (evaluations.c.video_id == current.video_id, evaluations.c.asset == layout.ALERTS)
+    row = connection.execute(sa.select(evaluations.c.tracks_hash, evaluations.c.run_id).where(*evaluated)).one_or_none()
+    if row is None:
+        return False
+    counted = (alerts.c.video_id == current.video_id, alerts.c.asset == layout.ALERTS, alerts.c.lifecycle == str(Lifecycle.ACTIVE))
+    body = events.ProcessedBody(
+        video_id=current.video_id,
+        bucket=layout.BUCKET,
+        camera=current.camera,
+        recorded_at=current.recorded_at,
+        lane=lane,
+        alerts=connection.execute(sa.select(sa.func.count()).where(*counted)).scalar_one(),
+        tracks_hash=row.tracks_hash,
+        run_id=row.run_id,
+    )
+    event_id = events.event_id(events.VIDEO_PROCESSED, current.video_id, request_id)
+    outbox.add_event(connection, events.Event(event_id, events.VIDEO_PROCESSED, now, current.video_id, body), now)
+    waiting = {"summary_failure_code": None, "summary_failure_message": None}
+    connection.execute(sa.update(table).where(table.c.video_id == current.video_id).values(**waiting, updated_at=now))
+    return True
 
 
 def correct(connection: Connection, current: VideoRecord, camera: str | None, recorded_at: datetime | None, now: datetime) -> bool:
@@ -98,7 +130,7 @@ def bury(connection: Connection, video_id: str, who: str, why: str, now: datetim
     connection.execute(sa.delete(deliveries).where(deliveries.c.video_id == video_id))
     removed = connection.execute(sa.delete(alerts).where(alerts.c.video_id == video_id)).rowcount
     connection.execute(sa.delete(evaluations).where(evaluations.c.video_id == video_id))
-    cleared = dict.fromkeys(("step", "progress", "run_id", "failure_code", "failure_message", "title", "thumbnail", "objects_removed_at"))
+    cleared = dict.fromkeys((*OUTCOME, "title", "thumbnail", "objects_removed_at"))
     stone = {"state": str(VideoState.DELETED), "deleted_at": now, "updated_at": now, "deleted_by": who[:128], "deleted_reason": why}
     connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**cleared, **stone))
     return removed
@@ -122,9 +154,7 @@ def unfinished_deletes(db: Database, video_id: str | None = None) -> list[str]:
 def _revived(known: VideoRecord, given: Given, now: datetime) -> dict[str, object]:
     """The columns of a failed or deleted video that is ingested again: a failed one keeps what was not said anew, a deleted one starts afresh."""
     fresh = known.state is VideoState.DELETED
-    cleared = dict.fromkeys(
-        ("step", "progress", "run_id", "failure_code", "failure_message", "deleted_at", "deleted_by", "deleted_reason", "objects_removed_at")
-    )
+    cleared = dict.fromkeys((*OUTCOME, "deleted_at", "deleted_by", "deleted_reason", "objects_removed_at"))
     return {
         **cleared,
         "state": str(VideoState.RECEIVED),

@@ -16,7 +16,7 @@ from video_platform.errors import NotFound, StoreFull
 from video_platform.layout import ASSETS
 from video_platform.pipeline.graph import step_of
 from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
-from video_platform.records import VideoState
+from video_platform.records import VideoRecord, VideoState
 from video_platform.settings import MIB, Settings
 from video_platform.supervisor import lock
 
@@ -53,7 +53,7 @@ class StepOutcome:
 
 @dataclass(frozen=True)
 class LocalOutcome:
-    """How the run went; `failure_code` and `failure_message` are those of the video, None on success."""
+    """How the run went; `failure_code` and `failure_message` are those of the video, or of its summary when that alone failed; None on success."""
 
     run_id: str
     success: bool
@@ -164,7 +164,16 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
         if failed.failure_code is not None:
             videos.failed(platform.db, video_id, None, failure_code(full), full.message)
         raise full
-    return LocalOutcome(result.run_id, result.success, _steps(result), failed and failed.failure_code, failed and failed.failure_message)
+    return LocalOutcome(result.run_id, result.success, _steps(result), *_failure(failed))
+
+
+def _failure(record: VideoRecord | None) -> tuple[str | None, str | None]:
+    """Code and message of the video that the run did not bring to its end; a video that is ready lacks only its summary."""
+    if record is None:
+        return None, None
+    if record.failure_code is None and record.summary_failure_code is not None:
+        return record.summary_failure_code, f"the summary could not be written, everything else stands: {record.summary_failure_message}"
+    return record.failure_code, record.failure_message
 
 
 def _settle(platform: "Platform", video_id: str) -> None:

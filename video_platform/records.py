@@ -185,6 +185,7 @@ class VideoRecord(Stored):
 
     `recorded_at` is the wall-clock time of the first frame, None when unknown. `generation` counts ingests: it rises when a failed or deleted video is
     ingested again. `failure_code` is a key of `errors.MEDIA_CODES` or the name of an error class. `progress` is 0-1 of the current `step`.
+    `summary_failure_code` and `summary_failure_message` say why the last attempt to write the summary failed: the video is ready without it.
     """
 
     video_id: str
@@ -203,6 +204,8 @@ class VideoRecord(Stored):
     run_id: str | None = None
     failure_code: str | None = None
     failure_message: str | None = None
+    summary_failure_code: str | None = None
+    summary_failure_message: str | None = None
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None

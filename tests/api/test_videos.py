@@ -6,6 +6,8 @@ import pytest
 from seeded import SECONDS, ingest
 
 from video_platform import layout
+from video_platform.events import TOPIC_VIDEO_EVENTS
+from video_platform.services.database import videos
 
 
 def test_a_list_shows_what_people_look_for(served, video, tmp_path):
@@ -137,6 +139,17 @@ def test_what_failed_is_tried_again(served, video, tmp_path):
     assert (shown["state"], shown["failure_code"], shown["failure_message"]) == ("failed", "not_a_video", "This file is not a video.")
     assert served.client.post(f"/api/videos/{broken.video_id}/retry").status_code == 202
     assert served.client.get(f"/api/videos/{broken.video_id}").json()["video"]["state"] == "received"
+
+
+def test_a_summary_that_failed_is_told_and_tried_again_alone(served, video):
+    videos.summary_failed(served.platform.db, video.video_id, "over_budget", "it took longer than 60 s")
+    told = served.client.get(f"/api/videos/{video.video_id}").json()["video"]
+    assert (told["state"], told["summary_failure_code"], told["summary_failure_message"]) == ("ready", "over_budget", "it took longer than 60 s")
+    assert served.client.get("/api/videos").json()["items"][0]["summary_failure_code"] == "over_budget"
+    before = served.platform.log.end_offsets(TOPIC_VIDEO_EVENTS)
+    assert served.client.post(f"/api/videos/{video.video_id}/retry").status_code == 202
+    assert served.platform.log.end_offsets(TOPIC_VIDEO_EVENTS) == before
+    assert served.client.get(f"/api/videos/{video.video_id}").json()["video"]["summary_failure_code"] is None
 
 
 def test_a_deleted_video_is_gone_and_known_to_be(served, video, tmp_path):

@@ -8,6 +8,7 @@ import clips
 import pytest
 
 from video_platform import layout
+from video_platform.analysis import summary
 from video_platform.supervisor import lock
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "crossing.mp4"
@@ -59,6 +60,21 @@ def test_a_home_that_somebody_runs_is_left_alone(vp, clip, home):
     assert ran.status == 1
     assert f"vp up (process {os.getpid()}" in ran.err
     assert vp("videos", "--json").json == []
+
+
+@pytest.mark.timeout(600)
+def test_a_summary_that_fails_is_named_and_does_not_end_the_batch(vp, clip, tmp_path, monkeypatch):
+    other = clips.make(tmp_path / "b.mp4", frames=20).path
+
+    def fails(*_, **__):
+        raise ValueError("no such key")
+
+    monkeypatch.setattr(summary, "write", fails)
+    ran = vp("process", clip, other)
+    assert ran.status == 1
+    assert ran.err.count("ValueError: the summary could not be written, everything else stands") == 2
+    assert "interrupted" not in ran.err
+    assert {video["state"] for video in vp("videos", "--json").json} == {"ready"}
 
 
 @pytest.mark.timeout(600)

@@ -2,7 +2,9 @@ import hashlib
 
 import pytest
 
-from video_platform import layout
+from video_platform import layout, settings
+from video_platform.platform import open_platform
+from video_platform.services.database import videos
 
 
 def test_an_empty_home_says_what_to_do(vp):
@@ -109,6 +111,23 @@ def test_retry_asks_again(vp, filled):
     assert "asked for again" in ran.out
     assert "start `vp up`" in ran.err
     assert {"topic": "video-events", "events": 3} in vp("topics", "list", "--json").json
+
+
+def test_a_summary_that_failed_is_told_and_asked_for_alone(vp, filled, tmp_path):
+    processed, _, _ = filled
+    with open_platform(settings.load()) as platform:
+        videos.summary_failed(platform.db, processed.video_id, "over_budget", "it took longer than 60 s")
+    shown = vp("show", processed.video_id).out
+    assert "state: ready" in shown
+    assert "summary failed: it took longer than 60 s" in shown
+    assert f"`vp retry {processed.video_id}`" in shown
+    assert "ready: no summary" in vp("videos").out
+    assert vp("show", processed.video_id, "--json").json["summary_failure_message"] == "it took longer than 60 s"
+    before = {row["topic"]: row["events"] for row in vp("topics", "list", "--json").json}
+    assert "asked for again" in vp("retry", processed.video_id).out
+    after = {row["topic"]: row["events"] for row in vp("topics", "list", "--json").json}
+    assert {topic: count - before[topic] for topic, count in after.items() if count != before[topic]} == {"processed-videos": 1}
+    assert "summary failed" not in vp("show", processed.video_id).out
 
 
 def test_topics_are_created_once(vp):

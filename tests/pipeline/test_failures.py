@@ -2,13 +2,16 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from graphs import CROSSING, Graph, made, states
 
-from video_platform.errors import StoreUnavailable
-from video_platform.layout import ALERTS, RAW_VIDEO, TRACKS
+from video_platform.analysis import summary
+from video_platform.errors import StoreUnavailable, WorkerBudgetExceeded
+from video_platform.layout import ALERTS, LLM_SUMMARY, RAW_VIDEO, TRACKS
+from video_platform.pipeline.failures import INVALID
 from video_platform.pipeline.made import read_manifest
 from video_platform.pipeline.resources import Workplace
 from video_platform.records import VideoState
@@ -88,6 +91,35 @@ def test_a_budget_that_is_too_small_has_a_name(processed):
     result = graph.run(video_id, [RAW_VIDEO], tags={"vp/force": "true"}, media=tight)
     assert not result.success
     assert record(graph, video_id).failure_code == "over_budget"
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "message"),
+    [
+        (WorkerBudgetExceeded("it took longer than 60 s"), "over_budget", "it took longer than 60 s"),
+        (ValueError("no such key"), "ValueError", "This is a fault of the program"),
+        (None, INVALID, "llm_summary of video"),
+    ],
+)
+def test_a_summary_that_fails_says_why_and_the_word_goes_when_one_is_written(processed, monkeypatch, broken, code, message):
+    graph, video_id = processed
+    write = summary.write
+
+    def fails(*arguments, **options):
+        if broken is not None:
+            raise broken
+        written = write(*arguments, **options)
+        return replace(written, summary=written.summary.model_copy(update={"title": ""}))
+
+    monkeypatch.setattr(summary, "write", fails)
+    assert not graph.run(video_id, [LLM_SUMMARY], tags={"vp/force": "true"}).success
+    after = record(graph, video_id)
+    assert (after.state, after.failure_code) == (VideoState.READY, None)
+    assert after.summary_failure_code == code
+    assert message in after.summary_failure_message
+    monkeypatch.setattr(summary, "write", write)
+    assert made(graph.run(video_id, [LLM_SUMMARY], tags={"vp/force": "true"})) == {LLM_SUMMARY}
+    assert record(graph, video_id).summary_failure_code is None
 
 
 class Flaky(Workplace):

@@ -13,7 +13,7 @@ from sensors import consuming, reconcile
 from sensors.reconcile import MAX_ATTEMPTS
 from video_platform import events, layout
 from video_platform.ingest import Ingest
-from video_platform.pipeline.failures import INTERRUPTED, QUARANTINED
+from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, QUARANTINED
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
 from video_platform.services.database import outbox, videos
@@ -187,6 +187,24 @@ def test_a_missing_summary_is_asked_for_and_a_lost_partition_comes_back(processe
     assert [list(each.partition_keys) for each in result.dynamic_partitions_requests] == [[processed]]
     again = sensor.tick().run_requests
     assert again[0].run_key != request.run_key
+
+
+def test_a_summary_that_never_comes_is_given_up_with_a_word(processed, sensor, platform):
+    for _ in range(MAX_ATTEMPTS):
+        age(platform, processed)
+        assert sensor.tick().run_requests
+    assert videos.get(platform.db, processed).summary_failure_code is None
+    age(platform, processed)
+    assert not sensor.tick().run_requests
+    record = videos.get(platform.db, processed)
+    assert (record.state, record.summary_failure_code) == (VideoState.READY, QUARANTINED)
+    assert f"{MAX_ATTEMPTS} times" in record.summary_failure_message
+
+
+def test_a_summary_that_somebody_cancelled_is_not_asked_for(processed, sensor, platform):
+    videos.summary_failed(platform.db, processed, CANCELLED, "Writing it was cancelled.")
+    age(platform, processed)
+    assert not sensor.tick().run_requests
 
 
 def test_a_lost_manifest_asks_for_the_video_again(processed, sensor, platform):

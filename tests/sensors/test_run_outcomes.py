@@ -190,6 +190,34 @@ def test_a_summary_that_waits_does_not_hold_back_the_word(place, instance, video
     assert state_of(place, video_id) == (VideoState.FAILED, CANCELLED)
 
 
+def describing(instance, video_id, status=dg.DagsterRunStatus.STARTED, **more):
+    return instance.create_run_for_job(DESCRIBE, status=status, tags={"dagster/partition": video_id, "dagster/max_retries": "0", **more})
+
+
+def test_a_summary_whose_run_was_killed_or_cancelled_is_known_to_have_failed(place, instance, video_id):
+    ended(failed_runs, place, instance, fail(instance, describing(instance, video_id)), DagsterEventType.RUN_FAILURE)
+    record = videos.get(place.platform.db, video_id)
+    assert (record.state, record.summary_failure_code) == (VideoState.RECEIVED, INTERRUPTED)
+    videos.described(place.platform.db, video_id, "A title")
+    cancel(place, instance, describing(instance, video_id, QUEUED))
+    assert videos.get(place.platform.db, video_id).summary_failure_code == CANCELLED
+
+
+def test_what_the_step_said_of_the_summary_stays(place, instance, video_id):
+    run = describing(instance, video_id)
+    videos.summary_failed(place.platform.db, video_id, "InvalidResult", "no title")
+    ended(failed_runs, place, instance, fail(instance, run), DagsterEventType.RUN_FAILURE)
+    assert videos.get(place.platform.db, video_id).summary_failure_code == "InvalidResult"
+
+
+def test_a_summary_that_was_written_since_did_not_fail(place, instance, video_id):
+    killed = fail(instance, describing(instance, video_id))
+    later = describing(instance, video_id)
+    instance.report_dagster_event(DagsterEvent("PIPELINE_SUCCESS", later.job_name), later.run_id)
+    ended(failed_runs, place, instance, killed, DagsterEventType.RUN_FAILURE)
+    assert videos.get(place.platform.db, video_id).summary_failure_code is None
+
+
 def test_a_run_without_a_video_is_not_ours(place, instance):
     run = instance.create_run_for_job(broken, status=dg.DagsterRunStatus.FAILURE)
     assert isinstance(ended(failed_runs, place, instance, run, DagsterEventType.RUN_FAILURE), dg.SkipReason)

@@ -8,6 +8,7 @@ from sensors import processed_videos, video_events
 from video_platform import dead_letters, events
 from video_platform.errors import LogUnavailable
 from video_platform.records import Lane
+from video_platform.services.database import ledger, videos
 from video_platform.services.sqlite_log import SqliteLog
 
 
@@ -171,3 +172,26 @@ def test_a_processed_video_is_described_below_its_lane(ticking, ingest, sensor):
     [request] = ticking(processed_videos).tick().run_requests
     assert (request.partition_key, request.tags["dagster/priority"]) == (video_id, "25")
     assert "vp/lane" not in request.tags
+
+
+def test_a_summary_that_failed_is_asked_for_alone_or_with_the_video(sensor, ticking, ingest):
+    """A run that finds nothing new to evaluate announces nothing: the request itself has to reach the sensor of summaries."""
+    platform, describe = sensor.workplace.platform, ticking(processed_videos)
+    video_id = ingest(1, announce=False)
+    ledger.reconcile(
+        platform.db,
+        ledger.EvaluationInput(video_id, "alerts", "f", "c", "t", "1", [], {}, Lane.LIVE, None, datetime.now(UTC), "1"),
+    )
+    platform.relay.drain(datetime.now(UTC), 100)
+    assert [request.partition_key for request in describe.tick().run_requests] == [video_id]
+    videos.summary_failed(platform.db, video_id, "over_budget", "it took longer than 60 s")
+    platform.ingest.retry(video_id)
+    [request] = describe.tick().run_requests
+    assert (request.partition_key, request.tags["dagster/priority"]) == (video_id, "15")
+    assert isinstance(sensor.tick().skip_reason, dg.SkipReason)
+    videos.summary_failed(platform.db, video_id, "over_budget", "it took longer than 60 s")
+    platform.ingest.request_processing(video_id)
+    assert [len(each.tick().run_requests) for each in (sensor, describe)] == [1, 1]
+    platform.ingest.retry(video_id)
+    assert len(sensor.tick().run_requests) == 1
+    assert not describe.tick().run_requests

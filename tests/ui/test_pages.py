@@ -10,9 +10,9 @@ from ui_serving import Seeded
 
 from ui import data, opened
 from video_platform import layout
-from video_platform.events import TOPIC_VIDEO_EVENTS
+from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
 from video_platform.records import Episode, Mark, Severity, VideoState
-from video_platform.services.database import ledger, rulesets, videos
+from video_platform.services.database import ledger, outbox, rulesets, videos
 
 Open = Callable[..., AppTest]
 
@@ -135,6 +135,21 @@ def test_failed_video_names_its_state_and_offers_another_try(open_page: Open, se
     again = videos.get(seeded.home.platform.db, record.video_id)
     assert again is not None
     assert again.state is VideoState.RECEIVED
+
+
+def test_a_summary_that_failed_says_why_and_is_asked_for_alone(open_page: Open, seeded: Seeded) -> None:
+    record, platform = seeded.home.ready, seeded.home.platform
+    videos.summary_failed(platform.db, record.video_id, "over_budget", "it took longer than 60 s")
+    assert "The summary could not be written." in said(open_page())
+    page = open_page("video", video=record.video_id)
+    told = page.warning[0].value.replace("\\", "")
+    assert "**The summary could not be written.** It took longer than 60 s. Everything else stands; the summary below is from before." in told
+    assert "Three people cross a grey plaza" in said(page)
+    before = [outbox.newest_event(platform.db, record.video_id, topic) for topic in (TOPIC_VIDEO_EVENTS, TOPIC_PROCESSED)]
+    page.button(key=f"summary-{record.video_id}").click().run()
+    assert not page.warning
+    after = [outbox.newest_event(platform.db, record.video_id, topic) for topic in (TOPIC_VIDEO_EVENTS, TOPIC_PROCESSED)]
+    assert [new == old for new, old in zip(after, before, strict=True)] == [True, False], "the summary alone"
 
 
 def test_video_being_processed_shows_its_step(open_page: Open, seeded: Seeded) -> None:

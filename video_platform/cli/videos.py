@@ -65,7 +65,7 @@ def _row(card: "VideoCard") -> tuple[object, ...]:
     from video_platform.cli import output
 
     record = card.record
-    more = record.step if record.state == "processing" else record.failure_code
+    more = record.step if record.state == "processing" else record.failure_code or (record.summary_failure_code and "no summary")
     state = f"{record.state}: {more}" if more else record.state
     name = output.safe(record.original_name, output.SHOWN_NAME)
     counted = ", ".join(f"{count} {severity}" for severity, count in card.alerts.items())
@@ -95,7 +95,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
         return
     _show_record(detail)
     _show_assets(detail)
-    _show_summary(summary)
+    _show_summary(detail, summary)
     alerts.show(found)
     for miss in detail.near_misses:
         output.say(f"rule {miss.rule} did not fire: {miss.text}" + (f" (at {output.clock(miss.at_s)})" if miss.at_s is not None else ""))
@@ -138,9 +138,13 @@ def _show_assets(detail: "VideoDetail") -> None:
     output.table(("asset", "state", "size", "made", "made from"), rows)
 
 
-def _show_summary(summary: "Summary | None") -> None:
+def _show_summary(detail: "VideoDetail", summary: "Summary | None") -> None:
     from video_platform.cli import output
 
+    if failure := detail.record.summary_failure_message:
+        output.say(f"summary failed: {failure}")
+        before = "; the one below is from before" if summary else ""
+        output.say(f"  everything else stands{before}. `vp retry {detail.record.video_id}` asks for the summary alone")
     if summary is None:
         return
     engine = summary.engine
@@ -202,7 +206,7 @@ def _ask_to_delete(names: Sequence[str]) -> None:
 
 
 def retry(video: Videos) -> None:
-    """Process failed videos again."""
+    """Process failed videos again; of a ready one whose summary failed, only the summary."""
     from video_platform.cli import opening, output
 
     with opening.catalog() as (platform, catalog):

@@ -32,6 +32,13 @@ MESSAGES = {
 }
 """Failed states that are not an error of the footage: code -> what happened and what to do."""
 
+SUMMARY_MESSAGES = {
+    INTERRUPTED: "The process that wrote it was ended before it was done.",
+    CANCELLED: "Writing it was cancelled.",
+    QUARANTINED: "It was asked for {attempts} times and not written, so it waits for you. The logs of its runs have the details.",
+}
+"""The same for the summary of a video that is ready; what to do is said where it is shown."""
+
 
 def failure_code(error: BaseException) -> str:
     """The name of the failed state that this error leads to: a key of `errors.MEDIA_CODES`, or the name of an error class."""

@@ -75,6 +75,17 @@ def read_manifest(store: "ObjectStore", video_id: str, asset: str) -> Manifest |
         return None
 
 
+def summary_is_current(store: "ObjectStore", video_id: str) -> bool:
+    """Whether the summary that is stored speaks of the tracks and scenes that are stored."""
+    sources = {asset: read_manifest(store, video_id, asset) for asset in (layout.TRACKS, layout.SCENES)}
+    return speaks_of(read_manifest(store, video_id, layout.LLM_SUMMARY), sources)
+
+
+def speaks_of(summary: Manifest | None, sources: Mapping[str, Manifest | None]) -> bool:
+    """Whether a summary was made from exactly these versions; one that was never written speaks of nothing."""
+    return summary is not None and all(manifest is None or summary.inputs.get(asset) == manifest.content_hash for asset, manifest in sources.items())
+
+
 class Handle:
     """One asset of one video as an input. Lazy: nothing is read before it is asked for, and only then can it be missing."""
 

@@ -166,12 +166,13 @@ def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
 
 
 def failed_state(desk: Desk, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database. A summary that fails leaves the video as it is: its alerts stand."""
+    """What writes the failed state of a video into the database. A summary that fails leaves the video as it is, because its alerts stand, and is noted."""
 
     def tell(code: str, message: str) -> None:
         from video_platform.services.database import videos
 
         if step_name == layout.LLM_SUMMARY:
+            videos.summary_failed(desk.platform.db, video_id, code, message)
             return
         videos.failed(desk.platform.db, video_id, run_id, code, message)
 

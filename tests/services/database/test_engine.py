@@ -3,10 +3,12 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -17,9 +19,10 @@ from sqlalchemy.schema import CreateTable
 from video_platform.errors import DatabaseUnavailable, SettingsError, StateError
 from video_platform.services.database import Database, open_database, schema
 from video_platform.services.database.engine import insert_new
-from video_platform.services.database.tables import counters, metadata, refusals
+from video_platform.services.database.tables import counters, metadata, refusals, videos
 from video_platform.settings import Settings
 
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 WRITERS = 4
 WRITES = 60
 
@@ -101,6 +104,22 @@ class TestMigration:
             db.migrate()
         with db.read() as connection:
             assert sa.inspect(connection).get_table_names() == []
+        db.dispose()
+
+    def test_videos_of_the_first_schema_are_kept(self, url: str) -> None:
+        db = Database(url)
+        config = Config()
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        with db.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, schema.VERSIONS[0])
+            old = {"video_id": "0" * 16, "sha256": "0" * 64, "original_name": "a.mp4", "camera": "gate", "size_bytes": 1, "media_type": "video/mp4"}
+            old |= {"object_key": "k", "lane": "live", "generation": 1, "state": "ready", "ingested_at": NOW, "updated_at": NOW}
+            connection.execute(sa.insert(sa.table("videos", *(sa.column(name, videos.c[name].type) for name in old))).values(**old))
+        assert db.migrate()
+        with db.read() as connection:
+            row = connection.execute(sa.select(videos)).one()
+        assert (row.original_name, row.ingested_at, row.summary_failure_code, row.summary_failure_message) == ("a.mp4", NOW, None, None)
         db.dispose()
 
     def test_every_table_can_be_made_on_postgresql(self) -> None:

@@ -101,6 +101,20 @@ class TestState:
         assert state(db, video) is VideoState.READY
         assert videos.facts(db, [video.video_id])[video.video_id].title == "Two people cross"
 
+    def test_a_summary_that_failed_stands_beside_a_ready_video_until_one_is_written(self, db: Database, add_video, now: datetime) -> None:
+        video = add_video()
+        evaluate(db, video, now)
+        assert videos.summary_failed(db, video.video_id, "InvalidResult", "no title")
+        current = videos.get(db, video.video_id)
+        assert current is not None
+        assert (current.state, current.summary_failure_code, current.summary_failure_message) == (VideoState.READY, "InvalidResult", "no title")
+        videos.started(db, video.video_id, "run-2", "tracks")
+        videos.described(db, video.video_id, "Two people cross")
+        current = videos.get(db, video.video_id)
+        assert current is not None
+        assert (current.summary_failure_code, current.summary_failure_message) == (None, None)
+        assert not videos.summary_failed(db, add_video(2, state="deleted").video_id, "x", "y")
+
     def test_a_deleted_video_is_never_worked_on(self, db: Database, add_video) -> None:
         video = add_video(state="deleted")
         with pytest.raises(VideoDeleted):

@@ -56,6 +56,8 @@ videos = sa.Table(
     sa.Column("run_id", sa.String(64)),
     sa.Column("failure_code", sa.String(64)),
     sa.Column("failure_message", sa.Text),
+    sa.Column("summary_failure_code", sa.String(64)),
+    sa.Column("summary_failure_message", sa.Text),
     sa.Column("duration_s", sa.Float),
     sa.Column("width", sa.Integer),
     sa.Column("height", sa.Integer),

@@ -228,11 +228,21 @@ def waits(db: Database, seen: VideoRecord, *, now: datetime | None = None) -> No
             _update(connection, seen.video_id, now, state=str(VideoState.RECEIVED), step=None, progress=None)
 
 
+def summary_failed(db: Database, video_id: str, code: str, message: str, *, now: datetime | None = None) -> bool:
+    """The summary could not be written; the video stays as it is, and this stands beside it until it is `described`. False when the video is gone."""
+    with db.write() as connection:
+        current = find(connection, video_id, lock=True)
+        if current is None or current.state is VideoState.DELETED:
+            return False
+        _update(connection, video_id, now, summary_failure_code=code[:64], summary_failure_message=message[:MAX_MESSAGE])
+        return True
+
+
 def described(db: Database, video_id: str, title: str | None, *, run_id: str | None = None, now: datetime | None = None) -> None:
     """The video has a summary with this title. A run that only described it leaves it ready again."""
     with db.write() as connection:
         current = lock(connection, video_id)
-        connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(title=title, updated_at=now or datetime.now(UTC)))
+        _update(connection, video_id, now, title=title, summary_failure_code=None, summary_failure_message=None)
         evaluated = (
             connection.execute(sa.select(evaluations.c.asset).where(evaluations.c.video_id == video_id, evaluations.c.asset == ALERTS)).scalar() is not None
         )
