@@ -11,7 +11,7 @@ import streamlit as st
 from ui import cards, data, links, words
 from ui.player import Row, Span, StripAlert, StripScene, Tag, moments, player
 from video_platform import layout
-from video_platform.catalog import AssetView, VideoDetail
+from video_platform.catalog import AssetView, VideoDetail, first_notes
 from video_platform.errors import MEDIA_CODES
 from video_platform.records import AlertRecord, Evidence, Manifest, Sentence, Summary, VideoRecord, VideoState
 
@@ -108,6 +108,12 @@ def failure(record: VideoRecord) -> None:
         if record.failure_code in MEDIA_CODES:
             st.caption("Trying again helps when the cause is gone. A file that is damaged must be sent again.", width="content")
         st.caption(f"State: `{words.literal(record.failure_code or 'failed', 60)}`", width="content")
+
+
+def notes(found: VideoDetail) -> None:
+    """What was noticed while the video was looked at, before anything that it made less of: a recording that is cut off, first of all."""
+    if found.notes:
+        st.warning("\n\n".join(words.sentence(note, 400) for note in first_notes(found.notes)), icon=":material/warning:")
 
 
 # ---- picture -------------------------------------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,16 @@ ADDRESSES_FILE = "addresses.json"
 """Where `vp up` writes the addresses it really serves: {"web": "http://...", "dagster": "http://..."}."""
 
 
+FIRST_NOTES = 4
+"""Notes that people are shown of one video: a thousand pictures that could not be made are not a thousand lines."""
+
+
+def first_notes(notes: Sequence[str]) -> list[str]:
+    """The first of a video's notes, and how many more there are."""
+    more = len(notes) - FIRST_NOTES
+    return [*notes[:FIRST_NOTES], *([f"{more} more; `vp show --json` and the API give all of them."] if more > 0 else [])]
+
+
 @dataclass(frozen=True)
 class VideoCard:
     """One video in a list; `thumbnail` is an object key, `alerts` counts the active ones by severity (those with none are left out)."""
@@ -83,6 +93,11 @@ class VideoDetail:
     assets: list[AssetView]
     near_misses: list[NearMiss]
     cannot_evaluate: list[tuple[str, str]]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed while the assets were made and validated, in their order, each once: a recording that is cut off, a picture that is missing."""
+        return list(dict.fromkeys(note for asset in self.assets if asset.manifest for note in asset.manifest.verdict.notes))
 
     def asset(self, name: str) -> AssetView | None:
         """The asset with this name."""

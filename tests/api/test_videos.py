@@ -7,6 +7,7 @@ from seeded import SECONDS, ingest
 
 from video_platform import layout
 from video_platform.events import TOPIC_VIDEO_EVENTS
+from video_platform.records import Manifest, Verdict
 from video_platform.services.database import videos
 
 
@@ -131,14 +132,22 @@ def test_processing_is_queued_and_said(served, video):
 
 
 def test_what_failed_is_tried_again(served, video, tmp_path):
-    from video_platform.services.database import videos
-
     broken = ingest(served.platform, tmp_path, name="broken.mp4")
     videos.failed(served.platform.db, broken.video_id, None, "not_a_video", "This file is not a video.")
     shown = served.client.get(f"/api/videos/{broken.video_id}").json()["video"]
     assert (shown["state"], shown["failure_code"], shown["failure_message"]) == ("failed", "not_a_video", "This file is not a video.")
     assert served.client.post(f"/api/videos/{broken.video_id}/retry").status_code == 202
     assert served.client.get(f"/api/videos/{broken.video_id}").json()["video"]["state"] == "received"
+
+
+def test_what_was_noticed_of_the_footage_is_told_once(served, video):
+    assert served.client.get(f"/api/videos/{video.video_id}").json()["notes"] == []
+    store, note = served.platform.store, "The recording is cut off or damaged: 2.0 s of 4.0 s could be decoded."
+    for asset in (layout.PROCESSED_VIDEO, layout.DETECTIONS):
+        key = layout.manifest_key(video.video_id, asset)
+        noted = Manifest.model_validate_json(store.get_bytes(key)).model_copy(update={"verdict": Verdict(passed=True, notes=[note])})
+        store.put_bytes(key, noted.model_dump_json().encode(), media_type="application/json")
+    assert served.client.get(f"/api/videos/{video.video_id}").json()["notes"] == [note]
 
 
 def test_a_summary_that_failed_is_told_and_tried_again_alone(served, video):

@@ -1,9 +1,11 @@
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import av
 import clips
 import pytest
 
@@ -60,6 +62,27 @@ def test_a_home_that_somebody_runs_is_left_alone(vp, clip, home):
     assert ran.status == 1
     assert f"vp up (process {os.getpid()}" in ran.err
     assert vp("videos", "--json").json == []
+
+
+@pytest.mark.timeout(600)
+def test_a_recording_that_is_cut_off_is_said_to_be(vp, tmp_path):
+    whole = tmp_path / "whole.mkv"
+    with av.open(str(SAMPLE)) as source, av.open(str(whole), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    data = whole.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
+    ran = vp("process", tmp_path / "cut.mkv")
+    assert ran.status == 0
+    note = re.search(r"The recording is cut off or damaged: \d+\.\d s of 30\.0 s could be decoded\.", ran.out)
+    assert note
+    assert ran.out.count(note[0]) == 1, "three assets come from the one decoding, and each has the note"
+    [video] = vp("videos", "--json").json
+    assert vp("show", video["video_id"]).out.count(f"note: {note[0]}") == 1
+    assert vp("show", video["video_id"], "--json").json["notes"] == [note[0]]
 
 
 @pytest.mark.timeout(600)

@@ -11,7 +11,7 @@ from ui_serving import Seeded
 from ui import data, opened
 from video_platform import layout
 from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
-from video_platform.records import Episode, Mark, Severity, VideoState
+from video_platform.records import Episode, Manifest, Mark, Severity, Verdict, VideoState
 from video_platform.services.database import ledger, outbox, rulesets, videos
 
 Open = Callable[..., AppTest]
@@ -135,6 +135,29 @@ def test_failed_video_names_its_state_and_offers_another_try(open_page: Open, se
     again = videos.get(seeded.home.platform.db, record.video_id)
     assert again is not None
     assert again.state is VideoState.RECEIVED
+
+
+CUT = "The recording is cut off or damaged: 8.0 s of 12.0 s could be decoded."
+
+
+def test_what_was_noticed_of_the_footage_stands_above_the_player_once(open_page: Open, seeded: Seeded) -> None:
+    record, store = seeded.home.ready, seeded.home.platform.store
+    assert not open_page("video", video=record.video_id).warning
+    more = [f"no clip of alert {n}: <b>decoder</b>" for n in range(5)]
+    for asset, notes in {layout.PROCESSED_VIDEO: [CUT], layout.DETECTIONS: [CUT], layout.HIGHLIGHTS: more}.items():
+        key = layout.manifest_key(record.video_id, asset)
+        manifest = Manifest.model_validate_json(store.get_bytes(key))
+        noted = manifest.model_copy(update={"verdict": Verdict(passed=True, notes=notes)})
+        store.put_bytes(key, noted.model_dump_json().encode(), media_type="application/json")
+    opened.close()
+    [warning] = open_page("video", video=record.video_id).warning
+    lines = warning.value.replace("\\", "").replace("\u2060", "").split("\n\n")
+    assert lines[0] == CUT
+    assert lines[1:] == [
+        *(f"No clip of alert {n}: <b>decoder</b>." for n in range(3)),
+        "2 more; `vp show --json` and the API give all of them.",
+    ]
+    assert "<b>" not in warning.value
 
 
 def test_a_summary_that_failed_says_why_and_is_asked_for_alone(open_page: Open, seeded: Seeded) -> None:

@@ -154,9 +154,10 @@ class CannotEvaluate(BaseModel):
 
 
 class VideoDetailOut(BaseModel):
-    """Everything about one video but its tracks."""
+    """Everything about one video but its tracks. `notes` are sentences on what was noticed while it was looked at, such as a recording that is cut off."""
 
     video: VideoRecord
+    notes: list[str]
     assets: list[AssetOut]
     near_misses: list[NearMissOut]
     cannot_evaluate: list[CannotEvaluate]

@@ -100,6 +100,7 @@ def get_video(ours: Ours, video_id: str) -> shapes.VideoDetailOut:
     detail = catalog.video(video_id)
     return shapes.VideoDetailOut(
         video=detail.record,
+        notes=detail.notes,
         assets=[shapes.asset(view, catalog.run_url(view.run_id) if view.run_id else None) for view in detail.assets],
         near_misses=[shapes.NearMissOut(rule=each.rule, text=each.text, at_s=each.at_s) for each in detail.near_misses],
         cannot_evaluate=[shapes.CannotEvaluate(rule=rule, reason=reason) for rule, reason in detail.cannot_evaluate],

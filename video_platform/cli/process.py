@@ -29,6 +29,7 @@ class Result:
     alerts: "list[AlertRecord]"
     title: str | None
     engine: str | None
+    notes: list[str]
     wall_s: float
 
     @property
@@ -125,7 +126,8 @@ def _process(platform: "Platform", catalog: "Catalog", video_id: str, name: str,
     summary = catalog.summary(video_id) if outcome.success else None
     engine = f"{summary.engine.name} {summary.engine.model or ''}".strip() if summary else None
     found = catalog.alerts(video_id=video_id, limit=1000).items
-    return Result(video_id, name, created, outcome, found, summary.title if summary else None, engine, time.monotonic() - begun)
+    notes = catalog.video(video_id).notes if outcome.success else []
+    return Result(video_id, name, created, outcome, found, summary.title if summary else None, engine, notes, time.monotonic() - begun)
 
 
 def _plain(result: Result) -> dict[str, object]:
@@ -142,11 +144,13 @@ def _plain(result: Result) -> dict[str, object]:
         "alerts": result.alerts,
         "title": result.title,
         "engine": result.engine,
+        "notes": result.notes,
         "wall_s": round(result.wall_s, 3),
     }
 
 
 def _show(results: list[Result]) -> None:
+    from video_platform.catalog import first_notes
     from video_platform.cli import output
 
     if not results:
@@ -168,6 +172,8 @@ def _show(results: list[Result]) -> None:
             output.note(f"error: {which}: {result.outcome.failure_code}: {result.outcome.failure_message}")
         elif result.title:
             output.say(f"{result.video_id}: {result.title} [{result.engine}]")
+        for note in first_notes(result.notes):
+            output.say(f"{result.video_id}: note: {note}")
     done = [result.video_id for result in results if result.outcome.success]
     if done:
         output.say(f"\nlook closer: `vp show {done[-1]}`, `vp alerts --video {done[-1]}`, or `vp up` for the page")

@@ -85,6 +85,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
         output.print_json(
             {
                 **detail.record.model_dump(mode="json"),
+                "notes": detail.notes,
                 "assets": detail.assets,
                 "alerts": found,
                 "summary": summary,
@@ -107,6 +108,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
 
 
 def _show_record(detail: "VideoDetail") -> None:
+    from video_platform.catalog import first_notes
     from video_platform.cli import output
 
     record = detail.record
@@ -119,6 +121,8 @@ def _show_record(detail: "VideoDetail") -> None:
     output.say(f"state: {record.state}{step}")
     if record.failure_message:
         output.say(f"failed: {record.failure_message}")
+    for note in first_notes(detail.notes):
+        output.say(f"note: {note}")
 
 
 def _show_assets(detail: "VideoDetail") -> None:
