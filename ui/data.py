@@ -318,14 +318,14 @@ def apply_rules(text: str, *, source: str, who: str, why: str) -> RuleVersion:
     return rulesets.apply(_platform().db, text, source=source, who=who or WHO, why=why, now=now())
 
 
-def ready_videos() -> int:
-    """How many videos a new rule set could be tried on."""
-    return counts().get(VideoState.READY, 0)
+def outdated_videos() -> int:
+    """How many videos the active rules would judge differently than the rules that judged them."""
+    return len(rulesets.outdated(_platform().db))
 
 
 def evaluate_again() -> int:
-    """Ask for all ready videos in lane backfill; only their alerts are made again, the rest is reused. How many were asked for."""
-    asked = video_rows.ids(_platform().db, [VideoState.READY])
+    """Ask for all of these in lane backfill; only their alerts and clips are made again, the rest is reused. How many were asked for."""
+    asked = rulesets.outdated(_platform().db)
     for video_id in asked:
         _platform().ingest.request_processing(video_id, lane=Lane.BACKFILL)
     return len(asked)

@@ -1,6 +1,9 @@
 import clips
 import pytest
 
+from video_platform import events, settings
+from video_platform.platform import open_platform
+
 GOOD = """\
 version: 1
 zones:
@@ -48,6 +51,28 @@ def test_applying_makes_a_version_once(vp, rules_file):
     listed = vp("rules", "list", "--json").json
     assert (listed["version"], [rule["name"] for rule in listed["rules"]]) == (2, ["enters", "drone"])
     assert "enters" in vp("rules", "list").out
+
+
+def test_applying_says_which_command_judges_older_videos_again_and_it_does(vp, rules_file, filled):
+    processed, _, _ = filled
+    told = vp("rules", "apply", rules_file).out
+    assert "1 video has alerts of older rules; `vp retry --older-rules`" in told
+    assert "older rules" in vp("rules", "apply", rules_file).out, "it stays true until they are judged again"
+    ran = vp("retry", "--older-rules")
+    assert ran.status == 0
+    assert "1 video asked for again" in ran.out
+    assert "start `vp up`" in ran.err
+    with open_platform(settings.load()) as platform:
+        [*_, newest] = platform.log.read(events.TOPIC_VIDEO_EVENTS, {}, limit=100, budget_s=5)
+        asked = events.decode(newest.message)
+    assert (asked.subject, asked.body.lane, asked.body.force) == (processed.video_id, "backfill", False)
+    assert vp("retry").status == 2
+    assert vp("retry", processed.video_id, "--older-rules").status == 2
+
+
+def test_a_rule_that_changes_no_alert_makes_no_video_older(vp, rules_file, filled):
+    rules_file.write_text("# the same in other words\nversion: 1\nrules:\n  - {name: person, when: {appears: person}, severity: critical}\n")
+    assert "older rules" not in vp("rules", "apply", rules_file).out
 
 
 def test_a_file_that_cannot_be_read_is_an_error_in_words(vp, tmp_path):

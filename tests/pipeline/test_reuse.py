@@ -11,6 +11,7 @@ from video_platform.fingerprints import content_hash
 from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.assets.one_pass import detections_content
 from video_platform.pipeline.assets.tracks import tracks_content
+from video_platform.pipeline.jobs import PROCESS_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, rulesets, videos
@@ -79,6 +80,19 @@ def test_a_rule_makes_alerts_and_highlights_again(processed):
     graph, video_id = processed
     apply(graph, RULES % ("warning", "0s"))
     assert made(graph.run(video_id)) == {ALERTS, HIGHLIGHTS}
+
+
+def test_what_older_rules_judged_is_found_and_only_alerts_and_highlights_are_made_again(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        assert rulesets.outdated(platform.db) == []
+    apply(graph, RULES % ("warning", "0s"))
+    with graph.platform() as platform:
+        assert rulesets.outdated(platform.db) == [video_id]
+    result = graph.run(video_id, job=PROCESS_VIDEO, tags={"vp/lane": "backfill"})
+    assert made(result) == {ALERTS, HIGHLIGHTS}
+    with graph.platform() as platform:
+        assert rulesets.outdated(platform.db) == []
 
 
 def test_a_cooldown_makes_alerts_again_but_severity_and_comments_do_not(processed):

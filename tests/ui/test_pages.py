@@ -288,7 +288,7 @@ def test_changed_file_is_a_draft_that_can_be_applied_and_tried(open_page: Open, 
     active = rulesets.active(seeded.home.platform.db)
     assert active is not None
     assert (active.id, active.who, active.why) == (2, "Ada", "ten seconds is too long")
-    assert "The new rules are active." in said(page)
+    assert "The new rules are active. They count for all footage from now on; 3 videos have alerts of older ones." in said(page).replace("**", "")
     before = sum(seeded.home.platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values())
     next(button for button in page.button if button.label.startswith("Evaluate")).click().run()
     ready = videos.counts(seeded.home.platform.db)[VideoState.READY]

@@ -21,19 +21,19 @@ rule_set, active_problems = data.parsed(active.text)
 
 def evaluation_offer() -> None:
     """After a change: try it on what is already here."""
-    number = data.ready_videos()
+    number = data.outdated_videos()
     with st.container(border=True):
-        st.markdown(
-            f"**The new rules are active.** They count for all footage from now on; {words.count(number, 'video')} here were evaluated with older ones."
-        )
-        st.caption("Evaluating again reads stored tracks only: no decoding, no detector. Nobody is notified of what it finds.")
+        older = f"{words.count(number, 'video has', 'videos have')} alerts of older ones" if number else "no video here has alerts of older ones"
+        st.markdown(f"**The new rules are active.** They count for all footage from now on; {older}.")
+        if number:
+            st.caption("Evaluating again reads stored tracks only: no decoding, no detector. Nobody is notified of what it finds.")
         with st.container(horizontal=True):
-            if st.button(f"Evaluate {words.count(number, 'video')} again", type="primary", icon=":material/replay:", disabled=number == 0):
+            if number and st.button(f"Evaluate {words.count(number, 'video')} again", type="primary", icon=":material/replay:"):
                 asked = data.evaluate_again()
                 st.session_state.pop(APPLIED)
                 st.toast(f"Asked for {words.count(asked, 'video')}; they follow behind live footage.", icon=":material/check:")
                 st.rerun()
-            if st.button("Not now"):
+            if st.button("Not now" if number else "Close"):
                 st.session_state.pop(APPLIED)
                 st.rerun()
 

@@ -58,6 +58,11 @@ def say(line: object = "") -> None:
     console().print(safe_lines(line), soft_wrap=True)
 
 
+def count(number: int, one: str, many: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def note(line: object) -> None:
     """One line for people on standard error, so that `--json` output stays clean."""
     console(error=True).print(safe_lines(line), soft_wrap=True)

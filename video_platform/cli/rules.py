@@ -73,7 +73,7 @@ def apply(
     file: RulesFile,
     why: Annotated[str, typer.Option("--why", help="A word on the reason, kept with the version.")] = "",
 ) -> None:
-    """Make a rules file the active rule set. Videos that come from now on are judged by it; `vp process VIDEO` judges an old one again."""
+    """Make a rules file the active rule set. It judges videos that come from now on; `vp retry --older-rules` has the others evaluated again."""
     from datetime import UTC, datetime
 
     from video_platform.cli import opening, output
@@ -85,7 +85,10 @@ def apply(
         text = read_rules(platform.settings, file)[0]
         before = rulesets.active(platform.db)
         now = rulesets.apply(platform.db, text, source=str(file), who=who(), why=why, now=datetime.now(UTC))
+        older = len(rulesets.outdated(platform.db))
     output.say(f"version {now.id} was already active" if before and before.id == now.id else f"version {now.id} is active")
+    if older:
+        output.say(f"{output.count(older, 'video has', 'videos have')} alerts of older rules; `vp retry --older-rules` makes only alerts and clips again")
 
 
 @app.command("preview")

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from video_platform.catalog import VideoCard, VideoDetail
+    from video_platform.platform import Platform
     from video_platform.records import Summary
 
 MOST_VIDEOS = 100_000
@@ -209,10 +210,15 @@ def _ask_to_delete(names: Sequence[str]) -> None:
     typer.confirm(f"Delete {'it' if len(names) == 1 else f'these {len(names)} videos'} with everything made of them?", abort=True)
 
 
-def retry(video: Videos) -> None:
-    """Process failed videos again; of a ready one whose summary failed, only the summary."""
+def retry(
+    video: Annotated[list[str] | None, typer.Argument(metavar="VIDEO…", help="Ids of videos.", show_default=False)] = None,
+    older_rules: Annotated[bool, typer.Option("--older-rules", help="Videos with alerts of older rules; they go last, nobody is notified.")] = False,
+) -> None:
+    """Process failed videos again; of a ready one whose summary failed, only the summary. What is up to date is reused."""
     from video_platform.cli import opening, output
 
+    if older_rules == bool(video):
+        raise typer.BadParameter("say which: ids of videos, or --older-rules")
     with opening.catalog() as (platform, catalog):
 
         def retry_one(video_id: str) -> str:
@@ -220,9 +226,23 @@ def retry(video: Videos) -> None:
             platform.ingest.retry(video_id)
             return f"{video_id}: asked for again"
 
-        for_each(video, retry_one)
+        if older_rules:
+            output.say(f"{output.count(_evaluate_again(platform), 'video', 'videos')} asked for again; only alerts and clips are made anew")
+        else:
+            for_each(video or [], retry_one)
         if opening.nobody_processes(platform.settings):
             output.note("nothing processes on this home now; start `vp up`")
+
+
+def _evaluate_again(platform: "Platform") -> int:
+    """Ask for every video that the active rules would judge differently, behind live footage; how many there are."""
+    from video_platform.records import Lane
+    from video_platform.services.database import rulesets
+
+    older = rulesets.outdated(platform.db)
+    for video_id in older:
+        platform.ingest.request_processing(video_id, lane=Lane.BACKFILL)
+    return len(older)
 
 
 def for_each(video_ids: Sequence[str], act: Callable[[str], str]) -> None:

@@ -14,9 +14,9 @@ def state(db: Database, video: VideoRecord) -> VideoState:
     return found.state
 
 
-def evaluate(db: Database, video: VideoRecord, now: datetime, episodes: list[Episode] | None = None) -> None:
+def evaluate(db: Database, video: VideoRecord, now: datetime, episodes: list[Episode] | None = None, *, version: str = "r") -> None:
     facts = {"person": (Severity.CRITICAL, ())}
-    ledger.reconcile(db, ledger.EvaluationInput(video.video_id, "alerts", "f", "c", "t", "r", episodes or [], facts, Lane.LIVE, "run-1", now, "1"))
+    ledger.reconcile(db, ledger.EvaluationInput(video.video_id, "alerts", "f", "c", "t", version, episodes or [], facts, Lane.LIVE, "run-1", now, "1"))
 
 
 class TestState:
@@ -187,6 +187,30 @@ class TestRuleSets:
         with pytest.raises(RulesError):
             rulesets.apply(db, "version: 1\nrules: [{name: x}]", source="x.yaml", who="kim", why="", now=now)
         assert rulesets.active(db) is None
+
+    def test_outdated_are_ready_videos_that_the_active_rules_judge_differently(self, db: Database, add_video, now: datetime) -> None:
+        ready, yard, waiting = add_video(1, ingested_at=now - timedelta(hours=1)), add_video(2, camera="yard"), add_video(3)
+        first = rulesets.apply(db, RULES % "a", source="a.yaml", who="kim", why="start", now=now)
+        for video in (ready, yard, waiting):
+            evaluate(db, video, now, version=str(first.id))
+        videos.started(db, waiting.video_id, "run-2", "tracks")
+        assert rulesets.outdated(db) == []
+        rulesets.apply(db, "# why\ndefaults: {severity: critical}\n" + RULES % "a", source="a.yaml", who="kim", why="words", now=now)
+        assert rulesets.outdated(db) == []
+        only_yard = RULES % "a" + "  - {name: b, when: {appears: dog}, cameras: [yard]}\n"
+        second = rulesets.apply(db, only_yard, source="a.yaml", who="kim", why="a dog", now=now)
+        assert rulesets.outdated(db) == [yard.video_id]
+        evaluate(db, yard, now, version=str(second.id))
+        assert rulesets.outdated(db) == []
+        rulesets.apply(db, RULES % "c", source="a.yaml", who="kim", why="another", now=now)
+        assert rulesets.outdated(db) == [ready.video_id, yard.video_id]
+
+    def test_alerts_of_unknown_rules_are_outdated_and_those_of_the_default_are_known(self, db: Database, add_video, now: datetime) -> None:
+        video, other = add_video(1), add_video(2)
+        evaluate(db, video, now, version="default")
+        assert rulesets.outdated(db) == []
+        evaluate(db, other, now, version="41")
+        assert rulesets.outdated(db) == [other.video_id]
 
     def test_ensure_is_for_a_fresh_home(self, db: Database, now: datetime) -> None:
         first = rulesets.ensure(db, RULES % "a", source="default", why="first", now=now)

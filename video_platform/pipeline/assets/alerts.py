@@ -76,7 +76,7 @@ def active_rules(at: Step) -> ActiveRules:
 
     version = rulesets.active(at.desk.platform.db)
     if version is None:
-        return ActiveRules(rules.parse(rules.DEFAULT_TEXT), "default")
+        return ActiveRules(rules.parse(rules.DEFAULT_TEXT), rulesets.DEFAULT_VERSION)
     return ActiveRules(rules.parse(version.text, source=version.source), str(version.id))
 
 

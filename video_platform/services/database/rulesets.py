@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from video_platform import rules
+from video_platform.errors import RulesError
+from video_platform.fingerprints import canonical
+from video_platform.layout import ALERTS
+from video_platform.records import VideoState
 from video_platform.services.database.engine import Database
-from video_platform.services.database.tables import counters, rule_sets
+from video_platform.services.database.tables import counters, evaluations, rule_sets, videos
+
+DEFAULT_VERSION = "default"
+"""What an evaluation calls the rules of a home on which none were ever applied."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,39 @@ def versions(db: Database, limit: int = 100) -> list[RuleVersion]:
     with db.read() as connection:
         rows = connection.execute(sa.select(rule_sets).order_by(rule_sets.c.id.desc()).limit(limit)).all()
     return [RuleVersion(**row._asdict()) for row in rows]
+
+
+def outdated(db: Database) -> list[str]:
+    """The ready videos whose alerts come from rules that said something else for their camera than the active ones do, oldest ingest first.
+
+    Only what decides alerts counts: another comment, severity or channel, or a rule of another camera, makes no video outdated.
+    """
+    evaluated = (
+        sa.select(videos.c.video_id, videos.c.camera, evaluations.c.rules_version)
+        .join(evaluations, evaluations.c.video_id == videos.c.video_id)
+        .where(videos.c.state == str(VideoState.READY), evaluations.c.asset == ALERTS)
+        .order_by(videos.c.ingested_at, videos.c.video_id)
+    )
+    with db.read() as connection:
+        current = _newest(connection)
+        rows = connection.execute(evaluated).all()
+        texts = {str(row.id): row.text for row in connection.execute(sa.select(rule_sets.c.id, rule_sets.c.text))}
+    texts[DEFAULT_VERSION] = rules.DEFAULT_TEXT
+    in_force = DEFAULT_VERSION if current is None else str(current.id)
+
+    @cache
+    def rule_set(version: str) -> rules.RuleSet | None:
+        try:
+            return rules.parse(texts[version])
+        except (KeyError, RulesError):  # a home restored without its old versions, or one that the language has left behind
+            return None
+
+    @cache
+    def says(version: str, camera: str) -> object:
+        found = rule_set(version)
+        return None if found is None else canonical(found.for_camera(camera).configuration(camera))
+
+    return [row.video_id for row in rows if says(row.rules_version, row.camera) != says(in_force, row.camera)]
 
 
 def apply(db: Database, text: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:
