@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from video_platform.dagster_storage import opening
 from video_platform.layout import ASSETS
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ class DagsterCatalog:
                 os.environ.setdefault("DAGSTER_HOME", str(self._home))
                 from dagster import DagsterInstance
 
-                self._instance = DagsterInstance.from_config(str(self._home))
+                with opening(self._home):
+                    self._instance = DagsterInstance.from_config(str(self._home))
             return self._instance
 
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -67,3 +69,35 @@ def test_runs_whose_process_is_gone_are_ended(settings):
         assert opened.get_run_by_id(lost.run_id).status is dg.DagsterRunStatus.FAILURE
         assert opened.get_run_by_id(cancelling.run_id).status is dg.DagsterRunStatus.CANCELED
         assert opened.get_run_by_id(waiting.run_id).status is dg.DagsterRunStatus.NOT_STARTED
+
+
+OPENERS = {
+    "code server": "local_run.prepare_instance(loaded)",
+    "web app": "assert DagsterCatalog(loaded.dagster_home)._open() is not None",
+}
+OPENER = """
+import sys
+import dagster
+from video_platform import local_run, settings
+from video_platform.catalog_dagster import DagsterCatalog
+loaded = settings.load()
+print("set", flush=True)
+sys.stdin.readline()
+{opens}
+"""
+
+
+def test_a_fresh_storage_that_several_open_at_once_is_made_once(settings, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(settings.home))
+    programs = [[sys.executable, "-c", OPENER.format(opens=opens)] for opens in OPENERS.values() for _ in range(2)]
+    opening = [subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for program in programs]
+    for process in opening:
+        assert process.stdout.readline() == "set\n", process.stderr.read()
+    instance.write_instance(settings)
+    for process in opening:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    ended = [(process.communicate(timeout=120)[1], process.returncode) for process in opening]
+    assert [code for _, code in ended] == [0] * len(ended), next(error for error, code in ended if code)
+    with instance.open_instance(settings) as opened:
+        assert opened.get_runs_count() == 0

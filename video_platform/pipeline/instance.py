@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from video_platform.dagster_storage import opening
 from video_platform.pipeline import tags
 from video_platform.records import Lane
 from video_platform.settings import PREFIX, Settings
@@ -61,7 +62,9 @@ def open_instance(settings: Settings) -> "DagsterInstance":
     from dagster._core.instance.ref import InstanceRef
 
     quiet = {"compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}}
-    return DagsterInstance.from_ref(InstanceRef.from_dir(str(write_instance(settings)), overrides=quiet))
+    folder = write_instance(settings)
+    with opening(folder):
+        return DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=quiet))
 
 
 def prepare_instance(settings: Settings) -> None:
