@@ -1,5 +1,9 @@
 """Runs of the graph of one home in this process, for the tests of the pipeline and the sensors."""
 
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +16,8 @@ from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
 from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.settings import Settings
 
-CROSSING = Path(__file__).parents[1] / "samples" / "crossing.mp4"
+TESTS = Path(__file__).parent
+CROSSING = TESTS.parent / "samples" / "crossing.mp4"
 
 
 @dataclass
@@ -58,6 +63,16 @@ def states(result):
 
 def made(result):
     return {asset for asset, state in states(result).items() if state == "made"}
+
+
+def tick(home, ticks=1, point="-"):
+    """Iterations of Dagster's sensor loop over all sensors, in a process of its own that is killed at `point`; see sensors/ticking.py."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEO_PLATFORM_")}
+    environment |= {"VIDEO_PLATFORM_HOME": str(home), "PYTHONPATH": str(TESTS.parent)}
+    done = subprocess.run(
+        [sys.executable, TESTS / "sensors" / "ticking.py", home, str(ticks), point], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == (0 if point == "-" else -signal.SIGKILL), done.stderr[-3000:]
 
 
 class Ticking:

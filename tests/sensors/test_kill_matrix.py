@@ -1,14 +1,10 @@
 """A sensor's tick killed with SIGKILL at every named point: no event is lost, none becomes two runs."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import dagster as dg
 import pytest
+from graphs import tick
 
 from video_platform.events import TOPIC_DEAD_LETTERS, TOPIC_VIDEO_EVENTS, Message
 from video_platform.pipeline.instance import open_instance
@@ -17,16 +13,6 @@ from video_platform.settings import Settings
 
 VIDEOS = 20
 POINTS = ["TICK_CREATED", "TICK_HELD", "RUN_IDS_RESERVED", "RUN_CREATED", "RUN_LAUNCHED"]
-ROOT = Path(__file__).parents[2]
-
-
-def tick(home, ticks=1, point="-"):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEO_PLATFORM_")}
-    environment |= {"VIDEO_PLATFORM_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("ticking.py"), home, str(ticks), point], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == (0 if point == "-" else -signal.SIGKILL), done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("point", ["PARTITIONS_ADDED", *(pytest.param(point, marks=pytest.mark.slow) for point in POINTS)])
