@@ -265,6 +265,27 @@ class TestWhatAppliesToACamera:
         ):
             assert content_hash(parsed(other).for_camera("yard").configuration("yard", None)) != before, other
 
+    def test_of_the_whole_set_counts_what_decides_alerts_of_any_camera(self):
+        def whole(text):
+            return content_hash(parsed(text).evaluation)
+
+        for same in (
+            FULL + "# a comment\n",
+            FULL.replace("severity: critical", "severity: info"),
+            FULL.replace(", channels: [ops]", ""),
+            FULL.replace("notify_again_after: 10m", "notify_again_after: 1h"),
+            FULL.replace("zones:\n", "zones:\n  unused: {polygon: [[0, 0], [1, 0], [1, 1]]}\n"),
+        ):
+            assert whole(same) == whole(FULL), same
+        for other in (
+            FULL.replace("cooldown: 30s", "cooldown: 31s"),
+            FULL.replace("[0.2, 1]", "[0.25, 1]"),
+            FULL.replace("to: [0.5, 0.9]", "to: [0.5, 0.91]"),
+            FULL.replace('cameras: ["gate-*"]', 'cameras: ["gate-?"]', 1),
+            FULL + "  - {name: more, when: {appears: cat}, cameras: [shop]}\n",
+        ):
+            assert whole(other) != whole(FULL), other
+
     def test_camera_and_recording_time_count(self):
         yard = parsed().for_camera("yard")
         when = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -136,9 +136,11 @@ def _listener(on_event: Callable[[StepOutcome], None] | None) -> Callable[[str, 
 def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) -> LocalOutcome:
     from video_platform.definitions import build
     from video_platform.pipeline import tags
+    from video_platform.pipeline.assets.configuration import report_changes
     from video_platform.pipeline.failures import INTERRUPTED, failure_code
     from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
     from video_platform.pipeline.partitions import VIDEOS
+    from video_platform.pipeline.resources import Desk
     from video_platform.services.database import videos
 
     platform = workplace.platform
@@ -149,6 +151,7 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
     with open_instance(workplace.settings) as instance:
         set_pool_slots(instance, workplace.settings)
         instance.add_dynamic_partitions(str(VIDEOS.name), [video_id])
+        report_changes(instance, Desk(workplace, None, force=False))
         job = build(workplace).resolve_job_def(PROCESS_AND_DESCRIBE)
         level = "INFO" if logging.getLogger().isEnabledFor(logging.DEBUG) else "CRITICAL"
         console = {"loggers": {"console": {"config": {"log_level": level}}}}

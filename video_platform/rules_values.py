@@ -168,6 +168,20 @@ class RuleSet:
         return CameraRules(camera, rules, zones, lines)
 
     @cached_property
+    def evaluation(self) -> dict[str, object]:
+        """What of this set decides the alerts of any camera: no severity, no channel, no order, and no zone or line that no rule uses.
+
+        Sets that are equal in it give every camera the same `CameraRules.configuration`.
+        """
+        used_zones = {rule.when.zone for rule in self.rules if rule.when.zone}
+        used_lines = {rule.when.line for rule in self.rules if rule.when.line}
+        return {
+            "rules": {rule.name: {**rule.evaluation, "cameras": frozenset(rule.cameras)} for rule in self.rules},
+            "zones": {name: (self.all_zones[name].polygon, frozenset(self.all_zones[name].cameras)) for name in used_zones},
+            "lines": {name: (self.lines[name], frozenset(self.all_lines[name].cameras)) for name in used_lines},
+        }
+
+    @cached_property
     def hash(self) -> str:
         """Content hash of all that the file says; comments, layout and order do not count."""
         return content_hash(

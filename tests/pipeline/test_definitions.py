@@ -4,8 +4,10 @@ import sys
 import dagster as dg
 
 from video_platform.definitions import defs
-from video_platform.layout import ALERTS, ASSETS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, TRACKS
-from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
+from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, TRACKS
+from video_platform.pipeline import configured
+from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
+from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_AND_DESCRIBE, PROCESS_VIDEO
 
 HEAVY = ["torch", "cv2", "av", "onnxruntime", "transformers", "kafka", "boto3", "dagster_aws", "streamlit"]
 HEAVY += ["numpy", "pyarrow", "scipy", "minio", "ollama", "trackers", "supervision"]  # not forbidden, but every process would pay for them
@@ -19,10 +21,24 @@ def test_importing_definitions_imports_nothing_heavy():
 
 def test_every_asset_of_the_layout_is_there_and_has_its_check():
     graph = defs.resolve_asset_graph()
-    assert {key.path[-1] for key in graph.get_all_asset_keys()} == set(ASSETS)
+    assert {key.path[-1] for key in graph.materializable_asset_keys} == set(ASSETS)
     assert {key.asset_key.path[-1] for key in graph.asset_check_keys} == set(ASSETS)
-    assert all(graph.get(key).partitions_def.name == "videos" for key in graph.get_all_asset_keys())
-    assert all(graph.get(key).code_version for key in graph.get_all_asset_keys())
+    assert all(graph.get(key).partitions_def.name == "videos" for key in graph.materializable_asset_keys)
+    assert all(graph.get(key).code_version for key in graph.materializable_asset_keys)
+
+
+def test_what_is_configured_can_be_observed_and_is_never_made():
+    graph = defs.resolve_asset_graph()
+    assert {key.path[-1] for key in graph.observable_asset_keys} == set(configured.ALL)
+    assert graph.get_all_asset_keys() == graph.materializable_asset_keys | graph.observable_asset_keys
+    assert not any(graph.get(key).is_partitioned for key in graph.observable_asset_keys)
+    assert {graph.get(key).group_name for key in graph.observable_asset_keys} == {"configuration"}
+
+
+def test_each_source_asset_is_behind_what_it_decides_and_nothing_else():
+    graph = defs.resolve_asset_graph()
+    children = {asset: {key.path[-1] for key in graph.get(dg.AssetKey(asset)).child_keys} for asset in configured.ALL}
+    assert children == {RULES: {ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}}
 
 
 def test_the_summary_is_made_from_tracks_and_scenes_only():
@@ -31,14 +47,16 @@ def test_the_summary_is_made_from_tracks_and_scenes_only():
     def upstream(asset):
         return {key.path[-1] for key in graph.get(dg.AssetKey(asset)).parent_keys}
 
-    assert upstream(LLM_SUMMARY) == {TRACKS, SCENES}
-    assert upstream(ALERTS) == {TRACKS, RAW_VIDEO}
+    assert upstream(LLM_SUMMARY) == {TRACKS, SCENES, PROMPTS}
+    assert upstream(ALERTS) == {TRACKS, RAW_VIDEO, RULES}
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
 
 
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
     assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {LLM_SUMMARY}
+    both = defs.resolve_job_def(PROCESS_AND_DESCRIBE)
+    assert {key.path[-1] for key in both.asset_layer.selected_asset_keys} == set(ASSETS)
     describe = defs.resolve_job_def(DESCRIBE_VIDEO)
     assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {LLM_SUMMARY}
     assert {process.executor_def.name, describe.executor_def.name, defs.resolve_implicit_global_asset_job_def().executor_def.name} == {"in_process"}
@@ -46,5 +64,5 @@ def test_jobs_select_what_their_names_say():
 
 def test_sensors_run_by_default():
     sensors = {sensor.name: sensor for sensor in defs.sensors}
-    assert set(sensors) == {"video_events", "processed_videos", "run_outcomes_failed", "run_outcomes_cancelled", "reconcile"}
+    assert set(sensors) == {"video_events", "processed_videos", "run_outcomes_failed", "run_outcomes_cancelled", "configuration", "reconcile"}
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())

@@ -16,7 +16,7 @@ import dagster as dg
 from video_platform import layout
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.fingerprints import canonical, fingerprint
-from video_platform.pipeline import checks, tags
+from video_platform.pipeline import checks, configured, tags
 from video_platform.pipeline.failures import as_dagster_errors
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.resources import Desk
@@ -143,11 +143,12 @@ class Step:
 Yielded = dg.Output[Made] | dg.AssetCheckResult
 
 
-def outputs(made: Made, output_name: str = "result") -> Iterator[Yielded]:
-    """What the body of an asset yields for one result."""
+def outputs(made: Made, output_name: str = "result", counted: Mapping[str, str] | None = None) -> Iterator[Yielded]:
+    """What the body of an asset yields for one result; `counted` names the versions of source assets that it was made from, where the plan does not tell."""
+    source_versions = configured.event_tags(configured.counted(made.plan) if counted is None else counted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # Dagster marks `data_version` of an output as beta
-        yield dg.Output(made, output_name=output_name, data_version=dg.DataVersion(made.content_hash))
+        yield dg.Output(made, output_name=output_name, data_version=dg.DataVersion(made.content_hash), tags=source_versions)
     yield checks.result(made.plan.asset, made.verdict)
 
 

@@ -1,12 +1,16 @@
-"""The asset graph: one partition per video, one file per step. Bodies decide what to make; `analysis` makes it, in a child process where pixels are touched."""
+"""The asset graph: one partition per video, one file per step, and what is configured as source assets.
+
+Bodies decide what to make; `analysis` makes it, in a child process where pixels are touched.
+"""
 
 from video_platform.pipeline.assets.alerts import alerts
+from video_platform.pipeline.assets.configuration import configuration
 from video_platform.pipeline.assets.highlights import highlights
 from video_platform.pipeline.assets.llm_summary import llm_summary
 from video_platform.pipeline.assets.one_pass import one_pass
 from video_platform.pipeline.assets.raw_video import raw_video
 from video_platform.pipeline.assets.tracks import tracks
 
-ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary]
+ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, configuration]
 
-__all__ = ["ALL", "alerts", "highlights", "llm_summary", "one_pass", "raw_video", "tracks"]
+__all__ = ["ALL", "alerts", "configuration", "highlights", "llm_summary", "one_pass", "raw_video", "tracks"]

@@ -18,8 +18,10 @@ from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import ALERTS, TRACKS
 from video_platform.pipeline import checks, tags
 from video_platform.pipeline.budgets import media_limits, worker_budget
+from video_platform.pipeline.configured import RULES
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.partitions import VIDEOS
+from video_platform.pipeline.resources import Desk
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import AlertRecord, FileEntry
 
@@ -49,6 +51,7 @@ class ActiveRules:
 @dg.asset(
     name=ALERTS,
     partitions_def=VIDEOS,
+    deps=[RULES],
     code_version=CODE_VERSION,
     io_manager_key="files",
     required_resource_keys={"desk"},
@@ -60,21 +63,21 @@ class ActiveRules:
 def alerts(context: dg.AssetExecutionContext, tracks: Handle, raw_video: Handle) -> Iterator[Yielded]:
     """What the active rules found."""
     with step(context, ALERTS) as at:
-        active = active_rules(at)
+        active = active_rules(at.desk)
         camera_rules = active.rule_set.for_camera(at.record.camera)
         settings = {**camera_rules.configuration(at.record.camera, at.record.recorded_at), "aspect": at.record.aspect}
         plan = at.plan(ALERTS, CODE_VERSION, settings, {TRACKS: tracks})
         if plan.stored and not _in_ledger(at, plan):
             plan = replace(plan, stored=None)
         made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, tracks, raw_video)
-    yield from outputs(made)
+    yield from outputs(made, counted={RULES: content_hash(active.rule_set.evaluation)})
 
 
-def active_rules(at: Step) -> ActiveRules:
+def active_rules(desk: Desk) -> ActiveRules:
     """The rules in force now; a home that never had any gets the default."""
     from video_platform.services.database import rulesets
 
-    version = rulesets.active(at.desk.platform.db)
+    version = rulesets.active(desk.platform.db)
     if version is None:
         return ActiveRules(rules.parse(rules.DEFAULT_TEXT), rulesets.DEFAULT_VERSION)
     return ActiveRules(rules.parse(version.text, source=version.source), str(version.id))

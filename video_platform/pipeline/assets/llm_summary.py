@@ -8,6 +8,7 @@ import dagster as dg
 from video_platform.fingerprints import content_hash
 from video_platform.layout import LLM_SUMMARY, SCENES, TRACKS
 from video_platform.pipeline import checks
+from video_platform.pipeline.configured import PROMPTS
 from video_platform.pipeline.instance import LLM_POOL
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.partitions import VIDEOS
@@ -28,6 +29,7 @@ CODE_VERSION = "1"
 @dg.asset(
     name=LLM_SUMMARY,
     partitions_def=VIDEOS,
+    deps=[PROMPTS],
     code_version=CODE_VERSION,
     io_manager_key="files",
     required_resource_keys={"desk"},

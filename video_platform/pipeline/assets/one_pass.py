@@ -14,6 +14,7 @@ from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, RAW_VIDEO, SCENES
 from video_platform.pipeline import checks
 from video_platform.pipeline.budgets import media_limits, worker_budget
+from video_platform.pipeline.configured import DETECTOR
 from video_platform.pipeline.graph import ONE_PASS
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.partitions import VIDEOS
@@ -32,6 +33,7 @@ DESCRIPTIONS = {
     DETECTIONS: "What was seen where in every looked-at frame, down to score 0.2.",
     SCENES: "Spans between cuts, each with a picture.",
 }
+SOURCES = {PROCESSED_VIDEO: [RAW_VIDEO], DETECTIONS: [RAW_VIDEO, DETECTOR], SCENES: [RAW_VIDEO]}
 KINDS = {PROCESSED_VIDEO: {"video"}, DETECTIONS: {"parquet"}, SCENES: {"json"}}
 
 THUMBNAIL = "thumbnail:"
@@ -48,6 +50,8 @@ Results = Mapping[str, Any]
         )
         for asset, version in CODE_VERSIONS.items()
     },
+    deps=[DETECTOR],
+    internal_asset_deps={asset: {dg.AssetKey(source) for source in sources} for asset, sources in SOURCES.items()},
     can_subset=True,
     partitions_def=VIDEOS,
     required_resource_keys={"desk"},

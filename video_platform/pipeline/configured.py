@@ -1,0 +1,36 @@
+"""What is configured, as source assets that Dagster compares: which there are, and which version of each a plan counted.
+
+Dagster shows a result as stale when the version of a source asset is another one than the result's event names. So the event names the version that its
+fingerprint counted, whatever was observed last when the run began; only the fingerprint decides what is made again.
+"""
+
+from collections.abc import Mapping
+
+from dagster._core.definitions.data_version import get_input_data_version_tag
+from dagster._core.definitions.events import AssetKey
+
+from video_platform.fingerprints import content_hash
+from video_platform.layout import DETECTIONS, LLM_SUMMARY
+from video_platform.pipeline.made import Plan
+
+RULES = "rules"
+DETECTOR = "detector"
+PROMPTS = "prompts"
+ALL = (RULES, DETECTOR, PROMPTS)
+
+OF_THE_VIDEO = frozenset({"duration_s"})
+"""Settings of a summary that come from the video's record, not from what is configured."""
+
+
+def counted(plan: Plan) -> dict[str, str]:
+    """Source asset -> its version that `plan` counts. The rules of one camera do not tell the whole set: `alerts` names its version itself."""
+    if plan.asset == DETECTIONS:
+        return {DETECTOR: content_hash(plan.configuration)}
+    if plan.asset == LLM_SUMMARY:
+        return {PROMPTS: content_hash({name: value for name, value in plan.configuration.items() if name not in OF_THE_VIDEO})}
+    return {}
+
+
+def event_tags(versions: Mapping[str, str]) -> dict[str, str]:
+    """How an event of Dagster names the versions that its result was made from."""
+    return {get_input_data_version_tag(AssetKey(asset)): version for asset, version in versions.items()}
