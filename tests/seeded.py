@@ -1,9 +1,13 @@
-"""A home with videos whose results are written by hand, through the records and the stores, as a pipeline would have left them."""
+"""A home with videos whose results are written by hand, through the records and the stores, as a pipeline would have left them.
+
+`store_…` write one asset of any content; `ingest`, `process` and `evaluate` make the small video that the tests of API, catalogue and CLI look at.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +17,12 @@ from video_platform.analysis import tables
 from video_platform.catalog import Catalog
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
+    AlertRecord,
+    Cost,
     Engine,
     Episode,
     Evidence,
     FileEntry,
-    Lane,
     Manifest,
     Sentence,
     Severity,
@@ -33,6 +38,7 @@ from video_platform.settings import Settings, WebSettings
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 WIDTH, HEIGHT, SECONDS = 640, 360, 4.0
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
+RUN = "run-1"
 NAMES = ("person", "bicycle")
 RATE = 5
 """Looked-at frames per second of the hand-made results; the source has 30."""
@@ -65,25 +71,63 @@ def store_file(platform: Platform, video_id: str, asset: str, role: str, data: b
     return FileEntry(role=role, key=key, size_bytes=len(data), sha256=sha256, media_type=media_type)
 
 
+def store_picture(platform: Platform, video_id: str, asset: str, role: str, data: bytes) -> FileEntry:
+    """Put a JPEG where the asset's files lie."""
+    return store_file(platform, video_id, asset, role, data, "jpg", "image/jpeg")
+
+
+def store_json(platform: Platform, video_id: str, asset: str, role: str, text: str) -> FileEntry:
+    """Put JSON where the asset's files lie."""
+    return store_file(platform, video_id, asset, role, text.encode(), "json", "application/json")
+
+
 def store_manifest(
-    platform: Platform, video_id: str, asset: str, files: Sequence[FileEntry], *, facts: Mapping[str, object] | None = None, run_id: str = "run-1"
-) -> Manifest:
-    """Write the manifest of an asset, as the last thing."""
-    digest = hashlib.sha256("".join(entry.sha256 for entry in files).encode()).hexdigest()
+    platform: Platform,
+    video_id: str,
+    asset: str,
+    files: Sequence[FileEntry],
+    *,
+    facts: Mapping[str, object] | None = None,
+    configuration: Mapping[str, object] | None = None,
+    version: str = "1",
+) -> None:
+    """Write the manifest of an asset, as the last thing; another `version` is another fingerprint."""
+    digest = hashlib.sha256((version + "".join(entry.sha256 for entry in files)).encode()).hexdigest()
     manifest = Manifest(
         asset=asset,
         video_id=video_id,
         files=list(files),
         fingerprint=digest,
         content_hash=digest,
-        code_version="1",
+        code_version=version,
         verdict=Verdict(passed=True, checks={"there": True}),
+        cost=Cost(wall_s=1.25, cpu_s=2.0, real_time_factor=9.6),
         facts=dict(facts or {}),
-        run_id=run_id,
+        configuration=dict(configuration or {}),
+        run_id=RUN,
         created_at=NOW,
     )
     platform.store.put_bytes(layout.manifest_key(video_id, asset), manifest.model_dump_json().encode(), media_type="application/json")
-    return manifest
+
+
+def store_playable(platform: Platform, record: VideoRecord, media: bytes, poster: bytes, duration_s: float) -> None:
+    """The assets `raw_video` and `processed_video`."""
+    video_id = record.video_id
+    raw = FileEntry(role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type)
+    store_manifest(platform, video_id, layout.RAW_VIDEO, [raw], facts={"probe": {"audio_codec": None}})
+    proxy = store_file(platform, video_id, layout.PROCESSED_VIDEO, "video", media, "mp4", "video/mp4")
+    picture = store_picture(platform, video_id, layout.PROCESSED_VIDEO, "poster", poster)
+    store_manifest(platform, video_id, layout.PROCESSED_VIDEO, [proxy, picture], facts={"duration_s": duration_s})
+    videos.set_media(platform.db, video_id, duration_s, WIDTH, HEIGHT)
+
+
+def store_scenes(platform: Platform, video_id: str, cuts_s: Sequence[float], picture_at: Callable[[float], bytes]) -> None:
+    """The asset `scenes`: one between each two cuts, with its thumbnail."""
+    files, rows = [], []
+    for index, (start_s, end_s) in enumerate(pairwise(cuts_s)):
+        files.append(store_picture(platform, video_id, layout.SCENES, f"thumbnail:{index}", picture_at(start_s)))
+        rows.append({"index": index, "start_s": start_s, "end_s": end_s, "thumbnail": files[-1].name})
+    store_manifest(platform, video_id, layout.SCENES, [store_json(platform, video_id, layout.SCENES, "scenes", json.dumps(rows)), *files])
 
 
 def samples() -> tables.Samples:
@@ -119,62 +163,74 @@ def store_tracks(platform: Platform, video_id: str, folder: Path, found: tables.
     rows = store_file(platform, video_id, layout.TRACKS, "tracks", path.read_bytes(), "parquet", "application/vnd.apache.parquet")
     line = TrackLine(id=1, class_name="person", score=0.9, start_s=0, end_s=3.8, times_s=[0.0, 0.2], boxes=[(0.1, 0.2, 0.2, 0.6), (0.12, 0.2, 0.22, 0.6)])
     sheet = TrackSheet(sample_rate=RATE, samples=int(SECONDS * RATE), tracks=[line])
-    player = store_file(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json().encode(), "json", "application/json")
-    store_manifest(platform, video_id, layout.TRACKS, [rows, player])
+    store_manifest(platform, video_id, layout.TRACKS, [rows, store_json(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json())])
     path.unlink()
 
 
 def process(platform: Platform, record: VideoRecord, folder: Path, *, media: bytes = b"proxy" * 1000, title: str = "A person walks") -> list[str]:
     """All results of one video; the ids of its alerts."""
-    video_id = record.video_id
-    raw = FileEntry(role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type)
-    store_manifest(platform, video_id, layout.RAW_VIDEO, [raw])
-    proxy = store_file(platform, video_id, layout.PROCESSED_VIDEO, "video", media, "mp4", "video/mp4")
-    poster = store_file(platform, video_id, layout.PROCESSED_VIDEO, "poster", JPEG, "jpg", "image/jpeg")
-    store_manifest(platform, video_id, layout.PROCESSED_VIDEO, [proxy, poster])
-    videos.set_media(platform.db, video_id, SECONDS, WIDTH, HEIGHT)
-    store_tracks(platform, video_id, folder)
-    thumbnail = store_file(platform, video_id, layout.SCENES, "thumbnail:0", JPEG, "jpg", "image/jpeg")
-    rows = [{"index": 0, "start_s": 0.0, "end_s": SECONDS, "thumbnail": thumbnail.name}]
-    scenes = store_file(platform, video_id, layout.SCENES, "scenes", json.dumps(rows).encode(), "json", "application/json")
-    store_manifest(platform, video_id, layout.SCENES, [scenes, thumbnail])
+    store_playable(platform, record, media, JPEG, SECONDS)
+    store_tracks(platform, record.video_id, folder)
+    store_scenes(platform, record.video_id, [0.0, SECONDS], lambda _: JPEG)
     sentence = Sentence(text="A person walks.", state="supported", evidence=[Evidence(kind="track", id="1", start_s=0, end_s=3.8)])
-    summary = Summary(title=title, overview="A person walks.", concern=0, engine=Engine(name="template", reason="no model"), sentences=[sentence])
-    entry = store_file(platform, video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json().encode(), "json", "application/json")
-    store_manifest(platform, video_id, layout.LLM_SUMMARY, [entry], facts={"title": title})
-    videos.described(platform.db, video_id, title)
+    engine = Engine(name="template", reason="no model")
+    describe(platform, record, Summary(title=title, overview="A person walks.", concern=0, engine=engine, sentences=[sentence]))
     return evaluate(platform, record)
+
+
+def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
+    """The asset `llm_summary`."""
+    entry = store_json(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json())
+    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
+    videos.described(platform.db, record.video_id, summary.title)
 
 
 def evaluate(platform: Platform, record: VideoRecord, episodes: Sequence[Episode] | None = None, *, fingerprint: str = "f" * 64) -> list[str]:
     """The asset `alerts`: by default one episode, one near miss, one rule that cannot be evaluated; the ids of the active alerts."""
-    found = [Episode("person", "appears", 0.5, 3.0, (1,), (0.15, 0.6), 0.9, {"class": "person"})] if episodes is None else list(episodes)
+    found = [Episode("person", "appears", 0.5, 3.0, (1,), (0.15, 0.6), 0.9, {"class": "person"})] if episodes is None else episodes
     body = {
         "episodes": [],
         "near_misses": [{"rule": "crowd", "text": "1 person in plaza, rule wants 4", "at_s": 1.0}],
         "cannot_evaluate": [{"rule": "fire-call", "reason": "there is no transcript"}],
     }
+    severities = {"person": Severity.CRITICAL, "crowd": Severity.INFO}
+    alerts = store_alerts(platform, record, found, severities, body, lambda alert: JPEG + alert.id.encode(), fingerprint=fingerprint)
+    return [alert.id for alert in alerts]
+
+
+def store_alerts(
+    platform: Platform,
+    record: VideoRecord,
+    found: Sequence[Episode],
+    severities: Mapping[str, Severity],
+    body: Mapping[str, object],
+    picture_of: Callable[[AlertRecord], bytes],
+    *,
+    fingerprint: str,
+    now: datetime = NOW,
+) -> list[AlertRecord]:
+    """The asset `alerts`, through the ledger, `body` as its file; the active alerts."""
+    video_id = record.video_id
     change = ledger.reconcile(
         platform.db,
         ledger.EvaluationInput(
-            video_id=record.video_id,
+            video_id=video_id,
             asset=layout.ALERTS,
             fingerprint=fingerprint,
             content_hash=fingerprint,
             tracks_hash="t" * 64,
             rules_version="1",
-            episodes=found,
-            rule_facts={"person": (Severity.CRITICAL, []), "crowd": (Severity.INFO, [])},
-            lane=Lane.LIVE,
-            run_id="run-1",
-            now=NOW,
+            episodes=list(found),
+            rule_facts={rule: (severities.get(rule, Severity.INFO), []) for rule in {*severities, *(each.rule for each in found)}},
+            lane=record.lane,
+            run_id=RUN,
+            now=now,
             processed_key=fingerprint,
         ),
     )
-    files = [store_file(platform, record.video_id, layout.ALERTS, "alerts", json.dumps(body).encode(), "json", "application/json")]
+    files = [store_json(platform, video_id, layout.ALERTS, "alerts", json.dumps(body))]
     for alert in change.alerts:
-        snapshot = store_file(platform, record.video_id, layout.ALERTS, f"snapshot:{alert.id}", JPEG + alert.id.encode(), "jpg", "image/jpeg")
-        ledger.set_media(platform.db, alert.id, snapshot=snapshot.key)
-        files.append(snapshot)
-    store_manifest(platform, record.video_id, layout.ALERTS, files)
-    return [alert.id for alert in change.alerts]
+        files.append(store_picture(platform, video_id, layout.ALERTS, f"snapshot:{alert.id}", picture_of(alert)))
+        ledger.set_media(platform.db, alert.id, snapshot=files[-1].key)
+    store_manifest(platform, video_id, layout.ALERTS, files, version=fingerprint[0])
+    return change.alerts

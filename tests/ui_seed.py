@@ -1,42 +1,37 @@
 """A home with one video in every state that the pages show, over real, playable footage made here; `python tests/ui_seed.py HOME` makes one to look at."""
 
 import functools
-import hashlib
-import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+from seeded import HEIGHT, WIDTH, describe, ingest, store_alerts, store_file, store_json, store_manifest, store_playable, store_scenes
 
 from video_platform import layout
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
-    Cost,
     Engine,
     Episode,
     Evidence,
     FileEntry,
-    Manifest,
     Sentence,
     Severity,
     Summary,
     TrackLine,
     TrackSheet,
-    Verdict,
     VideoRecord,
 )
 from video_platform.services.database import ledger, refusals, videos
 from video_platform.settings import Settings
 
 NOW = datetime.now(UTC)
-WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 15, 12
+RATE, SECONDS = 15, 12
 SAMPLE_RATE = 5
 HOSTILE = '<img src=x onerror="window.pwned=1"> [click](javascript:alert(1)) ![x](data:x) :red[x] www.evil.example $a$ **b** _c_.mp4'
 """A file name that tries everything."""
@@ -123,83 +118,24 @@ def jpeg(frame: np.ndarray, width: int = 320) -> bytes:
     return cv2.imencode(".jpg", small)[1].tobytes()
 
 
-def store_file(platform: Platform, video_id: str, asset: str, role: str, data: bytes, extension: str, media_type: str) -> FileEntry:
-    """Put `data` where the asset's files lie."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    key = layout.file_key(video_id, asset, sha256, extension)
-    platform.store.put_bytes(key, data, media_type=media_type, if_absent=True)
-    return FileEntry(role=role, key=key, size_bytes=len(data), sha256=sha256, media_type=media_type)
-
-
-def store_manifest(
-    platform: Platform,
-    video_id: str,
-    asset: str,
-    files: Sequence[FileEntry],
-    *,
-    facts: Mapping[str, object] | None = None,
-    version: str = "1",
-    created_at: datetime = NOW,
-    configuration: Mapping[str, object] | None = None,
-) -> Manifest:
-    """Write the manifest of an asset; another `version` is another fingerprint."""
-    digest = hashlib.sha256((version + "".join(entry.sha256 for entry in files)).encode()).hexdigest()
-    manifest = Manifest(
-        asset=asset,
-        video_id=video_id,
-        files=list(files),
-        fingerprint=digest,
-        content_hash=digest,
-        code_version=version,
-        verdict=Verdict(passed=True, checks={"there": True}),
-        cost=Cost(wall_s=1.25, cpu_s=2.0, real_time_factor=9.6),
-        facts=dict(facts or {}),
-        configuration=dict(configuration or {}),
-        run_id="5d0a2f6c-8f3e-4b7a-9c1d-000000000001",
-        created_at=created_at,
-    )
-    platform.store.put_bytes(layout.manifest_key(video_id, asset), manifest.model_dump_json().encode(), media_type="application/json")
-    return manifest
-
-
-def ingest(
+def bring(
     platform: Platform, folder: Path, name: str, shade: int, *, camera: str = "plaza", walkers: bool = True, recorded_at: datetime | None = None
 ) -> VideoRecord:
     """New footage, as anybody brings it."""
-    path = folder / f"{shade}.mp4"
-    footage(path, shade, walkers)
-    return platform.ingest.ingest_path(path, camera=camera, recorded_at=recorded_at, name=name).record
+    return ingest(platform, folder, _encoded(shade, walkers, SECONDS), name=name, camera=camera, recorded_at=recorded_at)
 
 
 def make_playable(platform: Platform, record: VideoRecord, shade: int, walkers: bool = True) -> None:
     """Assets raw_video, processed_video, detections, scenes and tracks."""
     video_id = record.video_id
-    raw = FileEntry(role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type)
-    store_manifest(platform, video_id, layout.RAW_VIDEO, [raw], facts={"probe": {"audio_codec": None}})
-    proxy = store_file(platform, video_id, layout.PROCESSED_VIDEO, "video", platform.store.get_bytes(record.object_key), "mp4", "video/mp4")
-    poster = store_file(platform, video_id, layout.PROCESSED_VIDEO, "poster", jpeg(picture(6.0, shade, walkers), 640), "jpg", "image/jpeg")
-    store_manifest(platform, video_id, layout.PROCESSED_VIDEO, [proxy, poster], facts={"duration_s": SECONDS})
-    videos.set_media(platform.db, video_id, SECONDS, WIDTH, HEIGHT)
-    store_scenes(platform, video_id, shade, walkers)
+    store_playable(platform, record, platform.store.get_bytes(record.object_key), jpeg(picture(6.0, shade, walkers), 640), SECONDS)
+    store_scenes(platform, video_id, [0.0, 4.0, 9.0, float(SECONDS)], lambda start_s: jpeg(picture(start_s + 1, shade, walkers)))
     guess = {} if walkers else {"best_guess": {"class": "person", "score": 0.31, "at_s": 4.2}}
     table = store_file(platform, video_id, layout.DETECTIONS, "detections", b"PAR1" + bytes([shade]), "parquet", "application/vnd.apache.parquet")
     facts = {"frames_looked_at": SECONDS * SAMPLE_RATE, "model": "nanodet-g-int8", **guess}
     store_manifest(platform, video_id, layout.DETECTIONS, [table], facts=facts, configuration={"model": "nanodet-g-int8"})
     sheet = track_sheet() if walkers else TrackSheet(sample_rate=SAMPLE_RATE, samples=SECONDS * SAMPLE_RATE, tracks=[])
-    player = store_file(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json().encode(), "json", "application/json")
-    store_manifest(platform, video_id, layout.TRACKS, [player])
-
-
-def store_scenes(platform: Platform, video_id: str, shade: int, walkers: bool) -> None:
-    """Three scenes with thumbnails."""
-    cuts = [0.0, 4.0, 9.0, float(SECONDS)]
-    files, rows = [], []
-    for index, (start, end) in enumerate(pairwise(cuts)):
-        thumbnail = store_file(platform, video_id, layout.SCENES, f"thumbnail:{index}", jpeg(picture(start + 1, shade, walkers)), "jpg", "image/jpeg")
-        files.append(thumbnail)
-        rows.append({"index": index, "start_s": start, "end_s": end, "thumbnail": thumbnail.name})
-    scenes = store_file(platform, video_id, layout.SCENES, "scenes", json.dumps(rows).encode(), "json", "application/json")
-    store_manifest(platform, video_id, layout.SCENES, [scenes, *files])
+    store_manifest(platform, video_id, layout.TRACKS, [store_json(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json())])
 
 
 def track_sheet() -> TrackSheet:
@@ -225,56 +161,25 @@ def episodes() -> list[Episode]:
     ]
 
 
-def evaluate(
-    platform: Platform, record: VideoRecord, found: Sequence[Episode], *, fingerprint: str = "a", clips: bool = True, shade: int = 90, near: bool = True
-) -> list[str]:
+def evaluate(platform: Platform, record: VideoRecord, found: Sequence[Episode], *, fingerprint: str = "a", shade: int = 90, near: bool = True) -> list[str]:
     """Assets alerts and highlights; the ids of the active alerts."""
     severities = {"person-enters": Severity.WARNING, "crossing": Severity.INFO, "loitering": Severity.CRITICAL, "crowd": Severity.WARNING}
-    change = ledger.reconcile(
-        platform.db,
-        ledger.EvaluationInput(
-            video_id=record.video_id,
-            asset=layout.ALERTS,
-            fingerprint=fingerprint * 64,
-            content_hash=fingerprint * 64,
-            tracks_hash="b" * 64,
-            rules_version="1",
-            episodes=list(found),
-            rule_facts={name: (severity, []) for name, severity in severities.items()}
-            | {each.rule: (severities.get(each.rule, Severity.INFO), []) for each in found},
-            lane=record.lane,
-            run_id="5d0a2f6c-8f3e-4b7a-9c1d-000000000001",
-            now=datetime.now(UTC),
-            processed_key=fingerprint,
-        ),
-    )
     misses = [{"rule": "crowd", "text": "3 people in plaza at 0:06.0, rule wants 4", "at_s": 6.0}] if near else []
     missing = [{"rule": "fire-call", "reason": "there is no transcript of this video"}] if near else []
     body = {"episodes": [], "near_misses": misses, "cannot_evaluate": missing}
-    files = [store_file(platform, record.video_id, layout.ALERTS, "alerts", json.dumps(body).encode(), "json", "application/json")]
+    now = datetime.now(UTC)
+    alerts = store_alerts(
+        platform, record, found, severities, body, lambda alert: jpeg(picture(alert.start_s, shade), 640), fingerprint=fingerprint * 64, now=now
+    )
     made: list[FileEntry] = []
-    for alert in change.alerts:
-        frame = jpeg(picture(alert.start_s, shade), 640)
-        snapshot = store_file(platform, record.video_id, layout.ALERTS, f"snapshot:{alert.id}", frame, "jpg", "image/jpeg")
-        files.append(snapshot)
-        ledger.set_media(platform.db, alert.id, snapshot=snapshot.key)
-        if clips and alert.rule != "crossing":
+    for alert in alerts:
+        if alert.rule != "crossing":
             data = platform.store.get_bytes(record.object_key)
-            clip = store_file(platform, record.video_id, layout.HIGHLIGHTS, f"clip:{alert.id}", data, "mp4", "video/mp4")
-            made.append(clip)
-            ledger.set_media(platform.db, alert.id, clip=clip.key)
-    store_manifest(platform, record.video_id, layout.ALERTS, files, version=fingerprint)
+            made.append(store_file(platform, record.video_id, layout.HIGHLIGHTS, f"clip:{alert.id}", data, "mp4", "video/mp4"))
+            ledger.set_media(platform.db, alert.id, clip=made[-1].key)
     if made:
-        reel = made[0].model_copy(update={"role": "reel"})
-        store_manifest(platform, record.video_id, layout.HIGHLIGHTS, [*made, reel])
-    return [alert.id for alert in change.alerts]
-
-
-def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
-    """Asset llm_summary."""
-    entry = store_file(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json().encode(), "json", "application/json")
-    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
-    videos.described(platform.db, record.video_id, summary.title)
+        store_manifest(platform, record.video_id, layout.HIGHLIGHTS, [*made, made[0].model_copy(update={"role": "reel"})])
+    return [alert.id for alert in alerts]
 
 
 def summary() -> Summary:
@@ -327,20 +232,20 @@ def seed(home: Path, scratch: Path, settings: Settings | None = None) -> Home:
     """One video in each state."""
     platform = open_platform(settings or Settings(home=home))
     scratch.mkdir(parents=True, exist_ok=True)
-    hostile = make_ready(platform, ingest(platform, scratch, HOSTILE, 40, camera="gate-1"), 40)
-    quiet = make_ready(platform, ingest(platform, scratch, "empty-yard-at-night.mp4", 20, camera="yard", walkers=False), 20, walkers=False)
-    failed = ingest(platform, scratch, "holiday notes.mp4", 60, camera="inbox")
+    hostile = make_ready(platform, bring(platform, scratch, HOSTILE, 40, camera="gate-1"), 40)
+    quiet = make_ready(platform, bring(platform, scratch, "empty-yard-at-night.mp4", 20, camera="yard", walkers=False), 20, walkers=False)
+    failed = bring(platform, scratch, "holiday notes.mp4", 60, camera="inbox")
     videos.failed(
         platform.db, failed.video_id, "5d0a2f6c-8f3e-4b7a-9c1d-000000000002", "not_a_video", "This file is not a video. It begins like a text document."
     )
-    interrupted = ingest(platform, scratch, "gate-2026-11-20-0800.mp4", 70, camera="gate-1")
+    interrupted = bring(platform, scratch, "gate-2026-11-20-0800.mp4", 70, camera="gate-1")
     message = "The analysis process ended without an answer (signal 9) while looking at frames; try again, or raise VIDEO_PLATFORM_MEDIA__WORKER_MEMORY_BYTES."
     videos.failed(platform.db, interrupted.video_id, "5d0a2f6c-8f3e-4b7a-9c1d-000000000003", "WorkerCrashed", message)
-    received = ingest(platform, scratch, "a-very-long-name-of-a-camera-that-somebody-once-installed-above-the-door-" + "x" * 120 + ".mp4", 80, camera="door")
-    processing = ingest(platform, scratch, "market-morning.mp4", 85, camera="market")
+    received = bring(platform, scratch, "a-very-long-name-of-a-camera-that-somebody-once-installed-above-the-door-" + "x" * 120 + ".mp4", 80, camera="door")
+    processing = bring(platform, scratch, "market-morning.mp4", 85, camera="market")
     videos.started(platform.db, processing.video_id, "5d0a2f6c-8f3e-4b7a-9c1d-000000000004", "one_pass")
     videos.progress(platform.db, processing.video_id, "one_pass", 0.42)
-    ready = make_ready(platform, ingest(platform, scratch, "plaza-crossing.mp4", 90, recorded_at=NOW - timedelta(hours=3)), 90)
+    ready = make_ready(platform, bring(platform, scratch, "plaza-crossing.mp4", 90, recorded_at=NOW - timedelta(hours=3)), 90)
     refusals.add(platform.db, name="notes.txt", camera="inbox", code="not_a_video", message="This file is not a video.", now=NOW)
     kept = (ready, quiet, processing, received, failed, interrupted, hostile)
     return Home(platform, *(now_of(platform, record) for record in kept))
