@@ -254,6 +254,7 @@ def seed(home: Path, scratch: Path, settings: Settings | None = None) -> Home:
 if __name__ == "__main__":
     where = Path(sys.argv[1])
     rules_file = where.parent / "rules.yaml"
+    where.parent.mkdir(parents=True, exist_ok=True)
     rules_file.write_text(RULES)
     home = seed(where, where.parent / "footage", Settings(home=where, rules=rules_file))
     print(home.ready.video_id)
