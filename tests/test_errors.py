@@ -61,3 +61,25 @@ def test_problems_are_told_with_their_place():
     problem = errors.Problem("unknown zone 'plaza'", field="rules[2]", line=7, column=5)
     assert str(problem) == "line 7, column 5: rules[2]: unknown zone 'plaza'"
     assert str(errors.Problem("empty file")) == "empty file"
+
+
+def test_a_full_disk_is_known_by_every_name_it_has(tmp_path):
+    import errno
+    import sqlite3
+
+    def raised(error, cause=None):
+        try:
+            raise error from cause
+        except Exception as caught:
+            return caught
+
+    connection = sqlite3.connect(tmp_path / "small.db")
+    connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(sqlite3.OperationalError) as full:
+        connection.execute("CREATE TABLE t (x)").execute("CREATE TABLE u (x)")
+    connection.close()
+    no_room = OSError(errno.ENOSPC, "No space left on device", "/disk/file")
+    for error in (full.value, no_room, RuntimeError("[Errno 28] No space left on device"), errors.StoreFull("full"), raised(ValueError("x"), no_room)):
+        assert errors.is_full(error), error
+    for error in (None, OSError(errno.EIO, "Input/output error"), ValueError("x"), errors.DatabaseUnavailable("the database is locked")):
+        assert not errors.is_full(error), error

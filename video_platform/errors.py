@@ -29,8 +29,16 @@ A message says what happened, where, and what to do. Facts are attributes, given
 tries again.
 """
 
+import errno
 from dataclasses import dataclass
 from typing import ClassVar
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+SQLITE_NO_SPACE = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
+"""SQLite's names for a full disk; the second, whose text is "disk I/O error", comes where the index of its write-ahead log finds no room."""
+
+FULL_TEXTS = ("database or disk is full", "No space left on device", "Disk quota exceeded")
+"""What is left of a full disk where only the text of an error was kept: by encoders, Parquet writers, Dagster."""
 
 
 class PlatformError(Exception):
@@ -57,6 +65,21 @@ def _rebuild(kind: type[PlatformError], message: str, facts: dict[str, object]) 
     error = kind.__new__(kind)
     PlatformError.__init__(error, message, **facts)
     return error
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that no space is left on a disk, whoever noticed it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, StoreFull) or (isinstance(error, OSError) and error.errno in NO_SPACE):
+            return True
+        if getattr(error, "sqlite_errorname", "") in SQLITE_NO_SPACE or (
+            not isinstance(error, PlatformError) and any(text in str(error) for text in FULL_TEXTS)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class InputError(PlatformError):

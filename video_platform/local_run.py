@@ -3,16 +3,17 @@
 The run is recorded in the Dagster instance of the home, so it shows on Dagster's pages and in the catalogue like any other.
 """
 
-import errno
+import contextlib
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from video_platform.errors import NotFound, StoreFull
+from video_platform.errors import FULL_TEXTS, NotFound, StoreFull, is_full
 from video_platform.layout import ASSETS
 from video_platform.pipeline.graph import step_of
 from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
@@ -31,8 +32,8 @@ __all__ = ["LocalOutcome", "StepOutcome", "fail_lost_runs", "prepare_instance", 
 RELAY_ROWS = 500
 """Events and notifications that are sent at the end of a local run; what is more waits for the relay of `vp up`."""
 
-SAYS_FULL = ("database or disk is full", "No space left on device")
-"""How SQLite and the system say that a disk is full; Dagster keeps only the text of what it caught."""
+DAGSTERS_CRY = "Exception while writing logger call to event log"
+"""How Dagster begins what it writes to standard error, SQL and all, when its own records meet a full disk; the error itself arrives here too."""
 
 ROOM_BYTES = 64 * MIB
 """With less than this left, a run whose end could not even be written down is taken to have met the full disk; scratch that is gone again leaves some."""
@@ -81,7 +82,7 @@ def process(
     """
     from video_platform.pipeline.resources import Workplace
 
-    with lock.hold(settings.lock_file, "vp process"), _full_disk_said(settings):
+    with _full_disk_said(settings), lock.hold(settings.lock_file, "vp process"):
         workplace = Workplace(settings, on_published=_listener(on_event))
         try:
             outcome = _run(workplace, video_id, force=force, notify=notify)
@@ -100,22 +101,27 @@ def _full_disk_said(settings: Settings) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, StoreFull) or not _is_full(error):
+        if isinstance(error, StoreFull) or not is_full(error):
             raise
         raise _full(settings) from error
 
 
-def _is_full(error: BaseException | None) -> bool:
-    while error is not None:
-        if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or any(words in str(error) for words in SAYS_FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+class _WithoutDagstersCry:
+    """Standard error without the lines that tell a person nothing; see `DAGSTERS_CRY`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith(DAGSTERS_CRY) else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _met_full_disk(settings: Settings, failures: list[str]) -> bool:
     """Whether a run that failed without a word from its steps did so because the disk is full; the words may have been lost for the same reason."""
-    if any(words in text for text in failures for words in SAYS_FULL):
+    if any(words in text for text in failures for words in FULL_TEXTS):
         return True
     unsaid = not failures or any("disk I/O error" in text for text in failures)
     return unsaid and shutil.disk_usage(settings.home).free < ROOM_BYTES
@@ -153,10 +159,12 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
         instance.add_dynamic_partitions(str(VIDEOS.name), [video_id])
         report_changes(instance, Desk(workplace, None, force=False))
         job = build(workplace).resolve_job_def(PROCESS_AND_DESCRIBE)
-        level = "INFO" if logging.getLogger().isEnabledFor(logging.DEBUG) else "CRITICAL"
-        console = {"loggers": {"console": {"config": {"log_level": level}}}}
+        debug = logging.getLogger().isEnabledFor(logging.DEBUG)
+        console = {"loggers": {"console": {"config": {"log_level": "INFO" if debug else "CRITICAL"}}}}
+        quiet = contextlib.nullcontext() if debug else contextlib.redirect_stderr(_WithoutDagstersCry(sys.stderr))  # type: ignore[type-var]
         try:
-            result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, run_config=console, raise_on_error=False)
+            with quiet:
+                result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, run_config=console, raise_on_error=False)
         finally:
             _settle(platform, video_id)
     platform.relay.drain(datetime.now(UTC), RELAY_ROWS)

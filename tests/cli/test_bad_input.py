@@ -6,16 +6,23 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import av
 import clips
+import httpx
 import psutil
 import pytest
+from running import Up, wait
 from serving import serving
 
+from video_platform.errors import StoreFull
+from video_platform.platform import open_platform
 from video_platform.services.database import refusals
+from video_platform.settings import Settings
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "crossing.mp4"
 RUN = "import sys; from video_platform import cli; sys.exit(cli.main(sys.argv[1:]))"
@@ -251,6 +258,108 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+END_S = 90
+"""A run that meets a full disk ends within the time of what it was doing, a few seconds; a machine that is busy with other things needs some more."""
+
+FILL_BYTES = (1024 * 1024, 64 * 1024, 4096, 1)
+FILL_EVERY_S = 0.01
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Somebody else takes all the room of a file system, also what becomes free, until the block ends."""
+    done = threading.Event()
+
+    def fill() -> None:
+        with (folder / "ballast").open("ab", buffering=0) as ballast:
+            while not done.wait(FILL_EVERY_S):
+                for size in FILL_BYTES:
+                    try:
+                        while ballast.write(bytes(size)) == size:
+                            pass
+                    except OSError:
+                        continue
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        (folder / "ballast").unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("line", ["taken in", "raw_video: made", "scenes: made"])
+def test_a_disk_that_fills_up_under_a_run_ends_it_in_one_line_and_the_next_completes_it(disk, vp, monkeypatch, line):
+    folder, resize = disk
+    resize("40m")
+    home = folder / "home"
+    monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(home))
+    with subprocess.Popen([sys.executable, "-c", RUN, "process", str(SAMPLE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert any(line in said for said in running.stdout)
+        with filled(folder):
+            _, err = running.communicate(timeout=END_S)
+    assert running.returncode == 1
+    said, count = err.splitlines()
+    assert said.startswith("error: crossing.mp4")
+    assert "no space is left" in said
+    assert "free some" in said
+    assert count == "1 of 1 could not be processed"
+    assert leftovers(home) == []
+    ran = vp("process", SAMPLE)
+    assert (ran.status, ran.err) == (0, "")
+    assert len(vp("alerts", "--json").json) == 1
+    again = vp("process", SAMPLE, "--json").json["videos"][0]
+    assert {step["state"] for step in again["steps"]} == {"reused"}
+
+
+def test_any_command_on_a_full_disk_says_so_and_needs_no_second_try(disk, vp, monkeypatch):
+    folder, resize = disk
+    resize("8m")
+    home = folder / "home"
+    monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(home))
+    assert vp("ingest", SAMPLE).status == 0
+    with filled(folder):
+        for arguments in (["process", SAMPLE], ["ingest", SAMPLE], ["videos"], ["up"]):
+            ran = vp(*arguments)
+            assert ran.status == 1, arguments
+            assert "no space is left" in ran.err, arguments
+            assert "free some" in ran.err, arguments
+        with pytest.raises(StoreFull):  # not retriable: "disk I/O error" is what SQLite says of it
+            open_platform(Settings(home=home))
+    assert len(vp("videos", "--json").json) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_vp_up_outlives_a_full_disk_and_finishes_what_it_met_when_there_is_room_again(disk, vp, monkeypatch):
+    folder, resize = disk
+    resize("60m")
+    home = folder / "home"
+    monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(home))
+    with Up(home) as running:
+        parts = {name: [each.pid for each in found] for name, found in running.members().items() if name in ("web", "daemon", "relay")}
+        video_id = vp("ingest", SAMPLE, "--json").json[0]["video_id"]
+        wait(lambda: running.members()["child"], END_S, "the run decodes")
+        with filled(folder):
+            wait(lambda: not running.members()["child"] and not running.members()["run"], END_S, "the run ends")
+            with httpx.Client(base_url=running.addresses["web"], timeout=20) as client:
+                assert client.get("/api/videos").json()["total"] == 1
+                refused = client.post("/api/videos", content=SAMPLE.read_bytes() + b"x")
+                assert (refused.status_code, refused.json()["title"]) == (507, "StoreFull")
+        wait(lambda: vp("show", video_id, "--json").json["state"] in ("ready", "failed"), 4 * END_S, "the video is done or has failed")
+        if vp("show", video_id, "--json").json["state"] == "failed":
+            assert "free some" in vp("show", video_id, "--json").json["failure_message"]
+            assert vp("retry", video_id).status == 0
+            wait(lambda: vp("show", video_id, "--json").json["state"] == "ready", 4 * END_S, "the video is ready")
+        assert {name: [each.pid for each in found] for name, found in running.members().items() if name in parts} == parts
+        assert len(vp("alerts", "--json").json) == 1
+    assert leftovers(home) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_full_disk_is_said_leaves_nothing_half_and_more_room_completes_it(disk, monkeypatch):
@@ -267,6 +376,7 @@ def test_a_full_disk_is_said_leaves_nothing_half_and_more_room_completes_it(disk
         assert (ran.returncode, "Traceback" in ran.stderr) == (1, False), (size, ran.stderr)
         assert "no space is left" in ran.stderr, size
         assert "free some" in ran.stderr, size
+        assert all(said.startswith("error: ") or said.endswith("could not be processed") for said in ran.stderr.splitlines()), (size, ran.stderr)
         assert leftovers(home) == [], size
     resize("80m")
     ran = process()

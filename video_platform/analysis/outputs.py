@@ -1,18 +1,10 @@
 """Writing results: a full disk has one name, whoever notices it."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from video_platform.errors import StoreFull
-
-FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether an error says that no space is left; encoders, Parquet writers and Python all say it in their own way."""
-    return isinstance(error, OSError) and (error.errno in FULL or "No space left on device" in str(error))
+from video_platform.errors import StoreFull, is_full
 
 
 @contextmanager

@@ -11,8 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from video_platform.analysis.outputs import is_full
-from video_platform.errors import PlatformError, StoreFull, WorkerBudgetExceeded, WorkerError
+from video_platform.errors import PlatformError, StoreFull, WorkerBudgetExceeded, WorkerError, is_full
 
 PR_SET_PDEATHSIG = 1
 PROGRESS_EVERY_S = 0.25

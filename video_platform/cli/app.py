@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     from typer.exceptions import Abort, TyperException
 
     from video_platform.cli.output import print_error
-    from video_platform.errors import PlatformError
+    from video_platform.errors import PlatformError, is_full
 
     debug = "--debug" in arguments[:1]
     try:
@@ -62,9 +62,19 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if is_full(error):
+            print_error(RuntimeError(f"no space is left on the disk{_where(error)}; free some and run the command again"))
+            return FAILED
         print_error(RuntimeError(f"{type(error).__name__}: {error}. This was not expected; run the command again as `vp --debug …` to see where it came from"))
         return FAILED
     return status if isinstance(status, int) else 0
+
+
+def _where(error: Exception) -> str:
+    """The file that found no room, else the home that has none."""
+    from video_platform import settings
+
+    return f" of {getattr(error, 'filename', None) or settings.load().home}"
 
 
 def _command(arguments: list[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from video_platform.errors import MediaError, PlatformError, UploadRefused, VideoDeleted, WorkerBudgetExceeded, WorkerCrashed
+from video_platform.errors import MediaError, PlatformError, StoreFull, UploadRefused, VideoDeleted, WorkerBudgetExceeded, WorkerCrashed, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,12 +51,17 @@ def failure_code(error: BaseException) -> str:
     return type(error).__name__
 
 
+def _where(error: Exception) -> str:
+    return f"for {name}" if (name := getattr(error, "filename", None)) else "on the disk of the home"
+
+
 @contextmanager
 def as_dagster_errors(retry_number: int, on_final: "Callable[[str, str], None]") -> Iterator[None]:
     """Turns errors of this platform into what Dagster acts on.
 
     A retriable error asks for another attempt while there is one; anything else ends the step and `on_final(code, message)` is told first.
-    An error that is not of this platform is a bug: it is told, and passes through with its stack.
+    A full disk that no service met (the scratch folder is on it) is StoreFull here. Any other error that is not of this platform is a bug: it is told, and
+    passes through with its stack.
     """
     try:
         yield
@@ -70,5 +75,9 @@ def as_dagster_errors(retry_number: int, on_final: "Callable[[str, str], None]")
             on_final(code, error.message)
         raise dg.Failure(description=error.message, metadata={"code": code}, allow_retries=False) from error
     except Exception as error:
+        if is_full(error):
+            full = StoreFull(f"no space is left {_where(error)}; free some and process the video again")
+            on_final(failure_code(full), full.message)
+            raise dg.Failure(description=full.message, metadata={"code": failure_code(full)}, allow_retries=False) from error
         on_final(failure_code(error), f"{type(error).__name__}: {error}. This is a fault of the program; the run's log has the details.")
         raise

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from video_platform.errors import LogUnavailable, PlatformError, StoreFull
+from video_platform.errors import LogUnavailable, PlatformError, StoreFull, is_full
 from video_platform.events import PARTITIONS, TOPICS, Message
 from video_platform.services.event_log import Record, missing_topic, oldest_first, partition_of, refuse_oversize, shares, starts
 
@@ -225,7 +225,7 @@ class SqliteLog:
 
     def _error(self, error: sqlite3.Error) -> PlatformError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without what it extends
-        if code == sqlite3.SQLITE_FULL:
+        if is_full(error):
             return StoreFull(f"no space is left for the event log {self._path}: free some, nothing of this was stored", path=str(self._path))
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LogUnavailable(f"the event log {self._path} was locked by another process for more than {self._busy_s:g} s", path=str(self._path))

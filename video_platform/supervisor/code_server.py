@@ -4,7 +4,9 @@ Before it serves, the runs that its predecessor left are told to be lost: their 
 would keep their place in the queue for good. Serving in the same process saves importing Dagster twice.
 """
 
+import contextlib
 import sys
+from typing import Any
 
 from video_platform import local_run, settings
 from video_platform.supervisor.stack import LOCATION
@@ -19,9 +21,36 @@ def main() -> None:
         print(f"run {run_id} had lost its process and was marked so", flush=True)
     from dagster._cli import main as dagster
 
+    _watch_on_after_errors()
     options = ["--use-python-environment-entry-point", "--empty-working-directory"]
     sys.argv = ["dagster", "api", "grpc", "--socket", socket, "--module-name", LOCATION, "--location-name", LOCATION, *options]
     dagster()
+
+
+def _watch_on_after_errors() -> None:
+    """Have Dagster go on watching the processes of runs after a look that failed.
+
+    Its thread (`DagsterApiServer._cleanup_thread`, dagster 1.13) dies of the first error. A run whose process met a full disk, and whose end could
+    not be written down for the same reason, would seem to go on until the next start, and no other could take its place.
+    """
+    from dagster._grpc.server import DagsterApiServer
+
+    name = "_check_for_orphaned_runs"
+    look = getattr(DagsterApiServer, name)
+    told = False
+
+    def patient_look(server: Any) -> None:
+        nonlocal told
+        try:
+            look(server)
+            told = False
+        except Exception as error:  # whatever the storage of the instance raises; the next look is half a second away
+            if not told:
+                told = True
+                with contextlib.suppress(OSError):  # the log is on the same disk
+                    print(f"the end of a run cannot be recorded yet: {type(error).__name__}: {str(error).partition(chr(10))[0]}", flush=True)
+
+    setattr(DagsterApiServer, name, patient_look)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from video_platform.errors import DatabaseUnavailable, SettingsError, StateError, StoreFull
+from video_platform.errors import DatabaseUnavailable, SettingsError, StateError, StoreFull, is_full
 from video_platform.services.database import schema
 
 LOCK_WAIT_S = 30
@@ -163,7 +163,7 @@ class Database:
     def _unavailable(self, error: Exception) -> DatabaseUnavailable | StoreFull:
         original = error.orig if isinstance(error, exc.DBAPIError) else error
         reason = (str(original).strip().splitlines() or [type(error).__name__])[0]
-        if "disk is full" in reason or "No space left" in reason:
+        if is_full(original):
             return StoreFull(f"no space is left for the database {self.name}; free some and try again")
         if "not a database" in reason or "malformed" in reason:
             reason += f"; the file is damaged: move {self.file} away and restore a copy"
