@@ -306,8 +306,9 @@ def judge(name: str, home: Path, platform: Platform, watched: Watched, csv_path:
     print_table(table(moments), csv_path)
     print(
         f"{count} videos: first alerts after {watched.alerted_s():.0f} s, first video ready after {watched.ready_s(1):.0f} s, "
-        f"last after {watched.ready_s(count):.0f} s, with summaries after {watched.described_s():.0f} s; the page answered in {statistics.median(pages):.2f} s, at most {max(pages):.2f} s"
+        f"last after {watched.ready_s(count):.0f} s, with summaries after {watched.described_s():.0f} s"
     )
+    print(f"the page answered in {statistics.median(pages):.2f} s, at most {max(pages):.2f} s")
     check_queue(spans(home), moments, slots_of(platform.settings), books)
     if name == "two":
         check_alerts(platform, watched.video_ids, books)

@@ -126,7 +126,7 @@ def contents(graph, video_id):
     ("values", "expected"),
     [
         ({"width": 7680}, {TRACKS, ALERTS}),  # positions are fractions, distances need the picture's shape
-        ({"duration_s": 31.0}, {HIGHLIGHTS, LLM_SUMMARY}),  # clips end with the footage, sentences name its length
+        ({"duration_s": 31.0}, {HIGHLIGHTS}),  # clips end with the footage
     ],
 )
 def test_what_a_step_reads_of_the_record_counts(processed, values, expected):

@@ -18,16 +18,13 @@ DETECTOR = "detector"
 PROMPTS = "prompts"
 ALL = (RULES, DETECTOR, PROMPTS)
 
-OF_THE_VIDEO = frozenset({"duration_s"})
-"""Settings of a summary that come from the video's record, not from what is configured."""
-
 
 def counted(plan: Plan) -> dict[str, str]:
     """Source asset -> its version that `plan` counts. The rules of one camera do not tell the whole set: `alerts` names its version itself."""
     if plan.asset == DETECTIONS:
         return {DETECTOR: content_hash(plan.configuration)}
     if plan.asset == LLM_SUMMARY:
-        return {PROMPTS: content_hash({name: value for name, value in plan.configuration.items() if name not in OF_THE_VIDEO})}
+        return {PROMPTS: content_hash(plan.configuration)}
     return {}
 
 

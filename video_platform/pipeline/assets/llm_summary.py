@@ -46,8 +46,7 @@ def llm_summary(context: dg.AssetExecutionContext, tracks: Handle, scenes: Handl
         from video_platform.services import ollama
 
         choice = ollama.choose(at.desk.settings.language_model)
-        settings = {**summary.configuration(choice.model), "duration_s": at.record.duration_s}
-        plan = at.plan(LLM_SUMMARY, CODE_VERSION, settings, {TRACKS: tracks, SCENES: scenes})
+        plan = at.plan(LLM_SUMMARY, CODE_VERSION, summary.configuration(choice.model), {TRACKS: tracks, SCENES: scenes})
         made = at.reused(plan) if plan.stored else _write(at, plan, choice, tracks, scenes)
         _title(at, made.plan.stored.facts if made.plan.stored else made.facts)
     yield from outputs(made)
@@ -56,10 +55,11 @@ def llm_summary(context: dg.AssetExecutionContext, tracks: Handle, scenes: Handl
 def _write(at: Step, plan: Plan, choice: "Choice", tracks: Handle, scenes: Handle) -> Made:
     from video_platform.analysis import summary, tables
 
-    duration_s = at.record.duration_s or 0.0
+    spans = [Scene(**scene) for scene in scenes.read_list("scenes")]
+    duration_s = spans[-1].end_s  # what was decoded: a recording that is cut off states more, and nobody looked at the rest
     facts = summary.gather(
         TrackSheet.model_validate(tracks.read_json("player")),
-        [Scene(**scene) for scene in scenes.read_list("scenes")],
+        spans,
         duration_s=duration_s,
         names=tables.read_track_names(tracks.path("tracks")),
         best_guess=_best_guess(tracks),
