@@ -1,4 +1,9 @@
+import gzip
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from fake_ollama import DIGEST, FakeOllama
@@ -75,7 +80,63 @@ def test_nobody_there_is_said_quickly(nobody):
     assert time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("host", ["http://127.0.0.1:notaport", "http://[", "127.0.0.1:99999999"])
+@contextmanager
+def answering(head: bytes, then: bytes = b"") -> Iterator[str]:
+    """A server that answers everything with `head`, and then says `then` again and again without an end."""
+    closing = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                connection.sendall(head)
+                while then and not closing.wait(0.05):
+                    connection.sendall(then)
+            except OSError:
+                return
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        closing.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+ENDLESS = {
+    "a header": (b"HTTP/1.1 200 OK\r\nx-a: ", b"a"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "the head of a chunk": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;", b"a"),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_an_answer_that_never_comes_to_its_point_holds_nobody_up(kind):
+    with answering(*ENDLESS[kind]) as address:
+        started = time.monotonic()
+        assert f"no Ollama answers at {address}" in ollama.describe(settings(address))
+        assert time.monotonic() - started < 2 * ollama.LOOK_S
+        started = time.monotonic()
+        with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.5 s"):
+            ollama.OllamaModel(address, "llama3", DIGEST, timeout_s=0.5).chat(PROMPT, schema=SCHEMA)
+        assert time.monotonic() - started < 5
+
+
+def test_an_answer_that_is_packed_is_not_unpacked():
+    packed = gzip.compress(b'{"version": "1"}')
+    with answering(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n%s" % (len(packed), packed)) as address:
+        assert "(ModelUnavailable)" in ollama.describe(settings(address))
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:notaport", "http://[", "127.0.0.1:99999999", "http://exa\x01mple", "http://☃."])
 def test_an_address_that_cannot_be_read_is_said(host):
     assert "template" in ollama.describe(settings(host))
 

@@ -4,10 +4,15 @@ Whatever answers is not trusted: every call has a deadline and a size limit on t
 out as bytes only (the client reads files for strings). Ollama itself has no sign-in; it belongs on loopback or a private network.
 """
 
+import contextlib
 import os
+import socket
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -86,7 +91,7 @@ def look(settings: LanguageModelSettings) -> Found:
         with httpx.Client(base_url=base, transport=_Bounded(LOOK_S), timeout=LOOK_S, trust_env=False) as client:
             version = _Version.model_validate_json(client.get("/api/version").raise_for_status().content).version
             tags = _Tags.model_validate_json(client.get("/api/tags").raise_for_status().content).models
-    except (httpx.HTTPError, ModelUnavailable, ValidationError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ModelUnavailable, ValidationError, ValueError) as error:
         return Found(base, None, (), None, f"no Ollama answers at {base} ({type(error).__name__})")
     models = tuple(tag.name for tag in tags)
     digest = next((tag.digest for tag in tags if tag.name in (settings.model, f"{settings.model}:latest")), None)
@@ -173,34 +178,82 @@ class OllamaModel:
 
 
 class _Bounded(httpx.BaseTransport):
-    """HTTP whose answers end after `seconds` and `MAX_WIRE_BYTES`, however slowly or fast they trickle in."""
+    """HTTP whose answers end after `seconds` and `MAX_WIRE_BYTES`, however slowly or fast they trickle in; httpx itself bounds single reads only."""
 
     def __init__(self, seconds: float) -> None:
         self._inner = httpx.HTTPTransport()
         self._seconds = seconds
+        self._socket: socket.socket | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        deadline = time.monotonic() + self._seconds
-        response = self._inner.handle_request(request)
+        request.headers["accept-encoding"] = "identity"  # so that what is counted is what is kept
+        request.extensions = {**request.extensions, "trace": self._trace}
+        end = _End(self._seconds, self._hang_up)
+        try:
+            with end.told():
+                response = self._inner.handle_request(request)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                response.close()
+                raise ModelUnavailable("the answer is packed, which nobody asked for")
+        except BaseException:
+            end.cancel()
+            raise
         assert isinstance(response.stream, httpx.SyncByteStream)
-        return httpx.Response(response.status_code, headers=response.headers, stream=_BoundedStream(response.stream, deadline))
+        return httpx.Response(response.status_code, headers=response.headers, stream=_BoundedStream(response.stream, end))
 
     def close(self) -> None:
         self._inner.close()
 
+    def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = facts["return_value"].get_extra_info("socket")
+
+    def _hang_up(self) -> None:
+        """Whoever reads the connection in the other thread finds its end."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of a TLS socket too, whose own method is not made for two threads
+
+
+class _End:
+    """The moment when an answer has to be through: then `hang_up` is called, unless it was cancelled."""
+
+    def __init__(self, seconds: float, hang_up: Callable[[], None]) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._timer = threading.Timer(seconds, hang_up)
+        self._timer.daemon = True
+        self._timer.start()
+        self.cancel = self._timer.cancel
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """A connection that breaks because of this is an answer that went over its limits."""
+        try:
+            yield
+        except httpx.HTTPError as error:
+            if self.passed:
+                raise ModelUnavailable("the answer went over its limits") from error
+            raise
+
 
 class _BoundedStream(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, deadline: float) -> None:
+    def __init__(self, inner: httpx.SyncByteStream, end: _End) -> None:
         self._inner = inner
-        self._deadline = deadline
+        self._end = end
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
-        for chunk in self._inner:
-            size += len(chunk)
-            if size > MAX_WIRE_BYTES or time.monotonic() > self._deadline:
-                raise ModelUnavailable("the answer went over its limits")
-            yield chunk
+        with self._end.told():
+            for chunk in self._inner:
+                size += len(chunk)
+                if size > MAX_WIRE_BYTES or self._end.passed:
+                    raise ModelUnavailable("the answer went over its limits")
+                yield chunk
 
     def close(self) -> None:
+        self._end.cancel()
         self._inner.close()
