@@ -48,7 +48,10 @@ EARLY_S = 300.0
 """When a long pass has everything loaded and its buffers full."""
 
 GROWTH_MB = 100.0
-"""What a process may grow from a quarter of its life on: room for the allocator's moods, none for what grows with the footage."""
+"""What child and run may grow from a quarter of the pass on: the child keeps what it found, 24 detections a look here; nothing keeps pictures."""
+
+AFTERWARDS_MB = 400.0
+"""What the run may grow when the pass is over: numpy, scipy and Arrow, about 80 MB, and all detections of two busy hours at once while they become tracks."""
 
 PAGE_S = 1.0
 """What a person takes for an answer at once."""
@@ -255,32 +258,33 @@ def most_overtaken(found: list[Span]) -> int:
 
 
 def check_flat(moments: list[Moment], books: Books) -> None:
-    """The processes that carry a long pass do not grow with it."""
-    for part in ("run", "child"):
-        pid, life = longest(moments, part)
-        with judged(books, f"{part} is flat") as facts:
-            began_s, ended_s = life[0][0], life[-1][0]
-            early, quarter, half = (at(life, began_s + after) for after in (EARLY_S, (ended_s - began_s) / 4, (ended_s - began_s) / 2))
+    """The processes that carry a long pass do not grow with it; what the run needs afterwards is bounded."""
+    child, run = longest(moments, "child"), longest(moments, "run")
+    began_s, ended_s = child[0][0], child[-1][0]
+    for part, life in (("child", child), ("run", [look for look in run if began_s <= look[0] <= ended_s])):
+        with judged(books, f"{part} is flat during the pass") as facts:
+            early, quarter, half = (at(life, began_s + after_s) for after_s in (EARLY_S, (ended_s - began_s) / 4, (ended_s - began_s) / 2))
             growth = max(mb for at_s, mb in life if at_s >= began_s + (ended_s - began_s) / 4) - quarter
-            facts.append(
-                f"process {pid}, {ended_s - began_s:.0f} s: {early:.0f} MB after {EARLY_S:.0f} s, {half:.0f} MB half way, {life[-1][1]:.0f} MB at the end"
-            )
+            facts.append(f"{ended_s - began_s:.0f} s: {early:.0f} MB after {EARLY_S:.0f} s, {half:.0f} MB half way, {life[-1][1]:.0f} MB at the end")
             facts.append(f"{growth:+.0f} MB from a quarter on, bound {GROWTH_MB:.0f} MB")
-            books.expect(growth < GROWTH_MB, f"{part} grew by {growth:.0f} MB after a quarter of its time")
+            books.expect(growth < GROWTH_MB, f"{part} grew by {growth:.0f} MB after a quarter of the pass")
+    with judged(books, "run is bounded after the pass") as facts:
+        peak = max(mb for at_s, mb in run if at_s >= ended_s)
+        growth = peak - at(run, ended_s)
+        facts.append(f"{run[-1][0] - ended_s:.0f} s, peak {peak:.0f} MB, {growth:+.0f} MB, bound {AFTERWARDS_MB:.0f} MB")
+        books.expect(growth < AFTERWARDS_MB, f"run grew by {growth:.0f} MB after the pass")
     with judged(books, f"the page answers within {PAGE_S:.0f} s"):
-        slow = [moment for moment in moments if moment.page_s > PAGE_S]
-        books.expect(
-            not slow, f"{len(slow)} of {len(moments)} answers took longer: {[(round(one.at_s), round(one.page_s, 1)) for one in slow][:10]} (at, took s)"
-        )
+        slow = [(round(moment.at_s), round(moment.page_s, 1)) for moment in moments if moment.page_s > PAGE_S]
+        books.expect(not slow, f"{len(slow)} of {len(moments)} answers took longer (at, took s): {slow[:10]}")
 
 
-def longest(moments: list[Moment], part: str) -> tuple[int, list[tuple[float, float]]]:
-    """The process of a part that was seen most often, and its MB over time."""
+def longest(moments: list[Moment], part: str) -> list[tuple[float, float]]:
+    """MB over time of the process of a part that was seen most often."""
     lives: dict[int, list[tuple[float, float]]] = {}
     for moment in moments:
         for pid, mb in moment.memory[part].items():
             lives.setdefault(pid, []).append((moment.at_s, mb))
-    return max(lives.items(), key=lambda item: len(item[1]))
+    return max(lives.values(), key=len)
 
 
 def at(life: list[tuple[float, float]], at_s: float) -> float:
