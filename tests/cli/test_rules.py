@@ -3,6 +3,7 @@ import pytest
 
 from video_platform import events, settings
 from video_platform.platform import open_platform
+from video_platform.rules_yaml import MAX_BYTES
 
 GOOD = """\
 version: 1
@@ -79,6 +80,14 @@ def test_a_file_that_cannot_be_read_is_an_error_in_words(vp, tmp_path):
     assert "cannot be read" in vp("rules", "check", tmp_path / "missing.yaml").err
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     assert vp("rules", "apply", tmp_path / "binary.yaml").status == 1
+
+
+def test_of_a_video_that_was_named_by_mistake_only_the_beginning_is_read(vp, tmp_path):
+    path = tmp_path / "holiday.mp4"
+    path.write_bytes(b"version: 1\n" + b" " * MAX_BYTES + b"\xff")
+    ran = vp("rules", "apply", path)
+    assert ran.status == 1
+    assert f"has more than {MAX_BYTES} bytes" in ran.err
 
 
 def test_a_preview_is_a_picture_of_a_frame(vp, rules_file, tmp_path):

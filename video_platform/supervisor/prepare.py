@@ -6,6 +6,7 @@ from pathlib import Path
 from video_platform import detectors, events, rules
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
+from video_platform.rules_yaml import MAX_BYTES
 from video_platform.services import ollama
 from video_platform.services.database import rulesets
 from video_platform.settings import Settings
@@ -52,7 +53,11 @@ def read_rules(settings: Settings, path: Path) -> tuple[str, rules.RuleSet]:
         RulesError: with every problem, or because the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # no more than that of a video whose name was typed by mistake
+        if len(data) > MAX_BYTES:
+            raise RulesError([Problem(f"the file has more than {MAX_BYTES} bytes, which is the limit")], source=str(path))
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError([Problem(f"it cannot be read: {getattr(error, 'strerror', None) or error}")], source=str(path)) from error
     return text, rules.parse(text, classes=detectors.class_names(settings.detection.model), source=str(path))
