@@ -49,6 +49,13 @@ def test_host_names_are_a_list_with_commas(monkeypatch):
     assert settings.load().web.hosts == ("nas.example", "192.168.1.5", "fe80::1")
 
 
+@pytest.mark.parametrize(("given", "host"), [("[::1]", "::1"), (" 127.0.0.1", "127.0.0.1"), ("LocalHost", "localhost")])
+def test_an_address_to_bind_is_taken_as_people_write_it(monkeypatch, given, host):
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOST", given)
+    monkeypatch.setenv("VIDEO_PLATFORM_DAGSTER__HOST", given)
+    assert (settings.load().web.host, settings.load().dagster.host) == (host, host)
+
+
 @pytest.mark.parametrize("name", ["*", "*.example", "http://nas.example", "nas.example:8501", "nas example", "-nas", "münchen.example"])
 def test_what_is_no_host_name_is_refused(monkeypatch, name):
     monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOSTS", f"nas.example,{name}")

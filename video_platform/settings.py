@@ -153,6 +153,11 @@ class WebSettings(Group):
     max_upload_bytes: int = Field(default=64 * GIB, ge=1)
     media_url_s: float = Field(default=900.0, gt=0, description="life of a signed media address")
 
+    @field_validator("host")
+    @classmethod
+    def _as_written_here(cls, host: str) -> str:
+        return host_name(host)
+
     @field_validator("hosts", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
@@ -177,6 +182,11 @@ class DagsterSettings(Group):
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
     storage_url: SecretStr = Field(default=SecretStr(""), description="PostgreSQL database of Dagster's own records; empty means SQLite in the home")
+
+    @field_validator("host")
+    @classmethod
+    def _as_written_here(cls, host: str) -> str:
+        return host_name(host)
 
 
 class Settings(BaseSettings):

@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,12 @@ def test_zero_means_any():
     assert free_port("127.0.0.1", 0) > 0
 
 
-def test_an_address_of_another_machine_is_refused():
+@pytest.mark.parametrize("host", ["192.0.2.1", "nobody.invalid", "2001:db8::1"])
+def test_an_address_of_another_machine_is_refused(host):
     with pytest.raises(SettingsError, match=r"not an address of this machine"):
-        free_port("192.0.2.1", 8501)
+        free_port(host, 8501)
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+def test_loopback_has_ports_by_its_other_address_too():
+    assert free_port("::1", 0) > 0

@@ -19,14 +19,12 @@ def free_port(host: str, wanted: int, *, but: frozenset[int] = frozenset()) -> i
         if port in but:
             continue
         try:
-            with socket.create_server((host, port)) as server:
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
                 found: int = server.getsockname()[1]
         except PermissionError as error:
             raise SettingsError(f"port {port} needs more rights than this user has; choose one above 1023", port=port) from error
-        except socket.gaierror as error:
-            raise SettingsError(f"{host!r} is not an address of this machine; 127.0.0.1 is the default", host=host) from error
         except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
+            if error.errno != errno.EADDRINUSE:  # a name that nobody knows has an error number of the resolver's
                 raise SettingsError(f"{host!r} is not an address of this machine; 127.0.0.1 is the default", host=host) from error
             continue
         return found
