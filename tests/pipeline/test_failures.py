@@ -3,19 +3,25 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from graphs import CROSSING, Graph, made, states
 
+from video_platform import rules
 from video_platform.analysis import summary
 from video_platform.errors import StoreUnavailable, WorkerBudgetExceeded
 from video_platform.layout import ALERTS, LLM_SUMMARY, RAW_VIDEO, TRACKS
 from video_platform.pipeline.failures import INVALID
+from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.made import read_manifest
-from video_platform.pipeline.resources import Workplace
+from video_platform.pipeline.resources import Desk, Workplace
+from video_platform.pipeline.steps import failed_state
 from video_platform.records import VideoState
-from video_platform.services.database import ledger, videos
+from video_platform.services.database import ledger, rulesets, videos
+from video_platform.services.database.tables import rule_sets
 from video_platform.services.folder_store import FolderStore
 from video_platform.settings import MediaSettings, Settings
 
@@ -83,6 +89,31 @@ def test_an_asset_whose_input_was_never_made_says_what_to_do(graph):
     video_id = ingest(graph, CROSSING)
     result = graph.run(video_id, [TRACKS])
     assert "has not been made yet" in result.failure_data_for_node(TRACKS).user_failure_data.description
+
+
+def test_a_run_that_fails_before_it_makes_anything_says_so_although_the_video_was_ready(processed):
+    graph, video_id = processed
+    earlier = record(graph, video_id).run_id
+    with graph.platform() as platform, platform.db.write() as connection:
+        row = {"text": "version: 1\nrulez: []\n", "hash": "h", "source": "old.yaml", "who": "kim", "why": "", "applied_at": datetime.now(UTC)}
+        connection.execute(sa.insert(rule_sets).values(**row))
+    result = graph.run(video_id)
+    assert made(result) == set()
+    after = record(graph, video_id)
+    assert (after.state, after.failure_code, after.run_id) == (VideoState.FAILED, "RulesError", result.run_id)
+    assert "line 2" in after.failure_message
+    with graph.platform() as platform:
+        rulesets.apply(platform.db, rules.DEFAULT_TEXT, source="mended.yaml", who="kim", why="", now=datetime.now(UTC))
+    again = graph.run(video_id)
+    assert again.success
+    after = record(graph, video_id)
+    assert (after.state, after.failure_code, after.run_id) == (VideoState.READY, None, again.run_id)
+    workplace = Workplace(graph.settings)
+    with open_instance(graph.settings) as instance:
+        for ended in (earlier, result.run_id):
+            failed_state(Desk(workplace, ended, False), instance, video_id, ended, ALERTS)("WorkerCrashed", "a process outlived its run")
+    workplace.close()
+    assert record(graph, video_id) == after
 
 
 def test_a_budget_that_is_too_small_has_a_name(processed):

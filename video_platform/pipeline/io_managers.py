@@ -7,7 +7,7 @@ the manifest, last; then Dagster's own event. A reader sees the old version or t
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,8 +39,9 @@ class AssetFiles(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Made) -> None:
         """Publishes one version; on reuse nothing is written."""
         step_context = context.step_context
-        with as_dagster_errors(step_context.previous_attempt_count, failed_state(self._desk, obj.plan.video_id, context.run_id, obj.plan.asset)):
-            manifest = obj.plan.stored or self._publish(obj, context.run_id)
+        tell = failed_state(self._desk, step_context.instance, obj.plan.video_id, context.run_id, obj.plan.asset)
+        with as_dagster_errors(step_context.previous_attempt_count, tell):
+            manifest = obj.plan.stored or self._publish(obj, context.run_id, tell)
             if last_of_run(step_context, obj.plan.asset):
                 self._settle(obj.plan.video_id, context.run_id)
         self._desk.published(obj.plan.asset, obj.reused, obj.cost.wall_s)
@@ -58,13 +59,13 @@ class AssetFiles(dg.IOManager):
         if ledger.evaluated(self._desk.platform.db, video_id, layout.ALERTS) is not None:
             videos.finished(self._desk.platform.db, video_id, run_id)
 
-    def _publish(self, made: Made, run_id: str) -> Manifest:
+    def _publish(self, made: Made, run_id: str, tell: Callable[[str, str], None]) -> Manifest:
         plan = made.plan
         if not made.verdict.passed:
             failed = ", ".join(name for name, passed in made.verdict.checks.items() if not passed)
             notes = " ".join(made.verdict.notes)
             reason = f"{plan.asset} of video {plan.video_id} did not pass its validation ({failed}); the version before stays. {notes}".strip()
-            failed_state(self._desk, plan.video_id, run_id, plan.asset)(INVALID, reason)
+            tell(INVALID, reason)
             raise dg.Failure(description=reason, metadata={"code": INVALID}, allow_retries=False)
         entries = [*made.kept, *self._stored(plan.video_id, plan.asset, made.files)]
         if made.before_manifest is not None:

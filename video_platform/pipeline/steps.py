@@ -162,12 +162,16 @@ def last_of_run(context: "StepExecutionContext", asset: str) -> bool:
 @contextmanager
 def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
     """The body of one step: its errors become retries, or a failed state that the page shows."""
-    with as_dagster_errors(context.retry_number, failed_state(context.resources.desk, context.partition_key, context.run.run_id, name)):
+    with as_dagster_errors(context.retry_number, failed_state(context.resources.desk, context.instance, context.partition_key, context.run.run_id, name)):
         yield Step(context, name)
 
 
-def failed_state(desk: Desk, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database. A summary that fails leaves the video as it is, because its alerts stand, and is noted."""
+def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
+    """What writes the failed state of a video into the database. A summary that fails leaves the video as it is, because its alerts stand, and is noted.
+
+    A step may fail before it begins anything, and then the video still names an earlier run. So Dagster is asked whether this run is under way: it lets no
+    two of a video be, and a process that outlived the end of its run has no word any more.
+    """
 
     def tell(code: str, message: str) -> None:
         from video_platform.services.database import videos
@@ -175,7 +179,8 @@ def failed_state(desk: Desk, video_id: str, run_id: str, step_name: str) -> Call
         if step_name == layout.LLM_SUMMARY:
             videos.summary_failed(desk.platform.db, video_id, code, message)
             return
-        videos.failed(desk.platform.db, video_id, run_id, code, message)
+        run = instance.get_run_by_id(run_id)
+        videos.failed(desk.platform.db, video_id, run_id, code, message, under_way=run is not None and not run.is_finished)
 
     return tell
 

@@ -60,6 +60,15 @@ class TestState:
         assert videos.failed(db, video.video_id, "run-1", "RunFailed", "the process did not start")
         assert state(db, video) is VideoState.FAILED
 
+    def test_a_run_that_is_under_way_is_believed_before_it_began_anything(self, db: Database, add_video) -> None:
+        video = add_video(run_id="run-1", state="ready")
+        assert not videos.failed(db, video.video_id, "run-0", "x", "late")
+        assert state(db, video) is VideoState.READY
+        assert videos.failed(db, video.video_id, "run-2", "RulesError", "line 2", under_way=True)
+        current = videos.get(db, video.video_id)
+        assert current is not None
+        assert (current.state, current.run_id, current.failure_code) == (VideoState.FAILED, "run-2", "RulesError")
+
     def test_the_last_run_is_believed_only_while_nothing_else_happened(self, db: Database, add_video) -> None:
         video = add_video(run_id="run-0", state="processing")
         assert not videos.ended(db, video, "a request that came later", "run-1", "cancelled", "Cancelled.")

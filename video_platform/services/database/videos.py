@@ -193,13 +193,16 @@ def make_ready(connection: Connection, current: VideoRecord, run_id: str | None,
         _update(connection, current.video_id, now, **{**wanted, "state": str(VideoState.READY)})
 
 
-def failed(db: Database, video_id: str, run_id: str | None, code: str, message: str, *, now: datetime | None = None) -> bool:
-    """The run ended without a result; `code` is a key of `errors.MEDIA_CODES` or an error class. False when a newer run owns the video, or it is gone."""
+def failed(db: Database, video_id: str, run_id: str | None, code: str, message: str, *, under_way: bool = False, now: datetime | None = None) -> bool:
+    """The run ended without a result; `code` is a key of `errors.MEDIA_CODES` or an error class. False when a newer run owns the video, or it is gone.
+
+    A run that is `under_way` owns it, also before it began anything: a video has one such run at a time.
+    """
     with db.write() as connection:
         current = find(connection, video_id, lock=True)
         if current is None or current.state is VideoState.DELETED:
             return False
-        mine = run_id is None or current.run_id in (None, run_id)
+        mine = under_way or run_id is None or current.run_id in (None, run_id)
         if not mine and current.state is not VideoState.RECEIVED:
             return False
         values = {"state": str(VideoState.FAILED), "run_id": run_id or current.run_id, "failure_code": code[:64], "failure_message": message[:MAX_MESSAGE]}
