@@ -91,3 +91,17 @@ def test_every_variable_is_known_with_its_default():
     found = settings.variables()
     assert found["VIDEO_PLATFORM_WEB__PORT"][0] == 8501
     assert "VIDEO_PLATFORM_HOME" in found
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8501"),
+        ("nas", "http://nas:8501"),
+        ("::1", "http://[::1]:8501"),
+        ("0.0.0.0", "http://127.0.0.1:8501"),
+        ("::", "http://[::1]:8501"),
+    ],
+)
+def test_what_is_bound_has_a_url_that_opens(host, url):
+    assert settings.url_of(host, 8501) == url

@@ -29,7 +29,7 @@ from video_platform.records import (
 )
 from video_platform.services.database import Database, ledger, videos
 from video_platform.services.object_store import ObjectStore
-from video_platform.settings import Settings
+from video_platform.settings import Settings, url_of
 
 ADDRESSES_FILE = "addresses.json"
 """Where `vp up` writes the addresses it really serves: {"web": "http://...", "dagster": "http://..."}."""
@@ -291,7 +291,7 @@ class Catalog:
     def addresses(self) -> Addresses:
         """Where things are served: as `vp up` wrote it down, else as the settings say."""
         web, dagster = self._settings.web, self._settings.dagster
-        found = {"web": f"http://{web.host}:{web.port}", "dagster": f"http://{dagster.host}:{dagster.port}"}
+        found = {"web": url_of(web.host, web.port), "dagster": url_of(dagster.host, dagster.port)}
         try:
             written = json.loads((self._settings.home / ADDRESSES_FILE).read_text())
         except (OSError, ValueError):

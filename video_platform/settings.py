@@ -295,6 +295,13 @@ def is_loopback(host: str) -> bool:
     return ip_address(name).is_loopback if _is_address(name) else name == "localhost"
 
 
+def url_of(host: str, port: int) -> str:
+    """The URL, without a slash at the end, of what is bound to `host`: where all addresses are bound, the loopback one answers."""
+    if is_any_address(host):
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def is_any_address(host: str) -> bool:
     """Whether `host` binds every address of the machine (0.0.0.0, ::); no client calls a server by that name."""
     name = host_name(host)

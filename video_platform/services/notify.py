@@ -21,7 +21,7 @@ from video_platform.rules import RuleSet
 from video_platform.services.database import Database, delivery, outbox, rulesets
 from video_platform.services.database.delivery import Subject
 from video_platform.services.database.outbox import Kind, OutboxRow
-from video_platform.settings import Settings
+from video_platform.settings import Settings, url_of
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Notifications:
             return rules.parse(rules.DEFAULT_TEXT)
         if self._rules is None or self._rules[0] != version.id:
             try:
-                self._rules = (version.id, rules.parse(version.text))
+                self._rules = (version.id, version.rule_set)
             except RulesError as error:
                 log.warning("the active rules cannot be read by this version of the program: %s", error)
                 return rules.parse(rules.DEFAULT_TEXT)
@@ -209,7 +209,7 @@ def web_address(settings: Settings) -> str:
             return said.rstrip("/")
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    return f"http://{settings.web.host}:{settings.web.port}"
+    return url_of(settings.web.host, settings.web.port)
 
 
 def _when(subject: Subject) -> str:

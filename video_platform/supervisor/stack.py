@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from video_platform.catalog import ADDRESSES_FILE
-from video_platform.settings import PREFIX, Settings, is_any_address
+from video_platform.settings import PREFIX, Settings, url_of
 from video_platform.supervisor.ports import free_port
 from video_platform.supervisor.service import Spec
 
@@ -54,9 +54,9 @@ def choose_addresses(settings: Settings) -> Addresses:
     web_port = free_port(settings.web.host, settings.web.port)
     dagster_port = free_port(settings.dagster.host, settings.dagster.port, but=frozenset({web_port}))
     return Addresses(
-        web=f"http://{_in_url(settings.web.host)}:{web_port}",
+        web=url_of(settings.web.host, web_port),
         web_port=web_port,
-        dagster=f"http://{_in_url(settings.dagster.host)}:{dagster_port}",
+        dagster=url_of(settings.dagster.host, dagster_port),
         dagster_port=dagster_port,
         socket=_socket_path(settings.home),
     )
@@ -151,10 +151,3 @@ def _serves(url: str) -> Callable[[str], bool]:
             return False
 
     return answers
-
-
-def _in_url(host: str) -> str:
-    """A bound address as one to connect to."""
-    if is_any_address(host):
-        host = "::1" if ":" in host else "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
