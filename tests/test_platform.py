@@ -6,6 +6,7 @@ import pytest
 from video_platform import rules
 from video_platform.errors import RulesError, SettingsError
 from video_platform.platform import open_platform
+from video_platform.rules_yaml import MAX_BYTES
 from video_platform.services.database import outbox, rulesets
 from video_platform.settings import Settings
 
@@ -38,6 +39,7 @@ def test_a_rules_file_is_applied_on_a_fresh_home_only(tmp_path: Path) -> None:
     [
         pytest.param(None, SettingsError, id="missing"),
         pytest.param(b"\xff\xfe", SettingsError, id="not text"),
+        pytest.param(b" " * (MAX_BYTES + 1), SettingsError, id="too large"),
         pytest.param(b"version: 1\nrules: [{name: x}]", RulesError, id="with mistakes"),
     ],
 )

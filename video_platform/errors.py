@@ -127,11 +127,12 @@ class Problem:
 
 
 class RulesError(InputError):
-    """A rules file that cannot be used; `problems` holds all of them at once."""
+    """A rules file that cannot be used; `problems` holds all of them at once, `remedy` says what to do besides mending them."""
 
-    def __init__(self, problems: list[Problem], source: str = "rules") -> None:
-        text = "; ".join(str(problem) for problem in problems)
+    def __init__(self, problems: list[Problem], source: str = "rules", *, remedy: str = "") -> None:
+        text = "; ".join([*map(str, problems), *([remedy] if remedy else [])])
         super().__init__(f"{source} cannot be used: {text}", problems=problems, source=source)
+        self.problems = problems
 
 
 class EventError(InputError):

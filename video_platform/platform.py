@@ -8,6 +8,7 @@ from functools import cached_property
 from video_platform import rules
 from video_platform.errors import PlatformError, SettingsError
 from video_platform.ingest import Ingest
+from video_platform.rules_yaml import read_text
 from video_platform.services.database import Database, open_database, rulesets
 from video_platform.services.event_log import EventLog, open_log
 from video_platform.services.object_store import ObjectStore, open_store
@@ -90,8 +91,8 @@ def _first_rules(settings: Settings) -> tuple[str, str]:
     if settings.rules is None:
         return rules.DEFAULT_TEXT, "default"
     try:
-        return settings.rules.read_text(encoding="utf-8"), str(settings.rules)
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(settings.rules), str(settings.rules)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(
             f"VIDEO_PLATFORM_RULES names {settings.rules}, which cannot be read ({reason}); mend the path, or unset it", path=str(settings.rules)

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -30,6 +31,20 @@ MAX_DURATION_S = 31 * 86400.0
 NAME = re.compile(r"\w[\w .:/-]*")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
 UNIT_S = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def read_text(path: Path) -> str:
+    """The text of a rules file; no more is read than may be in one, of a video whose name was typed by mistake.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        ValueError: it is too large, or not UTF-8.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"the file has more than {MAX_BYTES} bytes, which is the limit")
+    return data.decode()
 
 
 @dataclass(frozen=True)

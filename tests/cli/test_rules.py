@@ -1,9 +1,13 @@
+from datetime import UTC, datetime
+
 import clips
 import pytest
+import sqlalchemy as sa
 
 from video_platform import events, settings
 from video_platform.platform import open_platform
 from video_platform.rules_yaml import MAX_BYTES
+from video_platform.services.database.tables import rule_sets
 
 GOOD = """\
 version: 1
@@ -74,6 +78,27 @@ def test_applying_says_which_command_judges_older_videos_again_and_it_does(vp, r
 def test_a_rule_that_changes_no_alert_makes_no_video_older(vp, rules_file, filled):
     rules_file.write_text("# the same in other words\nversion: 1\nrules:\n  - {name: person, when: {appears: person}, severity: critical}\n")
     assert "older rules" not in vp("rules", "apply", rules_file).out
+
+
+def test_active_rules_that_this_version_cannot_read_are_named_with_what_to_do(vp, rules_file):
+    with open_platform(settings.load()) as platform, platform.db.write() as connection:
+        row = {"text": "version: 1\nrulez: []\n", "hash": "h", "source": "old.yaml", "who": "kim", "why": "", "applied_at": datetime.now(UTC)}
+        connection.execute(sa.insert(rule_sets).values(**row))
+    for command in (("up",), ("rules", "list")):
+        ran = vp(*command)
+        assert ran.status == 1
+        assert "version 2 of the rules, from old.yaml, cannot be used: " in ran.err
+        assert "line 2" in ran.err
+        assert "`vp rules apply FILE`" in ran.err
+    assert "default" in ran.out, "the versions are listed all the same"
+    listed = vp("rules", "list", "--json").json
+    assert [(each["version"], each["source"]) for each in listed["versions"]] == [(2, "old.yaml"), (1, "default")]
+    assert "line 2" in listed["problem"]
+    ran = vp("rules", "check", rules_file)
+    assert ran.status == 0
+    assert "version 2 of the rules, from old.yaml" in ran.err
+    assert "version 3 is active" in vp("rules", "apply", rules_file).out
+    assert vp("rules", "list").status == 0
 
 
 def test_a_file_that_cannot_be_read_is_an_error_in_words(vp, tmp_path):

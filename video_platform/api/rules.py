@@ -11,12 +11,10 @@ from video_platform.api.problems import listed
 from video_platform.api.services import Ours, Services
 from video_platform.detectors import class_names
 from video_platform.errors import Problem, RulesError
+from video_platform.rules_yaml import read_text
 from video_platform.services.database import rulesets
 
 router = APIRouter(prefix="/rules", tags=["rules"])
-
-MAX_FILE_BYTES = 1024 * 1024
-"""Largest rules file that is read; one with a thousand rules has about 100 KB."""
 
 
 @router.get("", operation_id="get_rules")
@@ -74,7 +72,7 @@ def _draft(ours: Services, active: rulesets.RuleVersion | None) -> shapes.DraftO
     if path is None:
         return None
     try:
-        text = _read(path)
+        text = read_text(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return _draft_out(path, None, {}, _shown([Problem(f"the file cannot be read: {why}")]))
@@ -91,7 +89,7 @@ def _draft(ours: Services, active: rulesets.RuleVersion | None) -> shapes.DraftO
 
 def _changes(active: rulesets.RuleVersion | None, newer: rules.RuleSet) -> dict[str, str]:
     try:
-        return rules.parse(active.text).changes(newer) if active else {}
+        return active.rule_set.changes(newer) if active else {}
     except RulesError:
         # Written by another version of the language: everything is different, which no list says better.
         return {}
@@ -99,11 +97,3 @@ def _changes(active: rulesets.RuleVersion | None, newer: rules.RuleSet) -> dict[
 
 def _draft_out(path: Path, text: str | None, changes: dict[str, str], problems: list[shapes.ProblemOut]) -> shapes.DraftOut:
     return shapes.DraftOut(path=path.name, text=text, changes=changes, problems=problems)
-
-
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise ValueError(f"the file is larger than {MAX_FILE_BYTES:,} bytes")
-    return data.decode("utf-8")

@@ -14,7 +14,7 @@ RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file (d
 @app.command("check")
 def check(file: RulesFile, as_json: AsJson = False) -> None:
     """Say every mistake of a rules file with its line, and what would change if it were applied."""
-    from video_platform import rules, settings
+    from video_platform import settings
     from video_platform.cli import opening, output
     from video_platform.errors import RulesError
     from video_platform.services.database import rulesets
@@ -31,7 +31,12 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
         raise typer.Exit(1) from None
     with opening.platform() as platform:
         active = rulesets.active(platform.db)
-    changes = rules.parse(active.text).changes(rule_set) if active else {}
+    changes: dict[str, str] = {}
+    unreadable = ""
+    try:
+        changes = dict(active.rule_set.changes(rule_set)) if active else {}
+    except RulesError as error:
+        unreadable = error.message
     if as_json:
         output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": _not_evaluated(rule_set)})
         return
@@ -40,25 +45,39 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
         output.say(f"  rule {name} cannot be evaluated here: {reason}")
     for what, how in changes.items():
         output.say(f"  {what}: {how}, compared with what is active")
-    if not changes:
+    if unreadable:
+        output.note(f"  what is active cannot be compared: {unreadable}")
+    elif not changes:
         output.say("  says the same as what is active")
 
 
 @app.command("list")
 def listing(as_json: AsJson = False) -> None:
-    """List the active rules."""
-    from video_platform import rules
+    """List the active rules; when this version of the program cannot read them, the versions there are."""
     from video_platform.cli import opening, output
+    from video_platform.errors import RulesError
     from video_platform.services.database import rulesets
 
     with opening.platform() as platform:
-        active = rulesets.active(platform.db)
-    if active is None:
+        versions = rulesets.versions(platform.db)
+    if not versions:
         output.print_json([]) if as_json else output.say("No rules are active.")
         return
+    active = versions[0]
+    try:
+        rule_set = active.rule_set
+    except RulesError as error:
+        told = [{"version": each.id, "source": each.source, "applied_at": each.applied_at, "who": each.who, "why": each.why} for each in versions]
+        if as_json:
+            output.print_json({**told[0], "rules": None, "problem": error.message, "versions": told})
+        else:
+            rows = [(str(each.id), each.source, output.instant(each.applied_at), each.who, each.why) for each in versions]
+            output.table(("version", "source", "applied", "by", "why"), rows)
+            output.print_error(error)
+        raise typer.Exit(1) from None
     rows = [
         {"name": rule.name, "kind": rule.kind, "severity": rule.severity, "channels": rule.channels, "cameras": rule.cameras, "cannot_evaluate": rule.why_not}
-        for rule in rules.parse(active.text).rules
+        for rule in rule_set.rules
     ]
     if as_json:
         output.print_json({"version": active.id, "source": active.source, "applied_at": active.applied_at, "who": active.who, "rules": rows})
@@ -111,7 +130,7 @@ def preview(
             rule_set = read_rules(platform.settings, file)[1]
         else:
             active = rulesets.active(platform.db)
-            rule_set = rules.parse(active.text if active else rules.DEFAULT_TEXT)
+            rule_set = active.rule_set if active else rules.parse(rules.DEFAULT_TEXT)
         shown = rule_set.for_camera(record.camera)
         moment = at_s if at_s is not None else (record.duration_s or 0.0) / 2
         drawing.draw(platform.settings, platform.store, record, shown, at_s=moment, target=target)

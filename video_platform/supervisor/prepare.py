@@ -6,7 +6,7 @@ from pathlib import Path
 from video_platform import detectors, events, rules
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
-from video_platform.rules_yaml import MAX_BYTES
+from video_platform.rules_yaml import read_text
 from video_platform.services import ollama
 from video_platform.services.database import rulesets
 from video_platform.settings import Settings
@@ -17,6 +17,7 @@ def prepare(platform: Platform) -> list[str]:
 
     Raises:
         PlatformError: a configured service does not answer.
+        RulesError: this version of the program cannot read the active rule set.
     """
     settings = platform.settings
     detectors.known(settings.detection.model)
@@ -53,22 +54,22 @@ def read_rules(settings: Settings, path: Path) -> tuple[str, rules.RuleSet]:
         RulesError: with every problem, or because the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # no more than that of a video whose name was typed by mistake
-        if len(data) > MAX_BYTES:
-            raise RulesError([Problem(f"the file has more than {MAX_BYTES} bytes, which is the limit")], source=str(path))
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise RulesError([Problem(f"it cannot be read: {getattr(error, 'strerror', None) or error}")], source=str(path)) from error
     return text, rules.parse(text, classes=detectors.class_names(settings.detection.model), source=str(path))
 
 
 def describe_rules(platform: Platform) -> str:
-    """Which rule set is active, and whether the file named by the settings says something else."""
+    """Which rule set is active, and whether the file named by the settings says something else.
+
+    Raises:
+        RulesError: this version of the program cannot read the active rule set.
+    """
     active = rulesets.active(platform.db)
     if active is None:
         return "none"
-    active_set = rules.parse(active.text)
+    active_set = active.rule_set
     names = ", ".join(rule.name for rule in active_set.rules) or "no rule"
     return f"version {active.id} from {active.source}: {names}{_draft(platform.settings, active_set)}"
 

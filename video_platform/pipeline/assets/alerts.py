@@ -80,7 +80,7 @@ def active_rules(desk: Desk) -> ActiveRules:
     version = rulesets.active(desk.platform.db)
     if version is None:
         return ActiveRules(rules.parse(rules.DEFAULT_TEXT), rulesets.DEFAULT_VERSION)
-    return ActiveRules(rules.parse(version.text, source=version.source), str(version.id))
+    return ActiveRules(version.rule_set, str(version.id))
 
 
 def _in_ledger(at: Step, plan: Plan) -> bool:

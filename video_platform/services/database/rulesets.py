@@ -31,6 +31,19 @@ class RuleVersion:
     why: str
     applied_at: datetime
 
+    @property
+    def rule_set(self) -> rules.RuleSet:
+        """What the text means.
+
+        Raises:
+            RulesError: this version of the program cannot read it; names the version, where it came from and what to do.
+        """
+        try:
+            return rules.parse(self.text)
+        except RulesError as error:
+            name = f"version {self.id} of the rules, from {self.source},"
+            raise RulesError(list(error.problems), name, remedy="a mended file takes its place with `vp rules apply FILE`") from error
+
 
 def active(db: Database) -> RuleVersion | None:
     """The version that is in force, None on a home that never had one."""
