@@ -25,7 +25,7 @@ help: ## list the targets
 
 setup: $(FULL) ## check this machine and install everything, also what development needs
 
-demo: $(BASE) ## show the platform at work on a sample clip (about 360 MB of downloads the first time)
+demo: $(BASE) ## show the platform at work on a sample clip (about 430 MB of downloads the first time)
 	@$(BIN)/vp demo
 
 up: $(BASE) ## run the platform on your own home until Ctrl-C
