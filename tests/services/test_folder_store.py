@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,20 @@ def test_a_root_that_cannot_be_used_is_said(tmp_path):
 def test_a_missing_root_is_made(tmp_path):
     assert FolderStore(tmp_path / "a" / "b").check().startswith("folder ")
     assert files(tmp_path) == []
+
+
+def test_a_folder_that_a_delete_takes_away_is_made_again(store):
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads meet between any two looks at the folder
+
+    def work(number):
+        for _ in range(300):
+            store.put_bytes(f"videos/x/{number}.json", b"x", media_type="application/json")
+            store.delete([f"videos/x/{number}.json"])
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(work, range(6)))
+    finally:
+        sys.setswitchinterval(before)
+    assert list(store.list("")) == []

@@ -219,7 +219,7 @@ class FolderStore:
         self._make_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir()
-        if folder.exists() and not folder.is_dir():
+        if _is_object(folder):  # one look: whoever deletes beside this may take the folder away again, and then placing tries again
             raise NotADirectoryError(errno.ENOTDIR, "an object lies where a folder is needed", str(folder))
         _folder_to_disk(folder.parent)
 
