@@ -31,9 +31,9 @@ HEADER = """\
 LOST = "The process of this run was gone when the platform started."
 
 
-def dagster_yaml(settings: Settings) -> str:
-    """The text of `dagster.yaml`."""
-    return HEADER + yaml.safe_dump(_configuration(settings), sort_keys=False, width=120)
+def dagster_yaml(settings: Settings, folder: Path | None = None) -> str:
+    """The text of `dagster.yaml` for the instance in `folder`; without one, for that which DAGSTER_HOME names."""
+    return HEADER + yaml.safe_dump(_configuration(settings, folder), sort_keys=False, width=120)
 
 
 def workspace_yaml() -> str:
@@ -46,7 +46,7 @@ def write_instance(settings: Settings) -> Path:
     """Writes `dagster.yaml` and `workspace.yaml` into the instance's folder, each only when its text changes; returns the folder."""
     folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("dagster.yaml", dagster_yaml(settings)), ("workspace.yaml", workspace_yaml())):
+    for name, text in (("dagster.yaml", dagster_yaml(settings, folder)), ("workspace.yaml", workspace_yaml())):
         path = folder / name
         if path.exists() and path.read_text() == text:
             continue
@@ -104,9 +104,9 @@ def fail_lost_runs(settings: Settings) -> list[str]:
     return ended
 
 
-def _configuration(settings: Settings) -> dict[str, object]:
+def _configuration(settings: Settings, folder: Path | None) -> dict[str, object]:
     return {
-        **_storage(settings),
+        **_storage(settings, folder),
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},  # its page would greet every new browser with a newsletter form over what was asked for
         "compute_logs": {"module": "video_platform.pipeline.run_logs", "class": "RunLogs"},
@@ -142,10 +142,11 @@ def _configuration(settings: Settings) -> dict[str, object]:
     }
 
 
-def _storage(settings: Settings) -> Mapping[str, object]:
+def _storage(settings: Settings, folder: Path | None) -> Mapping[str, object]:
     if settings.dagster.storage_url.get_secret_value():
         return {"storage": {"postgres": {"postgres_url": {"env": STORAGE_VARIABLE}}}}
-    return {}
+    place = {"env": "DAGSTER_HOME"} if folder is None else str(folder)
+    return {"storage": {"custom": {"module": "video_platform.pipeline.sqlite_storage", "class": "Storage", "config": {"base_dir": place}}}}
 
 
 def _launcher(settings: Settings) -> Mapping[str, object]:
