@@ -16,9 +16,10 @@ export PIP_CONSTRAINT := $(abspath constraints.txt)
 
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
+SERVERS := kafka or s3 or postgres or ollama or stack
 SOURCES := video_platform sensors ui tests benchmarks scripts
 
-.PHONY: help setup demo up test test-services test-browser test-slow bench lint fmt clean setup-browser
+.PHONY: help setup demo up services services-stop test test-services test-browser test-slow bench lint fmt clean setup-browser
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,16 +33,23 @@ up: $(BASE) ## run the platform on your own home until Ctrl-C
 	@$(BIN)/vp up
 
 test: $(FULL) ## run the tests
-	$(BIN)/python -m pytest -m "not (kafka or s3 or browser or slow)" $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(SERVERS) or browser or slow)" $(ARGS)
 
-test-services: $(FULL) ## run the tests against real Kafka and S3 servers (needs java and mvn)
-	$(BIN)/python -m pytest -m "kafka or s3" $(ARGS)
+services: $(FULL) ## start Kafka, MinIO, PostgreSQL and Ollama here and print their settings: eval "$$(make -s services)"
+	@$(BIN)/python -m scripts.services all start
+
+services-stop: ## stop them; their data stays
+	@$(BIN)/python -m scripts.services all stop
+
+test-services: $(FULL) ## run the tests against real servers, which are fetched and built the first time (scripts/install_servers.sh says what that needs)
+	-$(BIN)/python -m scripts.services all fetch
+	$(BIN)/python -m pytest -m "$(SERVERS)" $(ARGS)
 
 test-browser: $(FULL) ## run the tests that drive the page with Chromium
-	$(BIN)/python -m pytest -m "browser" $(ARGS)
+	$(BIN)/python -m pytest -m "browser and not ($(SERVERS))" $(ARGS)
 
 test-slow: $(FULL) ## run the tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not (kafka or s3 or browser)" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not ($(SERVERS) or browser)" $(ARGS)
 
 bench: $(FULL) ## measure against the budgets; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,18 +1,24 @@
 """Apache Kafka 4.3.1 as one broker in KRaft mode, from Maven Central, without Docker."""
 
-import fcntl
 import os
-import shutil
+import socket
+import struct
 import subprocess
-import tempfile
 from pathlib import Path
 
+from scripts.services.fetching import kept, run, tool
 from scripts.services.processes import ServerProcess, ServiceFailed, cache, free_ports
 
 VERSION = "4.3.1"
+NAME = f"kafka-{VERSION}"
 FETCH_S = 300.0
 START_S = 120.0  # 2.5 s on an idle machine, half a minute on one that is overloaded
 HEAP = "512M"
+ADDRESS_VARIABLE = "VIDEO_PLATFORM_EVENT_LOG__BOOTSTRAP_SERVERS"
+WHICH_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""The protocol's first question: length, ApiVersions, its version 0, a number to answer with, no client id."""
+ANSWER_S = 5.0
+INSTALL = "apt-get install -y default-jre-headless maven"
 
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -44,29 +50,21 @@ auto.create.topics.enable=false
 
 def fetch() -> Path:
     """The folder of the broker's jars, fetched once (44 MB) and shared by all folders."""
-    libs = cache() / f"kafka-{VERSION}"
-    if libs.is_dir():
-        return libs
-    maven, java = shutil.which("mvn"), shutil.which("java")
-    if not maven or not java:
-        raise ServiceFailed("Kafka needs Java 17 and Maven: apt-get install -y default-jre-headless maven")
-    libs.parent.mkdir(parents=True, exist_ok=True)
-    with (libs.parent / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if libs.is_dir():
-            return libs
-        with tempfile.TemporaryDirectory(dir=libs.parent) as folder:
-            work = Path(folder)
-            (work / "pom.xml").write_text(POM)
-            arguments = ["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={work / 'libs'}"]
-            try:
-                done = subprocess.run([maven, *arguments], cwd=work, capture_output=True, text=True, timeout=FETCH_S, check=False)
-            except subprocess.TimeoutExpired as error:
-                raise ServiceFailed(f"Maven did not fetch Kafka {VERSION} within {FETCH_S:.0f} s") from error
-            if done.returncode:
-                raise ServiceFailed(f"Maven could not fetch Kafka {VERSION}: {(done.stdout + done.stderr)[-1000:]}")
-            (work / "libs").rename(libs)
-    return libs
+    return kept(NAME, _collect)
+
+
+def version() -> str:
+    """Which Kafka this is."""
+    return VERSION if (cache() / NAME / f"kafka_2.13-{VERSION}.jar").exists() else f"{VERSION}, not fetched yet"
+
+
+def _collect(work: Path) -> Path:
+    maven = tool("mvn", "Kafka", INSTALL)
+    tool("java", "Kafka", INSTALL)
+    (work / "pom.xml").write_text(POM)
+    arguments = ["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={work / 'libs'}"]
+    run(f"fetching Kafka {VERSION}", [maven, *arguments], cwd=work, seconds=FETCH_S)
+    return work / "libs"
 
 
 class KafkaServer:
@@ -88,7 +86,7 @@ class KafkaServer:
     @property
     def environment(self) -> dict[str, str]:
         """The settings that point the platform at this broker."""
-        return {"VIDEO_PLATFORM_EVENT_LOG__KIND": "kafka", "VIDEO_PLATFORM_EVENT_LOG__BOOTSTRAP_SERVERS": self.address}
+        return {"VIDEO_PLATFORM_EVENT_LOG__KIND": "kafka", ADDRESS_VARIABLE: self.address}
 
     def start(self, *, port: int | None = None, ends_with_parent: bool = False) -> "KafkaServer":
         """Start and wait until it is ready; nothing happens when it runs already."""
@@ -120,6 +118,16 @@ class KafkaServer:
     def _ready_lines(self) -> int:
         log = self._process.log_file
         return log.read_text(errors="replace").count("Kafka Server started") if log.exists() else 0
+
+    def answers(self) -> bool:
+        """Whether it speaks its protocol now."""
+        host, _, port = self.address.partition(":")
+        try:
+            with socket.create_connection((host, int(port)), ANSWER_S) as asking:
+                asking.sendall(WHICH_VERSIONS)
+                return len(asking.recv(8)) == 8
+        except OSError:
+            return False
 
     def running(self) -> bool:
         """Whether its process is there."""

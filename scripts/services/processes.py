@@ -46,11 +46,22 @@ def port_answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def as_user(user: str | None) -> list[str]:
+    """What runs a command as another user, who is not asked for a password: we are root."""
+    if user is None:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ServiceFailed("running a server as another user needs setpriv: apt-get install -y util-linux")
+    return [setpriv, f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
+
+
 class ServerProcess:
     """One server process known by the pid file `<folder>/<name>.pid`, which any later process can read."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, polite: signal.Signals = signal.SIGTERM) -> None:
         self.folder = folder
+        self._polite = polite
         self.pid_file = folder / f"{name}.pid"
         self.log_file = folder / f"{name}.log"
         self._child: subprocess.Popen[bytes] | None = None
@@ -65,13 +76,19 @@ class ServerProcess:
             return None
         return process if alive else None
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str], *, ends_with_parent: bool) -> None:
+    def start(self, argv: Sequence[str], environment: Mapping[str, str], *, ends_with_parent: bool, user: str | None = None, cwd: Path | None = None) -> None:
         """Start `argv` in the folder, output into the log; with `ends_with_parent` the kernel ends it when the calling thread does."""
         setpriv = shutil.which("setpriv")
         tied = [setpriv, "--pdeathsig", "KILL", "--"] if ends_with_parent and setpriv else []
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(
-                [*tied, *argv], cwd=self.folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [*as_user(user), *tied, *argv],  # the tie comes last: it is lost when the user changes
+                cwd=cwd or self.folder,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.pid_file.write_text(f"{self._child.pid} {psutil.Process(self._child.pid).create_time()}")
 
@@ -95,7 +112,7 @@ class ServerProcess:
         process = self.find()
         if process is not None:
             group = [process, *process.children(recursive=True)]
-            _signal(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            _signal(process.pid, signal.SIGKILL if kill else self._polite)
             _, left = psutil.wait_procs(group, timeout=STOP_S)
             if left:
                 _signal(process.pid, signal.SIGKILL)

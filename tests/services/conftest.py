@@ -3,9 +3,6 @@ import shutil
 import subprocess
 
 import pytest
-from services_fixtures import kafka_server, s3_server
-
-__all__ = ["kafka_client_leftovers", "kafka_server", "pytest_configure", "s3_server", "small_disk"]
 
 
 def pytest_configure(config):

@@ -1,18 +1,8 @@
-import importlib.util
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from pydantic import SecretStr
 
 from video_platform import layout
@@ -30,55 +20,7 @@ def now() -> datetime:
     return NOW
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server of this test session, without a database name; skips where there is none."""
-    initdb = shutil.which("initdb") or next((str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
-    if initdb is None or importlib.util.find_spec("psycopg2") is None:
-        pytest.skip("PostgreSQL and psycopg2 are not installed")
-    owner = "postgres" if os.geteuid() == 0 else None  # a PostgreSQL server refuses to run as root
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    if owner is not None:
-        shutil.chown(folder, owner)
-    binaries = Path(initdb).resolve().parent
-    common: dict[str, Any] = {"user": owner, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([binaries / "initdb", "-D", folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8"], check=True, **common)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-    server = subprocess.Popen([binaries / "postgres", "-D", folder / "data", *options], **common)
-    try:
-        yield f"postgresql+psycopg2://tester@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def new_postgres_database(postgres_server: str) -> Callable[[], str]:
-    """Make an empty database; returns its URL."""
-
-    def make() -> str:
-        name = f"test_{secrets.token_hex(6)}"
-        engine = sa.create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                with engine.connect() as connection:
-                    connection.exec_driver_sql(f"create database {name}")
-                break
-            except sa.exc.OperationalError:
-                assert time.monotonic() < deadline, "the PostgreSQL server does not answer"
-                time.sleep(0.1)
-        engine.dispose()
-        return f"{postgres_server}/{name}"
-
-    return make
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database, of each kind in turn."""
     return f"sqlite:///{tmp_path / 'platform.db'}" if request.param == "sqlite" else request.getfixturevalue("new_postgres_database")()

@@ -133,7 +133,7 @@ class TestWriting:
         with db.write() as connection:
             insert_new(connection, counters, [{"name": "test", "value": 0}])
         context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=count_up, args=(db.url.render_as_string(), WRITES)) for _ in range(WRITERS)]
+        workers = [context.Process(target=count_up, args=(db.url.render_as_string(hide_password=False), WRITES)) for _ in range(WRITERS)]
         for worker in workers:
             worker.start()
         for worker in workers:

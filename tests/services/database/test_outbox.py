@@ -220,9 +220,8 @@ def test_a_notice_given_twice_is_one_delivery(db: Database, now: datetime) -> No
     assert [each.state for each in ledger.deliveries_of(db, "a")] == ["waiting"]
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # the plan is SQLite's
 def test_a_look_at_an_idle_outbox_reads_one_index_entry(db: Database, announce, now: datetime) -> None:
-    if db.file is None:
-        pytest.skip("the plan is SQLite's")
     announce(*range(1, 30))
     while rows := outbox.claim(db, "a", 100, 60, now):
         outbox.sent(db, rows, now)
