@@ -17,6 +17,7 @@
     │   ├── StoreUnavailable       (retriable)
     │   ├── StoreFull
     │   ├── LogUnavailable         (retriable)
+    │   │   └── LogRefused         wrong certificate, password or rights
     │   ├── OffsetOutOfRange
     │   ├── DatabaseUnavailable    (retriable)
     │   └── ModelUnavailable       (retriable)
@@ -195,6 +196,12 @@ class LogUnavailable(ServiceError):
     """The event log did not answer."""
 
     retriable = True
+
+
+class LogRefused(LogUnavailable):
+    """The event log answers, and refuses this client: its certificate, password or rights, or the server's own certificate. Trying again changes nothing."""
+
+    retriable = False
 
 
 class OffsetOutOfRange(ServiceError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_dir
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from video_platform.errors import SettingsError
@@ -23,6 +23,10 @@ GIB = 1024 * MIB
 
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 """A host name as it stands in a Host header, in lower case (RFC 1123, and the underscore that container names have)."""
+
+
+FilePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+"""A file of this machine; the processes of the platform have other working folders than the shell that starts them."""
 
 
 class Group(BaseModel):
@@ -39,6 +43,7 @@ class ObjectSettings(Group):
     access_key: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
     secure: bool = Field(default=False, description="use TLS to reach the S3 store")
+    ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that the S3 store's certificate may come from")
     region: str = "us-east-1"
 
     @model_validator(mode="after")
@@ -53,6 +58,34 @@ class EventLogSettings(Group):
 
     kind: Literal["sqlite", "kafka"] = "sqlite"
     bootstrap_servers: str = Field(default="127.0.0.1:9092", description="Kafka brokers, comma separated")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(default="PLAINTEXT", description="how the brokers are reached")
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(default="SCRAM-SHA-512", description="how the password is shown")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that the brokers' certificates may come from")
+    cert_file: FilePath | None = Field(default=None, description="certificate (PEM) of this client, where the brokers want one")
+    key_file: FilePath | None = Field(default=None, description="its private key (PEM)")
+    key_password: SecretStr = Field(default=SecretStr(""), description="what opens the private key")
+
+    @property
+    def tls(self) -> bool:
+        """Whether the brokers are reached with TLS."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether this client signs in with a name and a password."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    @model_validator(mode="after")
+    def _protocol_has_what_it_needs(self) -> "EventLogSettings":
+        if (bool(self.username), bool(self.password.get_secret_value())) != (self.sasl, self.sasl):
+            raise ValueError("username and password go with security_protocol SASL_SSL (or SASL_PLAINTEXT), and it needs both")
+        if self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN":
+            raise ValueError("PLAIN without TLS would send the password readable over the network; use SASL_SSL, or SCRAM-SHA-512")
+        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("ca_file, cert_file and key_file go with security_protocol SSL or SASL_SSL: nothing would be encrypted")
+        return self
 
 
 class DatabaseSettings(Group):
@@ -128,8 +161,19 @@ class LanguageModelSettings(Group):
 
     engine: Literal["auto", "ollama", "template"] = "auto"
     host: str = Field(default="", description="address of Ollama; empty means OLLAMA_HOST or the usual port")
+    token: SecretStr = Field(default=SecretStr(""), description="sent as Authorization: Bearer, for the proxy before a remote Ollama")
+    ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that an https address may use")
     model: str = "llama3"
+    digest: str = Field(default="", description="the only weights that may write: the model's digest, or at least its first 12 characters")
     timeout_s: float = Field(default=120.0, gt=0)
+
+    @field_validator("digest")
+    @classmethod
+    def _digest_tells_weights_apart(cls, digest: str) -> str:
+        text = digest.strip().lower().removeprefix("sha256:")
+        if text and not re.fullmatch(r"[0-9a-f]{12,64}", text):
+            raise ValueError("write at least the first 12 hex digits of the digest that `ollama list` shows")
+        return text
 
 
 class NotifySettings(Group):

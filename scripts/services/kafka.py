@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from scripts.services.fetching import kept, run, tool
+from scripts.services.kafka_security import Guarded
 from scripts.services.processes import ServerProcess, ServiceFailed, cache, free_ports
 
 VERSION = "4.3.1"
@@ -37,7 +38,9 @@ controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={data}
+"""
+
+COMMON = """log.dirs={data}
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
@@ -68,20 +71,34 @@ def _collect(work: Path) -> Path:
 
 
 class KafkaServer:
-    """One broker in `folder`; starting it again in the same folder keeps its data and its port."""
+    """One broker in `folder`; starting it again in the same folder keeps its data and its port.
 
-    def __init__(self, folder: Path) -> None:
+    With `users` it asks who is there (`kafka_security`): `address` wants TLS and a password, `certified_address` a client certificate of its authority, and
+    nobody but `admin` has any right before it was given one. `guarded` holds the secrets after the first start of this object.
+    """
+
+    def __init__(self, folder: Path, users: tuple[str, ...] = ()) -> None:
         self.folder = folder.absolute()
+        self.guarded: Guarded | None = None
+        self._users = users
         self._process = ServerProcess(self.folder, "kafka")
         self._properties = self.folder / "server.properties"
 
     @property
     def address(self) -> str:
         """`host:port` for clients; ServiceFailed before the first start."""
+        return self._advertised()[0]
+
+    @property
+    def certified_address(self) -> str:
+        """`host:port` for clients with a certificate; only of a broker with users."""
+        return self._advertised()[1]
+
+    def _advertised(self) -> list[str]:
         if not self._properties.exists():
             raise ServiceFailed(f"no broker was ever started in {self.folder}")
-        lines = self._properties.read_text().splitlines()
-        return next(line.partition("PLAINTEXT://")[2] for line in lines if line.startswith("advertised.listeners="))
+        line = next(each for each in self._properties.read_text().splitlines() if each.startswith("advertised.listeners="))
+        return [each.partition("://")[2] for each in line.partition("=")[2].split(",")]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -95,8 +112,13 @@ class KafkaServer:
         classpath = f"{fetch()}/*"
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._properties.exists():
-            free = free_ports(2)
-            self._properties.write_text(PROPERTIES.format(port=port or free[0], controller=free[1], data=self.folder / "data"))
+            free = free_ports(3)
+            ports = {"port": port or free[0], "controller": free[1]}
+            if self._users:
+                self.guarded = Guarded.make(self.folder, self._users)
+            text = self.guarded.properties(**ports, certified=free[2]) if self.guarded else PROPERTIES.format(**ports)
+            self._properties.touch(mode=0o600)
+            self._properties.write_text(text + COMMON.format(data=self.folder / "data"))
             self._format(classpath)
         ready_before = self._ready_lines()
         argv = [_java(), "-Xms128M", f"-Xmx{HEAP}", "-cp", classpath, "kafka.Kafka", str(self._properties)]
@@ -110,6 +132,7 @@ class KafkaServer:
         if not cluster:
             raise ServiceFailed("Kafka's storage tool did not run; Kafka 4 needs Java 17 or newer")
         arguments = ["format", "--standalone", "--ignore-formatted", "-t", cluster[-1], "-c", str(self._properties)]
+        arguments += self.guarded.format_arguments() if self.guarded else []
         done = subprocess.run([*tool, *arguments], capture_output=True, text=True, timeout=START_S, check=False, cwd=self.folder)
         if done.returncode:
             self._properties.unlink()

@@ -92,7 +92,7 @@ def open_log(settings: Settings) -> EventLog:
     if settings.event_log.kind == "kafka":
         from video_platform.services.kafka_log import KafkaLog
 
-        return KafkaLog(settings.event_log.bootstrap_servers)
+        return KafkaLog(settings.event_log.bootstrap_servers, access=settings.event_log)
     from video_platform.services.sqlite_log import SqliteLog
 
     log = SqliteLog(settings.event_log_file)

@@ -14,9 +14,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from video_platform.errors import LogUnavailable, PlatformError
+from video_platform.errors import LogRefused, LogUnavailable, PlatformError
 from video_platform.events import PARTITIONS, TOPICS, Message
 from video_platform.services.event_log import Record, missing_topic, oldest_first, partition_of, refuse_oversize, shares, starts
+from video_platform.services.kafka_access import KafkaAccess
+from video_platform.settings import EventLogSettings
 
 if TYPE_CHECKING:
     from kafka.structs import TopicPartition
@@ -48,10 +50,14 @@ LAST_MS = int((datetime(9999, 1, 1, tzinfo=UTC) - EPOCH).total_seconds() * 1000)
 
 
 class KafkaLog:
-    """An `EventLog` in the cluster that `bootstrap_servers` ("host:port,host:port") leads to; connects when it is used."""
+    """An `EventLog` in the cluster that `bootstrap_servers` ("host:port,host:port") leads to; connects when it is used.
 
-    def __init__(self, bootstrap_servers: str, *, timeout_s: float = TIMEOUT_S, delivery_s: float = DELIVERY_S) -> None:
+    `access` says how the brokers are reached and who this client is: without it, as anybody and unencrypted.
+    """
+
+    def __init__(self, bootstrap_servers: str, *, access: EventLogSettings | None = None, timeout_s: float = TIMEOUT_S, delivery_s: float = DELIVERY_S) -> None:
         self._servers = bootstrap_servers.split(",")
+        self._access = KafkaAccess(access or EventLogSettings())
         self._place = f"Kafka at {bootstrap_servers}"
         self._timeout_s = timeout_s
         self._delivery_s = delivery_s
@@ -256,12 +262,18 @@ class KafkaLog:
 
     def _common(self) -> dict[str, Any]:
         milliseconds = int(self._timeout_s * 1000)
-        return {"bootstrap_servers": self._servers, "bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
+        waits = {"bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
+        return {"bootstrap_servers": self._servers, **waits, **self._access.options()}
 
     def _admin(self) -> Client:
         from kafka import KafkaAdminClient
 
-        return self._client("admin", lambda: KafkaAdminClient(**self._common()))
+        def make() -> Client:
+            if why := self._access.refusal_of(self._servers, self._timeout_s):
+                raise LogRefused(f"{self._place} {why}")
+            return KafkaAdminClient(**self._common())
+
+        return self._client("admin", make)
 
     def _producer(self) -> Client:
         from kafka import KafkaProducer
@@ -307,6 +319,8 @@ class KafkaLog:
                 raise missing_topic(topic) from error
             except (KafkaError, OSError, ValueError) as error:
                 self._discard()
+                if refusal := self._access.right_missing(topic, error):
+                    raise LogRefused(f"{self._place} {refusal}", topic=topic) from error
                 text = f"{self._place} failed for {topic!r}, is the broker running? {error or type(error).__name__}"
                 raise LogUnavailable(text[:MAX_ERROR_CHARS], topic=topic) from error
 

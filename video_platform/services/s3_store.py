@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from video_platform.errors import IntegrityError, ObjectNotFound, PlatformError, ServiceError, StoreFull, StoreUnavailable
 from video_platform.layout import BUCKET, parse_file_key
+from video_platform.services import tls
 from video_platform.services.object_store import (
     CHUNK_BYTES,
     MAX_GET_BYTES,
@@ -26,11 +27,13 @@ from video_platform.services.object_store import (
     missing,
     too_large,
 )
-from video_platform.settings import MIB, ObjectSettings
+from video_platform.settings import MIB, PREFIX, ObjectSettings
 
 if TYPE_CHECKING:
     from minio import Minio
     from urllib3 import BaseHTTPResponse
+
+VARIABLE = f"{PREFIX}OBJECTS__"
 
 PART_BYTES = 16 * MIB
 """One part of a large upload: two of them are in memory at once."""
@@ -216,13 +219,14 @@ class S3Store:
 
         connect_s, read_s = self._timeout_s
         retries = Retry(total=RETRIES, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False)
+        encrypted = {"ssl_context": tls.client_context(self._settings.ca_file, VARIABLE)} if self._settings.secure else {}
         return Minio(
             self._settings.endpoint,
             access_key=self._settings.access_key.get_secret_value(),
             secret_key=self._settings.secret_key.get_secret_value(),
             secure=self._settings.secure,
             region=self._settings.region,
-            http_client=PoolManager(timeout=Timeout(connect=connect_s, read=read_s), maxsize=10, retries=retries),
+            http_client=PoolManager(timeout=Timeout(connect=connect_s, read=read_s), maxsize=10, retries=retries, **encrypted),
         )
 
     def _make_bucket(self, client: "Minio") -> None:
@@ -260,6 +264,8 @@ class S3Store:
             if code == "NoSuchBucket":
                 self._client = None  # removed under us: the next use makes it again
             text = f"{self._place} answered {code} for {what!r}: {error.message}"
+        elif why := tls.distrust(error, VARIABLE):
+            text = f"{self._place} was not spoken to: {why}"
         else:
             text = f"{self._place} does not answer ({type(error).__name__}): is it running, and is VIDEO_PLATFORM_OBJECTS__ENDPOINT right?"
         unavailable: ServiceError = StoreUnavailable(text, key=what, code=code)
