@@ -6,9 +6,11 @@ As a process:   python tests/fake_ollama.py [--port P] [--behaviour B]     print
 
 import argparse
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 BEHAVIOURS = (
     "good",
@@ -51,7 +53,19 @@ def clock(at_s: float) -> str:
 class FakeOllama:
     """Serves on a free port of 127.0.0.1 while the block runs; `requests` holds every chat request as it came."""
 
-    def __init__(self, *, models: dict[str, str] | None = None, reply: Callable[[str], str] = truthful, behaviour: str = "good", port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        models: dict[str, str] | None = None,
+        reply: Callable[[str], str] = truthful,
+        behaviour: str = "good",
+        port: int = 0,
+        token: str = "",
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        self.token = token
+        self.authorizations: list[str | None] = []
+        self._scheme = "https" if certificate else "http"
         self.models = {MODEL: DIGEST} if models is None else models
         self.reply = reply
         self.requests: list[dict] = []
@@ -59,11 +73,15 @@ class FakeOllama:
         self._behaviours = [behaviour]
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def behave(self, *behaviours: str) -> None:
         """How the next chats go, one each; the last one stays."""
@@ -92,7 +110,15 @@ def _handler(fake: FakeOllama) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
-            if fake._behaviours[0] == "other_protocol":
+            fake.authorizations.append(self.headers["authorization"])
+            if fake.token and self.headers["authorization"] != f"Bearer {fake.token}":
+                self._send(401, {"error": "unauthorized"})
+            elif fake._behaviours[0] == "redirect":
+                self.send_response(307)
+                self.send_header("Location", f"{fake.address}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif fake._behaviours[0] == "other_protocol":
                 self._send(200, b"<html>not ollama</html>")
             elif self.path == "/api/version":
                 self._send(200, {"version": VERSION})
@@ -104,6 +130,10 @@ def _handler(fake: FakeOllama) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             fake.requests.append(body)
+            fake.authorizations.append(self.headers["authorization"])
+            if fake.token and self.headers["authorization"] != f"Bearer {fake.token}":
+                self._send(401, {"error": "unauthorized"})
+                return
             behaviour = fake.next_behaviour()
             try:
                 self._misbehave(behaviour, body) if behaviour != "good" else self._stream([fake.reply(body["messages"][1]["content"])])

@@ -119,6 +119,20 @@ def test_links_of_readme_and_docs_lead_somewhere():
             assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
 
 
+NAMED_TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page("security"))))
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED_TESTS, ids=lambda each: Path(each).name)
+def test_every_test_that_the_page_on_security_names_exists(path, name):
+    assert re.search(rf"^\s*def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
+
+
+def test_every_row_of_the_page_on_security_names_a_test():
+    rows = [row for row in page("security").partition("## Risks, defences, tests")[2].splitlines() if row.startswith("| ")]
+    assert len(rows) > 10
+    assert [row for row in rows if "`tests/" not in row and not row.startswith("| risk |")] == []
+
+
 def test_what_ships_of_others_is_what_the_notice_says():
     import hashlib
 

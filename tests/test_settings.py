@@ -105,3 +105,44 @@ def test_every_variable_is_known_with_its_default():
 )
 def test_what_is_bound_has_a_url_that_opens(host, url):
     assert settings.url_of(host, 8501) == url
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"security_protocol": "SASL_SSL", "username": "u"}, "needs both"),
+        ({"security_protocol": "SASL_SSL", "password": "canary"}, "needs both"),
+        ({"username": "u", "password": "canary"}, "SASL_SSL"),
+        ({"password": "canary"}, "SASL_SSL"),
+        ({"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "username": "u", "password": "canary"}, "readable over the network"),
+        ({"ca_file": "/ca.pem"}, "nothing would be encrypted"),
+        ({"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "username": "u", "password": "canary"}, "Input should be"),
+    ],
+)
+def test_an_access_to_kafka_that_cannot_be_meant_is_refused(monkeypatch, told, words):
+    for name, value in told.items():
+        monkeypatch.setenv(f"VIDEO_PLATFORM_EVENT_LOG__{name}".upper(), value)
+    with pytest.raises(SettingsError, match=words) as caught:
+        settings.load()
+    assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key", "refused"),
+    [("minio:9000", "minioadmin", True), ("10.0.0.5:9000", "RustFSadmin", True), ("127.0.0.1:9000", "minioadmin", False), ("minio:9000", "k3y", False)],
+)
+def test_keys_that_everybody_knows_are_refused_outside_loopback(monkeypatch, endpoint, key, refused):
+    for name, value in {"KIND": "s3", "ENDPOINT": endpoint, "ACCESS_KEY": key, "SECRET_KEY": key}.items():
+        monkeypatch.setenv(f"VIDEO_PLATFORM_OBJECTS__{name}", value)
+    if refused:
+        with pytest.raises(SettingsError, match="anybody tries first") as caught:
+            settings.load()
+        assert key not in caught.value.message
+    else:
+        assert settings.load().objects.endpoint == endpoint
+
+
+def test_files_are_named_from_the_folder_of_the_shell(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__CA_FILE", "ca.pem")
+    assert settings.load().objects.ca_file == tmp_path / "ca.pem"

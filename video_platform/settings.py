@@ -29,6 +29,10 @@ FilePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolut
 """A file of this machine; the processes of the platform have other working folders than the shell that starts them."""
 
 
+KNOWN_KEYS = frozenset({"minioadmin", "rustfsadmin", "minio123", "admin", "password", "any", "test", "changeme", "seaweedfs", "garage"})
+"""Keys that S3 servers come with, or that their guides show; on loopback they are nobody else's business."""
+
+
 class Group(BaseModel):
     """Base of a group of settings."""
 
@@ -50,6 +54,9 @@ class ObjectSettings(Group):
     def _s3_needs_an_endpoint(self) -> "ObjectSettings":
         if self.kind == "s3" and not (self.endpoint and self.access_key.get_secret_value() and self.secret_key.get_secret_value()):
             raise ValueError("kind s3 needs endpoint, access_key and secret_key")
+        keys = {self.access_key.get_secret_value().lower(), self.secret_key.get_secret_value().lower()}
+        if self.kind == "s3" and keys & KNOWN_KEYS and not is_loopback(self.endpoint.rpartition(":")[0] or self.endpoint):
+            raise ValueError("access_key or secret_key is one that the store's makers publish, which anybody tries first: set keys of your own on the store")
         return self
 
 

@@ -10,6 +10,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
+from scripts.services.certificates import Authority
 from scripts.services.fetching import said
 from scripts.services.processes import ServerProcess, ServiceFailed, free_ports, port_answers
 
@@ -34,10 +35,15 @@ def version() -> str:
 
 
 class S3Server:
-    """One server in `folder`; starting it again in the same folder keeps its data, ports and keys."""
+    """One server in `folder`; starting it again in the same folder keeps its data, ports and keys.
 
-    def __init__(self, folder: Path) -> None:
+    With an `authority` it speaks TLS only, with a certificate for 127.0.0.1. Without `keys` it is open to all of this machine, as it starts by itself.
+    """
+
+    def __init__(self, folder: Path, authority: Authority | None = None, *, keys: bool = True) -> None:
         self.folder = folder.absolute()
+        self._keys = keys
+        self.authority = authority
         self._process = ServerProcess(self.folder, "seaweedfs")
         self._state = self.folder / "state.json"
 
@@ -71,7 +77,8 @@ class S3Server:
     @property
     def environment(self) -> dict[str, str]:
         """The settings that point the platform at this server."""
-        names = {"KIND": "s3", "ENDPOINT": self.endpoint, "ACCESS_KEY": self.access_key, "SECRET_KEY": self.secret_key}
+        encrypted = {"SECURE": "true", "CA_FILE": str(self.authority.certificate)} if self.authority else {}
+        names = {**encrypted, "KIND": "s3", "ENDPOINT": self.endpoint, "ACCESS_KEY": self.access_key, "SECRET_KEY": self.secret_key}
         return {f"VIDEO_PLATFORM_OBJECTS__{name}": value for name, value in names.items()}
 
     def start(self, *, port: int | None = None, ends_with_parent: bool = False) -> "S3Server":
@@ -85,7 +92,7 @@ class S3Server:
             ports["s3"] = port or ports["s3"]
             self._state.touch(mode=0o600)
             self._state.write_text(json.dumps({"ports": ports, "access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)}))
-        keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+        keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key} if self._keys else {}
         self._process.start([str(binary), *self._arguments()], keys, ends_with_parent=ends_with_parent)
         self._process.wait_until(self.answers, START_S)
         return self
@@ -94,6 +101,10 @@ class S3Server:
         ports = self.ports
         listen = [f"-{role}.port={ports[role]}" for role in PORTS] + [f"-{role}.port.grpc={ports[role + '.grpc']}" for role in PORTS]
         closed = ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-s3.autoCreateBucket=false"]
+        if self.authority:
+            certificate, key = self.authority.sign("s3")
+            # with a port for TLS the other one would go on answering in the clear
+            closed += [f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
         return ["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", *listen, *closed]
 
     def answers(self) -> bool:
@@ -105,9 +116,10 @@ class S3Server:
         from urllib3 import PoolManager, Retry
         from urllib3.exceptions import HTTPError
 
-        http = PoolManager(timeout=2, retries=Retry(0))
+        trusted = {"ca_certs": str(self.authority.certificate)} if self.authority else {}
+        http = PoolManager(timeout=2, retries=Retry(0), **trusted)
         try:
-            Minio(self.endpoint, access_key=self.access_key, secret_key=self.secret_key, secure=False, http_client=http).list_buckets()
+            Minio(self.endpoint, access_key=self.access_key, secret_key=self.secret_key, secure=self.authority is not None, http_client=http).list_buckets()
         except (MinioException, HTTPError, OSError):
             return False
         return True

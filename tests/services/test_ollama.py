@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 from fake_ollama import DIGEST, FakeOllama
+from pydantic import SecretStr
 
+from scripts.services.certificates import Authority
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.services import ollama
 from video_platform.settings import LanguageModelSettings
@@ -228,3 +230,67 @@ def test_a_proxy_from_the_environment_is_not_used(server, nobody, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", nobody)
     monkeypatch.setenv("ALL_PROXY", nobody)
     assert model_of(server).chat(PROMPT, schema=SCHEMA)[0] == '{"title": "ok"}'
+
+
+@pytest.mark.parametrize("digest", [DIGEST, DIGEST[:12], f"sha256:{DIGEST[:20].upper()}"])
+def test_the_pinned_weights_write(server, digest):
+    assert ollama.choose(settings(server.address, digest=digest)).model is not None
+
+
+@pytest.mark.parametrize(("engine", "degraded"), [("auto", False), ("ollama", True)])
+def test_other_weights_than_the_pinned_ones_do_not_write(server, engine, degraded):
+    choice = ollama.choose(settings(server.address, engine=engine, digest="0" * 64))
+    assert (choice.model, choice.degraded) == (None, degraded)
+    assert f"is {DIGEST[:12]}, and VIDEO_PLATFORM_LANGUAGE_MODEL__DIGEST allows 000000000000 only" in (choice.reason or "")
+
+
+@pytest.mark.parametrize("digest", ["", "365c", "latest", "g" * 12, "0" * 65])
+def test_what_is_no_digest_is_refused(digest):
+    if digest:
+        with pytest.raises(ValueError, match="12 hex digits"):
+            settings("", digest=digest)
+    else:
+        assert settings("", digest=digest).digest == ""
+
+
+def test_the_token_is_shown_and_a_missing_one_is_said(server):
+    server.token = "secret-token"
+    assert ollama.choose(settings(server.address, token=SecretStr("secret-token"))).model is not None
+    for told in ({}, {"token": SecretStr("wrong-canary")}):
+        choice = ollama.choose(settings(server.address, **told))
+        assert "refuses this platform (401): look at VIDEO_PLATFORM_LANGUAGE_MODEL__TOKEN" in (choice.reason or "")
+        assert "canary" not in repr(choice)
+
+
+def test_a_key_for_another_server_is_never_sent(server, monkeypatch):
+    monkeypatch.setenv("OLLAMA_API_KEY", "cloud-key")
+    model_of(server).chat(PROMPT, schema=SCHEMA)
+    assert server.authorizations
+    assert set(server.authorizations) == {None}
+
+
+def test_a_token_does_not_travel_readable(server):
+    choice = ollama.choose(settings("http://192.0.2.1:11434", token=SecretStr("secret-token")))
+    assert "would travel readable" in (choice.reason or "")
+
+
+def test_a_redirect_is_not_followed_with_the_token(server):
+    server.behave("redirect")
+    choice = ollama.choose(settings(server.address, token=SecretStr("secret-token")))
+    assert "leads elsewhere (307), which is not followed" in (choice.reason or "")
+    assert len(server.authorizations) == 1
+
+
+def test_a_remote_server_with_tls(tmp_path):
+    authority = Authority(tmp_path / "ca")
+    with FakeOllama(token="secret-token", certificate=authority.sign("model"), reply=lambda prompt: '{"title": "ok"}') as server:
+        told = {"token": SecretStr("secret-token"), "ca_file": authority.certificate}
+        model = ollama.choose(settings(server.address, **told)).model
+        assert model is not None
+        assert model.chat(PROMPT, schema=SCHEMA)[0] == '{"title": "ok"}'
+        for host, ca_file in ((server.address, None), (server.address.replace("127.0.0.1", "localhost"), authority.certificate)):
+            choice = ollama.choose(settings(host, token=SecretStr("secret-token"), ca_file=ca_file))
+            assert "its certificate is not trusted" in (choice.reason or "")
+            assert "VIDEO_PLATFORM_LANGUAGE_MODEL__CA_FILE" in (choice.reason or "")
+        missing = ollama.choose(settings(server.address, ca_file=tmp_path / "missing.pem"))
+        assert "VIDEO_PLATFORM_LANGUAGE_MODEL__CA_FILE=" in (missing.reason or "")

@@ -10,9 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 from pydantic import SecretStr
-from services_fixtures import running_s3
+from services_fixtures import running_s3, unavailable
 
-from video_platform.errors import StoreFull, StoreUnavailable
+from scripts.services import S3Server, ServiceFailed
+from scripts.services.certificates import Authority
+from video_platform.errors import SettingsError, StoreFull, StoreUnavailable
+from video_platform.services.s3_exposure import exposure
 from video_platform.services.s3_store import S3Store
 from video_platform.settings import ObjectSettings
 
@@ -141,3 +144,86 @@ def test_the_test_server_listens_on_loopback_only_and_wants_its_keys(s3_server):
         urllib.request.urlopen(f"http://{s3_server.endpoint}/video-platform/", timeout=10)
     assert caught.value.code == 403
     caught.value.close()
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory):
+    """A server that speaks TLS, with a certificate for 127.0.0.1 of an authority of its own."""
+    folder = tmp_path_factory.mktemp("s3-tls")
+    try:
+        server = S3Server(folder / "s3", Authority(folder / "authority")).start(ends_with_parent=True)
+    except ServiceFailed as error:
+        unavailable("an S3 server with TLS", error)
+    yield server
+    server.stop()
+
+
+def encrypted_settings(server: S3Server, *, endpoint: str | None = None, **more) -> ObjectSettings:
+    told = {"secure": True, "ca_file": server.authority.certificate, **more}
+    return settings_of(endpoint or server.endpoint, server.access_key, server.secret_key).model_copy(update=told)
+
+
+def test_objects_travel_encrypted(encrypted):
+    store = S3Store(encrypted_settings(encrypted))
+    store.put_bytes("a/b.json", b"kept", media_type="application/json")
+    assert store.get_bytes("a/b.json") == b"kept"
+
+
+def test_a_store_of_another_authority_is_not_spoken_to(encrypted, tmp_path):
+    other = Authority(tmp_path, "somebody else").certificate
+    for told in ({"ca_file": other}, {"ca_file": None}):
+        with pytest.raises(StoreUnavailable, match=r"its certificate is not trusted .*VIDEO_PLATFORM_OBJECTS__CA_FILE"):
+            S3Store(encrypted_settings(encrypted, **told)).check()
+
+
+def test_the_name_in_the_stores_certificate_counts(encrypted):
+    endpoint = encrypted.endpoint.replace("127.0.0.1", "localhost")
+    with pytest.raises(StoreUnavailable, match=r"(?i)localhost.* a name that stands in its certificate"):
+        S3Store(encrypted_settings(encrypted, endpoint=endpoint)).check()
+
+
+def test_a_store_without_tls_is_not_taken_for_one_with(s3_server, encrypted):
+    with pytest.raises(StoreUnavailable, match="does this port speak TLS"):
+        S3Store(encrypted_settings(encrypted, endpoint=s3_server.endpoint)).check()
+
+
+def test_an_authority_file_that_cannot_be_read_names_its_setting(encrypted, tmp_path):
+    with pytest.raises(SettingsError, match="VIDEO_PLATFORM_OBJECTS__CA_FILE="):
+        S3Store(encrypted_settings(encrypted, ca_file=tmp_path / "missing.pem")).check()
+
+
+@pytest.mark.parametrize("server", ["s3_server", "encrypted"])
+def test_a_store_with_keys_is_closed_to_strangers(server, request):
+    found = request.getfixturevalue(server)
+    settings = encrypted_settings(found) if server == "encrypted" else settings_of(found.endpoint, found.access_key, found.secret_key)
+    S3Store(settings).put_bytes("a/b.json", b"kept", media_type="application/json")
+    assert exposure(settings) is None
+
+
+def test_a_bucket_that_anybody_may_read_is_found(s3_server):
+    import json
+
+    settings = settings_of(s3_server.endpoint, s3_server.access_key, s3_server.secret_key)
+    store = S3Store(settings, bucket="open-bucket")
+    store.put_bytes("a/b.json", b"kept", media_type="application/json")
+    statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"]}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": ["arn:aws:s3:::open-bucket", "arn:aws:s3:::open-bucket/*"]}]}
+    store._ready().set_bucket_policy("open-bucket", json.dumps(policy))
+    found = exposure(settings, bucket="open-bucket") or ""
+    assert "lets anybody list and read objects of bucket open-bucket without a key" in found
+
+
+def test_a_server_without_keys_is_found_to_be_open(tmp_path):
+    """SeaweedFS as it starts by itself, on loopback: whatever key is shown, everything is allowed."""
+    server = S3Server(tmp_path / "s3", keys=False)
+    try:
+        server.start(ends_with_parent=True)
+    except ServiceFailed as error:
+        unavailable("an S3 server without keys", error)
+    try:
+        settings = settings_of(server.endpoint)
+        S3Store(settings).put_bytes("a/b.json", b"kept", media_type="application/json")
+        assert "lets anybody list and read and write objects" in (exposure(settings) or "")
+        assert [each.key for each in S3Store(settings).list("")] == ["a/b.json"], "the probe is gone again"
+    finally:
+        server.stop()

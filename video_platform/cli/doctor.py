@@ -62,6 +62,8 @@ def findings() -> Iterator[Finding]:
     yield _home(loaded)
     yield _asked("database", lambda: _database(loaded), "look at VIDEO_PLATFORM_DATABASE__URL, and whether the server runs")
     yield _asked("objects", lambda: _store(loaded), "look at VIDEO_PLATFORM_OBJECTS__*, and whether the server runs")
+    if loaded.objects.kind == "s3":
+        yield _strangers(loaded)
     yield _asked("events", lambda: _log(loaded), "look at VIDEO_PLATFORM_EVENT_LOG__*, and whether the brokers run")
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
@@ -107,6 +109,20 @@ def _store(settings: "Settings") -> str:
     from video_platform.services.object_store import open_store
 
     return open_store(settings).check()
+
+
+def _strangers(settings: "Settings") -> Finding:
+    from video_platform.errors import PlatformError
+    from video_platform.services.s3_exposure import exposure
+
+    try:
+        found = exposure(settings.objects)
+    except PlatformError as error:
+        return Finding("objects for strangers", "look", error.message, "run this again when the store answers")
+    if found:
+        what, _, advice = found.partition(": ")
+        return Finding("objects for strangers", "bad", what, advice)
+    return Finding("objects for strangers", "ok", "nothing without a key: listing, reading and writing are refused")
 
 
 def _log(settings: "Settings") -> str:

@@ -1,12 +1,14 @@
 """Ollama: what is there, and one bounded question at a time.
 
 Whatever answers is not trusted: every call has a deadline and a size limit on the wire, redirects and proxies from the environment are off, and pictures go
-out as bytes only (the client reads files for strings). Ollama itself has no sign-in; it belongs on loopback or a private network.
+out as bytes only (the client reads files for strings). Ollama itself has no sign-in; it belongs on loopback, on a private network, or behind a proxy that asks
+for the token of the settings.
 """
 
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +18,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
-from video_platform.errors import ModelReplyInvalid, ModelUnavailable
-from video_platform.settings import LanguageModelSettings
+from video_platform.errors import ModelReplyInvalid, ModelUnavailable, SettingsError
+from video_platform.services import tls
+from video_platform.settings import PREFIX, LanguageModelSettings, is_loopback
 
+VARIABLE = f"{PREFIX}LANGUAGE_MODEL__"
 DEFAULT_PORT = 11434
 LOOK_S = 2.0
 """Longest look at whether something answers; `vp up` does it while people wait."""
@@ -88,15 +92,37 @@ def look(settings: LanguageModelSettings) -> Found:
     except ValueError as error:
         return Found(settings.host or os.environ.get("OLLAMA_HOST", ""), None, (), None, f"the address of Ollama cannot be read: {error}")
     try:
-        with httpx.Client(base_url=base, transport=_Bounded(LOOK_S), timeout=LOOK_S, trust_env=False) as client:
+        access = _Access.of(settings, base)
+        with httpx.Client(base_url=base, transport=_Bounded(LOOK_S, access), timeout=LOOK_S, trust_env=False) as client:
             version = _Version.model_validate_json(client.get("/api/version").raise_for_status().content).version
             tags = _Tags.model_validate_json(client.get("/api/tags").raise_for_status().content).models
+    except SettingsError as error:
+        return Found(base, None, (), None, error.message)
     except (httpx.HTTPError, httpx.InvalidURL, ModelUnavailable, ValidationError, ValueError) as error:
-        return Found(base, None, (), None, f"no Ollama answers at {base} ({type(error).__name__})")
+        return Found(base, None, (), None, _why_not(base, error))
     models = tuple(tag.name for tag in tags)
     digest = next((tag.digest for tag in tags if tag.name in (settings.model, f"{settings.model}:latest")), None)
     problem = None if digest else f"Ollama at {base} has no model {settings.model}; get it with: ollama pull {settings.model}"
+    if digest and not digest.removeprefix("sha256:").startswith(settings.digest):
+        problem = (
+            f"the {settings.model} of Ollama at {base} is {digest[:12]}, and {VARIABLE}DIGEST allows {settings.digest[:12]} only: look at what changed, then "
+            "pull the right one or set the new digest"
+        )
+        digest = None
     return Found(base, version[:40], models, digest, problem)
+
+
+def _why_not(base: str, error: Exception) -> str:
+    """Why nothing was heard of a server, in words, without what it said."""
+    if isinstance(error, httpx.HTTPStatusError):
+        status = error.response.status_code
+        if status in (401, 403):
+            return f"what answers at {base} refuses this platform ({status}): look at {VARIABLE}TOKEN"
+        if error.response.is_redirect:
+            return f"what answers at {base} leads elsewhere ({status}), which is not followed: name the right address in {VARIABLE}HOST"
+    if why := tls.distrust(error, VARIABLE):
+        return f"Ollama at {base} was not spoken to: {why}"
+    return f"no Ollama answers at {base} ({type(error).__name__})"
 
 
 def describe(settings: LanguageModelSettings) -> str:
@@ -119,13 +145,40 @@ def choose(settings: LanguageModelSettings) -> Choice:
     found = look(settings)
     if found.digest is None:
         return Choice(None, found.problem, degraded=settings.engine == "ollama")
-    return Choice(OllamaModel(found.address, settings.model, found.digest, timeout_s=settings.timeout_s), None, degraded=False)
+    access = _Access.of(settings, found.address)
+    return Choice(OllamaModel(found.address, settings.model, found.digest, timeout_s=settings.timeout_s, access=access), None, degraded=False)
+
+
+@dataclass(frozen=True)
+class _Access:
+    """How the server is reached: with which certificates trusted, and which token shown."""
+
+    context: ssl.SSLContext | None = None
+    token: SecretStr | None = None
+
+    @classmethod
+    def of(cls, settings: LanguageModelSettings, base: str) -> "_Access":
+        """From the settings; SettingsError for a token that would travel readable, or certificates that cannot be read."""
+        parts = urlsplit(base)
+        token = settings.token if settings.token.get_secret_value() else None
+        if parts.scheme == "https":
+            return cls(tls.client_context(settings.ca_file, VARIABLE), token)
+        if token and not is_loopback(parts.hostname or ""):
+            raise SettingsError(f"{VARIABLE}TOKEN would travel readable to {base}: use an https address, or none of the two")
+        return cls(None, token)
+
+    def show(self, headers: httpx.Headers) -> None:
+        """Put the token among the headers, and nothing else: the client would send the key that OLLAMA_API_KEY holds for another server."""
+        headers.pop("authorization", None)
+        if self.token:
+            headers["authorization"] = f"Bearer {self.token.get_secret_value()}"
 
 
 class OllamaModel:
     """One model of one Ollama server; `digest` names its weights."""
 
-    def __init__(self, address: str, name: str, digest: str, *, timeout_s: float) -> None:
+    def __init__(self, address: str, name: str, digest: str, *, timeout_s: float, access: _Access | None = None) -> None:
+        self._access = access or _Access()
         self.name = name
         self.digest = digest
         self._address = address
@@ -155,7 +208,7 @@ class OllamaModel:
     def _stream(self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object]) -> Iterator:
         import ollama
 
-        transport = _Bounded(self._timeout_s)
+        transport = _Bounded(self._timeout_s, self._access)
         timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_S)
         try:
             with ollama.Client(self._address, timeout=timeout, transport=transport, trust_env=False, follow_redirects=False) as client:
@@ -180,12 +233,14 @@ class OllamaModel:
 class _Bounded(httpx.BaseTransport):
     """HTTP whose answers end after `seconds` and `MAX_WIRE_BYTES`, however slowly or fast they trickle in; httpx itself bounds single reads only."""
 
-    def __init__(self, seconds: float) -> None:
-        self._inner = httpx.HTTPTransport()
+    def __init__(self, seconds: float, access: _Access) -> None:
+        self._inner = httpx.HTTPTransport(verify=access.context or True, trust_env=False)
+        self._access = access
         self._seconds = seconds
         self._socket: socket.socket | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._access.show(request.headers)
         request.headers["accept-encoding"] = "identity"  # so that what is counted is what is kept
         request.extensions = {**request.extensions, "trace": self._trace}
         end = _End(self._seconds, self._hang_up)

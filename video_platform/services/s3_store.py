@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from video_platform.errors import IntegrityError, ObjectNotFound, PlatformError, ServiceError, StoreFull, StoreUnavailable
 from video_platform.layout import BUCKET, parse_file_key
@@ -219,7 +219,7 @@ class S3Store:
 
         connect_s, read_s = self._timeout_s
         retries = Retry(total=RETRIES, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False)
-        encrypted = {"ssl_context": tls.client_context(self._settings.ca_file, VARIABLE)} if self._settings.secure else {}
+        encrypted: dict[str, Any] = {"ssl_context": tls.client_context(self._settings.ca_file, VARIABLE)} if self._settings.secure else {}
         return Minio(
             self._settings.endpoint,
             access_key=self._settings.access_key.get_secret_value(),

@@ -26,12 +26,23 @@ def prepare(platform: Platform) -> list[str]:
     return [
         f"home: {settings.home}" + (f" ({removed} leftovers of an interrupted start removed)" if removed else ""),
         f"objects: {platform.store.check()}",
+        *_strangers(settings),
         f"events: {platform.log.check()}",
         f"database: {platform.db.check()}",
         f"detector: {settings.detection.model}, {settings.detection.samples_per_s:g} frames a second",
         f"language model: {ollama.describe(settings.language_model)}",
         f"rules: {describe_rules(platform)}",
     ]
+
+
+def _strangers(settings: Settings) -> list[str]:
+    """A line of warning when people without a key get at the objects."""
+    if settings.objects.kind != "s3":
+        return []
+    from video_platform.services.s3_exposure import exposure
+
+    found = exposure(settings.objects)
+    return [f"WARNING: {found}"] if found else []
 
 
 def clean_leftovers(platform: Platform) -> int:
