@@ -4,6 +4,7 @@
 * A version whose manifest was written but whose event was not (killed in between) is reported to Dagster's catalogue, without a run.
 * A summary that is missing or was made from other tracks or scenes is written again.
 * A deleted video keeps no partition and no objects; footage whose object was stored but whose row was not is taken up.
+* What only the database knows is kept among the objects; a video that only the objects remember, because the database was lost, comes back silently.
 """
 
 import json
@@ -57,6 +58,9 @@ READER = "video_events"
 
 MAX_UNREAD = 1000
 """Unread events that are looked at; when there are more, whoever reads them is far behind, and every video counts as on its way."""
+
+KEEP_S = 5.0
+"""Time for writing copies of rows in a tick, which has 60 s; those of an installation that never had any take some hours."""
 
 HISTORY = 40
 """Materialisations per video and asset that are read to find the newest of each."""
@@ -136,6 +140,7 @@ def _tick(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.
     gone = _deleted(tick)
     _orphans(tick)
     _scratch(tick, {run.run_id for run in runs})
+    _kept(tick)
     requests = [VIDEOS.build_add_request(sorted(tick.add))] if tick.add else []
     return dg.SensorResult(
         run_requests=tick.runs or None,
@@ -301,7 +306,10 @@ def _deleted(tick: Tick) -> list[str]:
 
 
 def _orphans(tick: Tick) -> None:
-    """One share of the store: footage that no row knows (killed between object and row) is taken up, objects of deleted videos go."""
+    """One share of the store: footage that no row knows (killed between object and row) is taken up, objects of deleted videos go.
+
+    Where the database was lost no row knows any of it: what was made of it comes back without a run, or every alert would be raised again.
+    """
     from video_platform.services.database import videos
 
     prefix = f"videos/{tick.memory.shard:02x}"
@@ -315,7 +323,7 @@ def _orphans(tick: Tick) -> None:
     suspects = []
     for video_id, footage in left.items():
         known = videos.get(tick.desk.platform.db, video_id)
-        if known is None and footage is not None:
+        if known is None and layout.is_video_id(video_id):
             _adopt(tick, video_id, footage)
         elif known is not None and known.state is VideoState.DELETED and tick.quiet(known):
             suspects.append(video_id)
@@ -323,12 +331,27 @@ def _orphans(tick: Tick) -> None:
         tick.say(f"{video_id}: objects that came after its deletion were removed")
 
 
-def _adopt(tick: Tick, video_id: str, key: str) -> None:
+def _adopt(tick: Tick, video_id: str, footage: str | None) -> None:
+    from video_platform import rebuilding
+
     try:
-        tick.desk.platform.ingest.adopt(key)
-        tick.say(f"{video_id}: its footage lay in the store without a row and was taken up")
+        if rebuilding.restore_video(tick.desk.platform.db, tick.desk.platform.store, video_id):
+            tick.say(f"{video_id}: the database had lost it, and it came back from the objects")
+        elif footage is not None:
+            tick.desk.platform.ingest.adopt(footage)
+            tick.say(f"{video_id}: its footage lay in the store without a row and was taken up")
     except (errors.InputError, errors.IntegrityError) as error:
-        tick.say(f"{key} is left alone: {error.message}")
+        tick.say(f"{footage or video_id} is left alone: {error.message}")
+
+
+def _kept(tick: Tick) -> None:
+    """Copies of rows that a kill or an outage left out, and of what changes without one."""
+    from video_platform import keeping
+
+    db, store = tick.desk.platform.db, tick.desk.platform.store
+    keeping.keep_rules(db, store)
+    if written := keeping.keep_stale(db, store, tick.now - QUIET, KEEP_S):
+        tick.say(f"{written} copies of rows were written")
 
 
 def _scratch(tick: Tick, live: Iterable[str]) -> None:

@@ -23,7 +23,9 @@ def leftovers(platform: Platform) -> list[Path]:
 
 
 def objects(platform: Platform) -> list[str]:
-    return [info.key for info in platform.store.list("")]
+    """Footage and what was made of it: without the copies of rows."""
+    keys = [info.key for info in platform.store.list("")]
+    return [key for key in keys if not key.startswith("records/") and not key.endswith("/record.json")]
 
 
 def with_alert(platform: Platform, video_id: str, *, channels: tuple[str, ...] = ()) -> str:

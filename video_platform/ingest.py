@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from video_platform import ingest_rows, layout
+from video_platform import ingest_rows, keeping, layout, rebuilding
 from video_platform.errors import InputError, IntegrityError, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
 from video_platform.ingest_files import (
     DEFAULT_CAMERA,
@@ -121,12 +121,13 @@ class Ingest:
             raise InputError(f"object {object_key!r} is not the raw video of {video_id}", key=object_key)
         given = Given(f"recovered-{video_id}.{extension}", None, None, Lane.LIVE)
         with held(self._locks, video_id):
-            known = videos.get(self.db, video_id)
+            known = videos.get(self.db, video_id) or self._remembered(video_id)
             if known is not None:
                 return Ingested(video_id, False, known)
             size_bytes = self._verified(object_key, sha256, None)
             media_type = MEDIA_TYPES.get(extension, UNKNOWN[1])
             result = self._record(Arrived(sha256, size_bytes, object_key, media_type), given)
+            keeping.keep_quietly(self.db, self.store, video_id)
         self._announced()
         return result
 
@@ -173,6 +174,7 @@ class Ingest:
         with self.db.write() as connection:
             changed = ingest_rows.correct(connection, videos.lock(connection, video_id), camera, recorded_at, _now())
         if changed:
+            keeping.keep_quietly(self.db, self.store, video_id)
             self._announced()
         return changed
 
@@ -254,7 +256,7 @@ class Ingest:
         video_id = layout.video_id_of(sha256)
         extension, media_type = kind_of(spool.head, given.name)
         with held(self._locks, video_id):
-            known = videos.get(self.db, video_id)
+            known = videos.get(self.db, video_id) or self._remembered(video_id)
             if known is not None and known.sha256 != sha256:
                 raise IntegrityError(f"two different files share the id {video_id}; this one cannot be taken in", expected=known.sha256, actual=sha256)
             if video_id in ingest_rows.unfinished_deletes(self.db, video_id):
@@ -265,8 +267,13 @@ class Ingest:
                 arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type)
             self._put(spool, arrived, vouched=known is not None)
             result = self._record(arrived, given)
+            keeping.keep_quietly(self.db, self.store, video_id)
         self._announced()
         return result
+
+    def _remembered(self, video_id: str) -> VideoRecord | None:
+        """A video that only the objects remember, since the database was lost: brought back, or all its alerts would be raised again."""
+        return videos.get(self.db, video_id) if rebuilding.restore_video(self.db, self.store, video_id) else None
 
     def _put(self, spool: SpoolFile, arrived: Arrived, *, vouched: bool) -> None:
         """Bring the spooled file under its key. An object that lies there is checked; a damaged one is replaced."""
@@ -310,6 +317,7 @@ class Ingest:
         return Ingested(record.video_id, created, record, again=known is not None and known.state is VideoState.FAILED)
 
     def _remove_objects(self, video_id: str) -> int:
+        keeping.keep(self.db, self.store, video_id)  # the tombstone stands before the first object goes
         removed = self.store.delete_prefix(layout.video_prefix(video_id))
         with self.db.write() as connection:
             ingest_rows.objects_removed(connection, video_id, _now())

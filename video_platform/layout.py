@@ -5,6 +5,9 @@ One bucket (or folder), content-addressed below `videos/`:
     inbox/<camera>/<name>                          dropped by other programs
     videos/<video_id>/<asset>/<sha256>.<ext>       put when absent; equal bytes make a race harmless
     videos/<video_id>/<asset>/manifest.json        written last: readers see the old version or the new one
+    videos/<video_id>/record.json                  what else only the database knows of the video: `vp rebuild-index` reads it
+    records/deleted/<video_id>.json                that a video was deleted, by whom, when and why
+    records/rules/<version>-<hash>.json            a version of the rule set
 """
 
 import re
@@ -26,6 +29,11 @@ LLM_SUMMARY = "llm_summary"
 
 ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY)
 """Assets with one partition per video, in the order in which they are made."""
+
+VIDEOS = "videos/"
+TOMBSTONES = "records/deleted/"
+RULE_SETS = "records/rules/"
+"""Prefixes of everything about videos, of tombstones, and of versions of the rule set."""
 
 
 def is_video_id(text: str) -> bool:
@@ -62,6 +70,23 @@ def manifest_key(video_id: str, asset: str) -> str:
     if asset not in ASSETS:
         raise ValueError(f"not an asset of this platform: {asset!r}")
     return f"videos/{_checked(video_id)}/{asset}/manifest.json"
+
+
+def record_key(video_id: str) -> str:
+    """The key of the copy of a video's rows; goes with the video when it is deleted."""
+    return f"videos/{_checked(video_id)}/record.json"
+
+
+def tombstone_key(video_id: str) -> str:
+    """The key of the copy of a deleted video's tombstone."""
+    return f"{TOMBSTONES}{_checked(video_id)}.json"
+
+
+def rules_key(version: int, text_sha256: str) -> str:
+    """The key of the copy of one version of the rule set."""
+    if SHA256.fullmatch(text_sha256) is None or version < 1:
+        raise ValueError(f"not a version of the rules: {version}, {text_sha256[:80]!r}")
+    return f"{RULE_SETS}{version:08d}-{text_sha256[:16]}.json"
 
 
 def parse_file_key(key: str) -> tuple[str, str, str, str]:

@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime
 from functools import cached_property
 
-from video_platform import rules
+from video_platform import rebuilding, rules
 from video_platform.errors import PlatformError, SettingsError
 from video_platform.ingest import Ingest
 from video_platform.rules_yaml import read_text
@@ -80,11 +80,20 @@ def open_platform(settings: Settings | None = None) -> Platform:
         DatabaseUnavailable: the database does not answer.
     """
     settings = settings or load()
-    db = open_database(settings)
-    if rulesets.active(db) is None:
+    platform = Platform(settings, open_database(settings))
+    if rulesets.active(platform.db) is None and not _remembered_rules(platform):
         text, source = _first_rules(settings)
-        rulesets.ensure(db, text, source=source, why="the first rule set of this home", now=datetime.now(UTC))
-    return Platform(settings, db)
+        rulesets.ensure(platform.db, text, source=source, why="the first rule set of this home", now=datetime.now(UTC))
+    return platform
+
+
+def _remembered_rules(platform: Platform) -> bool:
+    """Whether the objects still held the rules of a database that was lost; then they are in force again."""
+    try:
+        return bool(rebuilding.restore_rules(platform.db, platform.store))
+    except PlatformError as error:
+        log.warning("whether the objects hold an earlier rule set is not known: %s", error.message)
+        return False
 
 
 def _first_rules(settings: Settings) -> tuple[str, str]:

@@ -219,6 +219,7 @@ def test_footage_without_a_row_is_taken_up(sensor, platform, tmp_path, settings)
     key = videos.get(platform.db, video_id).object_key
     with platform.db.write() as connection:
         connection.execute(sa.delete(table))
+    platform.store.delete([layout.record_key(video_id)])
     path = platform.store.local_path(key)
     old = datetime.now(UTC).timestamp() - 3600
     import os

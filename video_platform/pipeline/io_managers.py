@@ -44,6 +44,8 @@ class AssetFiles(dg.IOManager):
             manifest = obj.plan.stored or self._publish(obj, context.run_id, tell)
             if last_of_run(step_context, obj.plan.asset):
                 self._settle(obj.plan.video_id, context.run_id)
+            elif obj.plan.asset == layout.LLM_SUMMARY:
+                self._keep(obj.plan.video_id)
         self._desk.published(obj.plan.asset, obj.reused, obj.cost.wall_s)
         context.add_output_metadata(event_metadata(manifest, reused=obj.reused, thumbnail=obj.thumbnail))
 
@@ -58,6 +60,12 @@ class AssetFiles(dg.IOManager):
 
         if ledger.evaluated(self._desk.platform.db, video_id, layout.ALERTS) is not None:
             videos.finished(self._desk.platform.db, video_id, run_id)
+        self._keep(video_id)
+
+    def _keep(self, video_id: str) -> None:
+        from video_platform import keeping
+
+        keeping.keep_quietly(self._desk.platform.db, self._desk.platform.store, video_id)
 
     def _publish(self, made: Made, run_id: str, tell: Callable[[str, str], None]) -> Manifest:
         plan = made.plan

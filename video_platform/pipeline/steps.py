@@ -174,13 +174,15 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
     """
 
     def tell(code: str, message: str) -> None:
+        from video_platform import keeping
         from video_platform.services.database import videos
 
         if step_name == layout.LLM_SUMMARY:
             videos.summary_failed(desk.platform.db, video_id, code, message)
-            return
-        run = instance.get_run_by_id(run_id)
-        videos.failed(desk.platform.db, video_id, run_id, code, message, under_way=run is not None and not run.is_finished)
+        else:
+            run = instance.get_run_by_id(run_id)
+            videos.failed(desk.platform.db, video_id, run_id, code, message, under_way=run is not None and not run.is_finished)
+        keeping.keep_quietly(desk.platform.db, desk.platform.store, video_id)
 
     return tell
 

@@ -208,9 +208,13 @@ def _boxes(tracks: "Tracks", track_ids: Sequence[int], at_s: float, label: str) 
 
 
 def _show(at: Step, entries: Sequence[FileEntry]) -> None:
-    """Snapshots appear on the alerts as soon as their files are stored."""
+    """Snapshots appear on the alerts as soon as their files are stored; what the ledger now says is kept before the manifest counts."""
+    from video_platform import keeping
     from video_platform.services.database import ledger
 
+    db, store = at.desk.platform.db, at.desk.platform.store
     for entry in entries:
         if entry.role.startswith(SNAPSHOT):
-            ledger.set_media(at.desk.platform.db, entry.role.removeprefix(SNAPSHOT), snapshot=entry.key)
+            ledger.set_media(db, entry.role.removeprefix(SNAPSHOT), snapshot=entry.key)
+    keeping.keep(db, store, at.video_id)
+    keeping.keep_rules(db, store)

@@ -1,6 +1,7 @@
 """Versions of the rule set: the newest row is the active one, and nothing is ever changed in place."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 
@@ -17,6 +18,9 @@ from video_platform.services.database.tables import counters, evaluations, rule_
 
 DEFAULT_VERSION = "default"
 """What an evaluation calls the rules of a home on which none were ever applied."""
+
+ALL = 1_000_000
+"""More versions than anybody applies."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,22 @@ def ensure(db: Database, text: str, *, source: str, why: str, now: datetime) -> 
     with db.write() as connection:
         _one_at_a_time(connection)
         return _newest(connection) or _apply(connection, text, digest, source=source, who="start", why=why, now=now)
+
+
+def restore(db: Database, found: Sequence[RuleVersion]) -> list[int]:
+    """Bring versions back under their own numbers; a number that is taken stays as it is. Returns the numbers that came back."""
+    restored = []
+    with db.write() as connection:
+        _one_at_a_time(connection)
+        taken = set(connection.execute(sa.select(rule_sets.c.id)).scalars())
+        for version in sorted(found, key=lambda each: (each.id, each.applied_at)):
+            if version.id not in taken:
+                connection.execute(sa.insert(rule_sets).values(**asdict(version)))
+                taken.add(version.id)
+                restored.append(version.id)
+        if restored and connection.dialect.name == "postgresql":  # SQLite counts on from the largest number by itself
+            connection.execute(sa.text("select setval(pg_get_serial_sequence('rule_sets', 'id'), (select max(id) from rule_sets))"))
+    return restored
 
 
 def _newest(connection: Connection) -> RuleVersion | None:

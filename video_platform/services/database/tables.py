@@ -69,10 +69,13 @@ videos = sa.Table(
     sa.Column("deleted_by", sa.String(128)),
     sa.Column("deleted_reason", sa.Text),
     sa.Column("objects_removed_at", Instant),
+    sa.Column("kept_at", Instant),
     sa.Index(None, "ingested_at"),
     sa.Index(None, "state", "ingested_at"),
     sa.Index(None, "camera", "ingested_at"),
 )
+
+"""`kept_at` is the `updated_at` of the state whose copy lies among the objects; where they differ, the copy is out of date."""
 
 evaluations = sa.Table(
     "evaluations",
