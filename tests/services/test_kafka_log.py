@@ -12,10 +12,11 @@ from contextlib import contextmanager
 import pytest
 from services_fixtures import running_kafka, wait_for
 
+from video_platform.dead_letters import UNREADABLE
 from video_platform.errors import EventError, LogUnavailable
 from video_platform.events import PARTITIONS, Message, decode
 from video_platform.services.event_log import partition_of
-from video_platform.services.kafka_log import UNREADABLE, KafkaLog
+from video_platform.services.kafka_log import KafkaLog
 
 pytestmark = pytest.mark.kafka
 

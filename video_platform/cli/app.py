@@ -2,7 +2,7 @@
 
 import typer
 
-from video_platform.cli import alerts, demo, doctor, env, export, get, ingest, process, rebuild, rules, topics, up, videos, watch
+from video_platform.cli import alerts, demo, dlq, doctor, env, export, get, ingest, process, rebuild, rules, topics, up, videos, watch
 
 FAILED = 1
 USAGE = 2
@@ -34,6 +34,7 @@ for module in (process, ingest, watch, up, demo, videos, get, alerts, export, do
     module.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(topics.app, name="topics")
+app.add_typer(dlq.app, name="dlq")
 
 
 def run(arguments: list[str]) -> int:
@@ -81,6 +82,6 @@ def _command(arguments: list[str]) -> str:
     """The command that was meant, with a space before it, for the hint after a usage error."""
     names = {command.name for command in app.registered_commands}
     first, second = (*arguments[:2], "", "")[:2]
-    if first in {"rules", "topics"}:
-        return f" {first} {second}" if second in {"check", "list", "apply", "preview", "create"} else f" {first}"
+    if first in {"rules", "topics", "dlq"}:
+        return f" {first} {second}" if second in {"check", "list", "apply", "preview", "create", "show", "replay"} else f" {first}"
     return f" {first}" if first in names else ""

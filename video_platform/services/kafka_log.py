@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from video_platform.dead_letters import UNREADABLE
 from video_platform.errors import LogRefused, LogUnavailable, PlatformError
 from video_platform.events import PARTITIONS, TOPICS, Message
 from video_platform.services.event_log import Record, missing_topic, oldest_first, partition_of, refuse_oversize, shares, starts
@@ -38,8 +39,6 @@ FETCH_WAIT_MS = 10
 """How long the broker may hold back an answer: reading starts only when records are known to be there."""
 REPLICATION = -1
 """The cluster's own default."""
-UNREADABLE = "unreadable"
-"""Name of the header that stands for a record that could not be decoded; its value says why."""
 INTERNAL = "__"
 """How the names of Kafka's own topics begin."""
 MAX_ERROR_CHARS = 400

@@ -1,4 +1,4 @@
-"""The platform's own database: videos, alerts ledger, outbox, deliveries, rule-set versions, refusals."""
+"""The platform's own database: videos, alerts ledger, outbox, deliveries, rule-set versions, refusals, replays."""
 
 from video_platform.errors import SettingsError
 from video_platform.services.database.engine import Database

@@ -202,5 +202,19 @@ refusals = sa.Table(
     sa.Index(None, "at"),
 )
 
+replays = sa.Table(
+    "replays",
+    metadata,
+    sa.Column("letter", sa.String(64), primary_key=True),
+    sa.Column("topic", sa.String(128), nullable=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("from_offset", sa.BigInteger, nullable=False),
+    sa.Column("offset", sa.BigInteger),
+    sa.Column("who", sa.String(128), nullable=False),
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+)
+"""Dead letters that were sent to their topic again: written before the message is appended, at or after `from_offset`; `offset` is where it lies."""
+
 counters = sa.Table("counters", metadata, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.BigInteger, nullable=False))
 """Numbers drawn inside a transaction, and row locks that put writers in order on PostgreSQL."""
