@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 
 from video_platform.api import shapes
 from video_platform.api.media import MediaSigner
@@ -26,8 +25,8 @@ def list_alerts(
     lifecycle: Annotated[Lifecycle | None, Query(description="active ones when it is not given; `any=true` for both")] = None,
     any: Annotated[bool, Query(description="also superseded ones")] = False,
     mark: Mark | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: shapes.Instant | None = None,
+    until: shapes.Instant | None = None,
     limit: shapes.Page = 50,
     offset: shapes.Offset = 0,
 ) -> shapes.AlertsOut:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from video_platform import errors
 from video_platform.api.signing import SignatureRefused
@@ -113,9 +114,18 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
     return problem(422, "Request not understood", detail, problems=found)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers=dict(error.headers or {}) or None)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers=headers or None)
+
+
+def _methods(request: Request) -> list[str]:
+    """What may be done with the path of the request; the router itself names only the methods of the first route that has the path."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:

@@ -1,9 +1,10 @@
 """Bodies of requests and answers, as the OpenAPI document shows them."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from video_platform.catalog import AssetView, VideoCard
 from video_platform.catalog_dagster import RunView
@@ -18,6 +19,8 @@ MAX_OFFSET = 10**9
 MAX_CURSOR = 2**63 - 1
 """Highest cursor: what the database counts with."""
 
+NUMBER = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?", re.IGNORECASE)
+
 MAX_RULES_TEXT = 512 * 1024
 """Characters of a rules file."""
 
@@ -27,6 +30,16 @@ def _printable(text: str) -> str:
         raise ValueError("only printable characters can be looked for or kept here")
     return text.strip()
 
+
+def _written(moment: object) -> object:
+    """`moment`, unless it is a number: pydantic would take one for seconds, or for milliseconds, since 1970."""
+    if not isinstance(moment, datetime) and (not isinstance(moment, str) or NUMBER.fullmatch(moment.strip())):
+        raise ValueError("an instant is written with date, time and time zone, like 2026-11-23T14:05:00Z")
+    return moment
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""An instant of a query or a body, as text with its time zone."""
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 """A short text of a query or a form; control characters, NUL among them, are refused."""
@@ -45,13 +58,13 @@ class Correction(Asked):
     """What is known better now; what is left out stays as it is."""
 
     camera: Annotated[Text, Field(min_length=1)] | None = None
-    recorded_at: AwareDatetime | None = None
+    recorded_at: Instant | None = None
 
 
 class ProcessRequest(Asked):
     """`force` makes everything again although nothing changed."""
 
-    force: bool = False
+    force: StrictBool = False
     lane: Lane = Lane.REQUEST
 
 

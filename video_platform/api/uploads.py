@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from video_platform.api.shapes import Instant
 from video_platform.errors import InputError, UploadRefused
 from video_platform.ingest import Incoming, Ingest, Ingested
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
@@ -32,7 +33,7 @@ MAX_FIELD_BYTES = 4096
 FORM_OVERHEAD_BYTES = 64 * 1024
 """What the frame of a form may add to its file before its declared length alone is a reason to refuse it."""
 
-INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
@@ -57,7 +56,7 @@ async def ingest_video(
     ours: Ours,
     name: Annotated[str | None, Query(max_length=1000, description="original file name, any characters")] = None,
     camera: Annotated[str | None, Query(max_length=200, description="`default` when it is not given")] = None,
-    recorded_at: AwareDatetime | None = None,
+    recorded_at: shapes.Instant | None = None,
     lane: Lane = Lane.LIVE,
 ) -> shapes.IngestedOut:
     """Take footage in: the file as the body, or a form with one file. 201 for new footage, 200 when the same bytes are here already."""
