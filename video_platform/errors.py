@@ -9,6 +9,8 @@
     │   ├── UploadRefused          an upload that was not taken in
     │   └── NotFound               a video, asset, alert or object that is not there
     │       └── ObjectNotFound
+    ├── NotAllowed                 the person who asks may not; `role` is theirs, `needed` the one that may
+    │   └── SignInRefused          nobody was signed in: wrong, used up, too often
     ├── StateError                 right request, wrong moment
     │   ├── HomeLocked             another process owns this home
     │   └── VideoDeleted           a tombstone stands where the video was
@@ -160,6 +162,14 @@ class NotFound(InputError):
 
 class ObjectNotFound(NotFound):
     """An object key that the store does not hold; `key` names it."""
+
+
+class NotAllowed(PlatformError):
+    """Whoever asks may not do this."""
+
+
+class SignInRefused(NotAllowed):
+    """A sign-in that did not succeed; says no more than whoever tried may know. `retry_after_s` is set when it was tried too often."""
 
 
 class StateError(PlatformError):

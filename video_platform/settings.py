@@ -9,6 +9,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_dir
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -227,6 +228,66 @@ class WebSettings(Group):
         return names
 
 
+class AccessSettings(Group):
+    """Who may use the web app, the API and Dagster's page."""
+
+    sign_in: Literal["none", "link", "users", "oidc"] = Field(
+        default="none", description="none: whoever reaches it may do everything; link: by one-time links; users: also with a password; oidc: also at a provider"
+    )
+    session_hours: float = Field(default=168.0, gt=0, le=24 * 366, description="how long somebody stays signed in")
+    link_minutes: float = Field(default=30.0, gt=0, le=60 * 24 * 31, description="how long a one-time link can be used")
+    public_url: str = Field(default="", description="address under which people reach the web app, behind a proxy with TLS; its host name is answered for")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="addresses of proxies whose X-Forwarded-For names the client, comma separated"
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, url: str) -> str:
+        parts = urlsplit(url.strip())
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment or parts.username):
+            raise ValueError("write the address with its scheme and without a path, such as https://video.example")
+        return f"{parts.scheme}://{parts.netloc}".lower() if url else ""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        return listed(given)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the web app with TLS."""
+        return self.public_url.startswith("https://")
+
+
+class OidcSettings(Group):
+    """A provider that people sign in at, and what its claims mean here."""
+
+    issuer: str = Field(default="", description="address of the provider, exactly as it names itself; https, or http on loopback")
+    client_id: str = ""
+    client_secret: SecretStr = Field(default=SecretStr(""), description="empty for a public client")
+    scopes: str = "openid profile email"
+    name_claim: str = Field(default="preferred_username", description="claim that becomes the person's name")
+    role_claim: str = Field(default="groups", description="claim that decides on the role: a text or a list of texts")
+    admins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="values of that claim that make an admin, comma separated")
+    operators: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="values that make an operator")
+    viewers: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="values that make a viewer; * for everybody who signs in")
+    cameras_claim: str = Field(default="", description="claim with the patterns of cameras of viewers and operators; empty means all cameras")
+
+    @field_validator("issuer")
+    @classmethod
+    def _reached_safely(cls, url: str) -> str:
+        parts = urlsplit(url.strip())
+        if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname)):
+            raise ValueError("an issuer is an https address (http only on loopback)")
+        return url.strip()
+
+    @field_validator("admins", "operators", "viewers", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        return listed(given)
+
+
 class DagsterSettings(Group):
     """Dagster's own web server."""
 
@@ -261,7 +322,15 @@ class Settings(BaseSettings):
     language_model: LanguageModelSettings = LanguageModelSettings()
     notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
+    access: AccessSettings = AccessSettings()
+    oidc: OidcSettings = OidcSettings()
     dagster: DagsterSettings = DagsterSettings()
+
+    @model_validator(mode="after")
+    def _oidc_needs_a_provider(self) -> "Settings":
+        if self.access.sign_in == "oidc" and not (self.oidc.issuer and self.oidc.client_id):
+            raise ValueError(f"sign-in oidc needs {PREFIX}OIDC__ISSUER and {PREFIX}OIDC__CLIENT_ID")
+        return self
 
     def check_exposure(self) -> None:
         """Refuse to serve strangers: without sign-in only loopback is bound, unless the network is declared trusted.
@@ -270,9 +339,10 @@ class Settings(BaseSettings):
             SettingsError: naming the address and both ways out.
         """
         for variable, host in (("WEB__HOST", self.web.host), ("DAGSTER__HOST", self.dagster.host)):
-            if not self.web.trust_network and not is_loopback(host):
+            if self.access.sign_in == "none" and not self.web.trust_network and not is_loopback(host):
                 raise SettingsError(
                     f"{PREFIX}{variable}={host} would open the platform to the network, and there is no sign-in; use 127.0.0.1, "
+                    f"choose a sign-in with {PREFIX}ACCESS__SIGN_IN (docs/access.md), "
                     f"or set {PREFIX}WEB__TRUST_NETWORK=true where only trusted machines reach it (a container whose port is published on loopback)"
                 )
 
@@ -330,8 +400,14 @@ def load(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = error.errors(include_input=False)
-        lines = [f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}" for each in wrong]
+        names = [f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: " if each["loc"] else "" for each in wrong]
+        lines = [f"{name}{each['msg'].removeprefix('Value error, ')}" for name, each in zip(names, wrong, strict=True)]
         raise SettingsError("settings cannot be used: " + "; ".join(lines)) from error
+
+
+def listed(given: object) -> object:
+    """Texts of a list that a variable holds, comma separated."""
+    return tuple(part.strip() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
 
 
 def host_name(text: str) -> str:

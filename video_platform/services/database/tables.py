@@ -218,3 +218,67 @@ replays = sa.Table(
 
 counters = sa.Table("counters", metadata, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.BigInteger, nullable=False))
 """Numbers drawn inside a transaction, and row locks that put writers in order on PostgreSQL."""
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(512), unique=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("cameras", sa.JSON(none_as_null=True)),
+    sa.Column("password", sa.Text),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("signed_in_at", Instant),
+)
+"""People who may sign in. `kind`: local (password or link) or oidc, whose `subject` is issuer and subject of their provider; `password` is an Argon2 hash."""
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), sa.ForeignKey("users.name"), nullable=False),
+    sa.Column("means", sa.String(16), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Index(None, "name"),
+    sa.Index(None, "expires_at"),
+)
+"""Who is signed in; the browser holds the token of which `digest` is the SHA-256."""
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.String(64), sa.ForeignKey("users.name"), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant),
+    sa.Index(None, "name"),
+)
+"""Tokens of programs, hashed like those of sessions."""
+
+sign_in_links = sa.Table(
+    "sign_in_links",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), sa.ForeignKey("users.name"), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Index(None, "name"),
+)
+"""Links that sign in once; a used one is gone."""
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.String(128), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(255), nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    sa.Index(None, "at"),
+    sa.Index(None, "action", "id"),
+)
+"""Who did what, in the order in which it was done; rows are only added."""
