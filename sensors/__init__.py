@@ -2,17 +2,19 @@
 
 video_events        topic video-events: one run of process_video per event
 processed_videos    topic processed-videos: one run of describe_video per event
+inbox_uploads       topic s3-events, and the inbox itself: one run of ingest_object per object
 run_outcomes        runs that died or were cancelled: the state that the page shows
 configuration       rules, detector and prompts: observed when they change
 reconcile           what a kill or an outage left undone: reported, requested again, cleaned up
 """
 
 from sensors.configuration import configuration
+from sensors.inbox_uploads import inbox_uploads
 from sensors.processed_videos import processed_videos
 from sensors.reconcile import reconcile
 from sensors.run_outcomes import cancelled_runs, failed_runs
 from sensors.video_events import video_events
 
-ALL = [video_events, processed_videos, failed_runs, cancelled_runs, configuration, reconcile]
+ALL = [video_events, processed_videos, inbox_uploads, failed_runs, cancelled_runs, configuration, reconcile]
 
-__all__ = ["ALL", "cancelled_runs", "configuration", "failed_runs", "processed_videos", "reconcile", "video_events"]
+__all__ = ["ALL", "cancelled_runs", "configuration", "failed_runs", "inbox_uploads", "processed_videos", "reconcile", "video_events"]

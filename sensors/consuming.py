@@ -119,7 +119,7 @@ def consume(context: dg.SensorEvaluationContext, desk: Desk, topic: str, accept:
         run_requests=requests or None,
         skip_reason=None if requests else dg.SkipReason("; ".join([*batch.gaps, *words])[:2000] or f"nothing new on topic {topic}"),
         dynamic_partitions_requests=[VIDEOS.build_add_request(sorted({str(request.partition_key) for request in requests}))] if requests else None,
-        asset_events=[_gap_event(topic, gap) for gap in batch.gaps],
+        asset_events=[gap_event(topic, gap) for gap in batch.gaps],
         cursor=batch.position.dump(),
     )
 
@@ -179,5 +179,6 @@ def _letter(record: Record, error: EventError) -> dead_letters.Message:
     )
 
 
-def _gap_event(topic: str, gap: str) -> dg.AssetObservation:
+def gap_event(topic: str, gap: str) -> dg.AssetObservation:
+    """What Dagster's catalogue hears of a gap."""
     return dg.AssetObservation(asset_key=RAW_VIDEO, description=gap, metadata={"topic": topic})

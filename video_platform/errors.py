@@ -3,6 +3,7 @@
     PlatformError
     ├── InputError                 what was given cannot be used; asking again changes nothing
     │   ├── MediaError             the footage itself; `code` is the failed state that the page shows
+    │   │   └── FootageAway        footage that was taken in in place is `moved` or `changed`
     │   ├── RulesError             the rules file; carries every problem with its line
     │   ├── EventError             a message on a topic
     │   ├── SettingsError          configuration
@@ -100,6 +101,10 @@ MEDIA_CODES = {
     "bad_dimensions": "The picture size of this video is not usable.",
     "unreadable": "This file could not be read.",
     "changing": "This file is still being written.",
+    "bad_camera": "No camera can have this name.",
+    "bad_name": "This name cannot be used.",
+    "moved": "The footage is not where it was taken in from.",
+    "changed": "The footage was changed since it was taken in.",
     "crashed_decoder": "The decoder crashed on this file.",
     "over_budget": "Decoding this file took more than its budget.",
 }
@@ -113,6 +118,10 @@ class MediaError(InputError):
         if code not in MEDIA_CODES:
             raise ValueError(f"unknown media code {code!r}")
         super().__init__(f"{MEDIA_CODES[code]} {detail}".strip(), code=code, detail=detail, **facts)
+
+
+class FootageAway(MediaError):
+    """Footage that stays where it lies is not there any more (`moved`), or is another file now (`changed`); `path` names it."""
 
 
 @dataclass(frozen=True)

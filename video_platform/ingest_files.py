@@ -40,6 +40,9 @@ MEDIA_TYPES = {
 }
 """Extensions that may be footage, with their media types."""
 
+UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".download", ".aria2", ".swp", "~")
+"""Endings under which other programs write what is not whole yet; a leading dot says the same (rsync, our own exports)."""
+
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """What an address looks like; `Path` makes one slash of two."""
 
@@ -101,6 +104,11 @@ def kind_of(head: bytes, name: str) -> tuple[str, str]:
 def is_named_footage(path: Path) -> bool:
     """Whether the name alone says that this is footage."""
     return path.suffix.lower().removeprefix(".") in MEDIA_TYPES
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether the name of a file says that its writer is not done."""
+    return name.startswith(".") or name.lower().endswith(UNFINISHED)
 
 
 def open_footage(path: Path, max_bytes: int) -> BinaryIO:

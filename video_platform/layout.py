@@ -2,7 +2,8 @@
 
 One bucket (or folder), content-addressed below `videos/`:
 
-    inbox/<camera>/<name>                          dropped by other programs
+    inbox/<camera>/<name>                          dropped by other programs, taken away once it is a video
+    inbox-refused/<camera>/<name>                  what could not be used, moved out of the way
     videos/<video_id>/<asset>/<sha256>.<ext>       put when absent; equal bytes make a race harmless
     videos/<video_id>/<asset>/manifest.json        written last: readers see the old version or the new one
     videos/<video_id>/record.json                  what else only the database knows of the video: `vp rebuild-index` reads it
@@ -17,6 +18,9 @@ BUCKET = "video-platform"
 VIDEO_ID = re.compile(r"[0-9a-f]{16}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 EXTENSION = re.compile(r"[a-z0-9]{1,8}")
+
+INBOX = "inbox/"
+INBOX_REFUSED = "inbox-refused/"
 
 RAW_VIDEO = "raw_video"
 PROCESSED_VIDEO = "processed_video"
@@ -50,7 +54,18 @@ def video_id_of(sha256: str) -> str:
 
 def inbox_prefix(camera: str = "") -> str:
     """Where other programs drop footage, of one camera or of all."""
-    return f"inbox/{camera}/" if camera else "inbox/"
+    return f"{INBOX}{camera}/" if camera else INBOX
+
+
+def parse_inbox_key(key: str) -> tuple[str | None, str]:
+    """`(camera, name)` of an object in the inbox, both as they stand there; the camera is None for one that lies in the inbox itself.
+
+    ValueError for a key that is no file below the inbox.
+    """
+    segments = key.removeprefix(INBOX).split("/")
+    if not key.startswith(INBOX) or not segments[-1] or any(segment in ("", ".", "..") for segment in segments):
+        raise ValueError(f"not a file in the inbox: {key[:200]!r}")
+    return (segments[0] if len(segments) > 1 else None), segments[-1]
 
 
 def video_prefix(video_id: str) -> str:

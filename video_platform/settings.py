@@ -50,6 +50,8 @@ class ObjectSettings(Group):
     secure: bool = Field(default=False, description="use TLS to reach the S3 store")
     ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that the S3 store's certificate may come from")
     region: str = "us-east-1"
+    events_target: str = Field(default="arn:minio:sqs::VP:kafka", description="ARN under which the S3 store knows the Kafka topic s3-events")
+    scan_s: float = Field(default=30.0, ge=5, description="between two looks for what lies in the inbox and no notification spoke of")
 
     @model_validator(mode="after")
     def _s3_needs_an_endpoint(self) -> "ObjectSettings":
@@ -161,6 +163,7 @@ class RunSettings(Group):
     request_slots: int = Field(default=1, ge=1)
     backfill_slots: int = Field(default=1, ge=1)
     llm_slots: int = Field(default=1, ge=1)
+    inbox_slots: int = Field(default=2, ge=1, description="objects of the inbox that are taken in at once")
     max_queued: int = Field(default=500, ge=1, description="sensors stop reading while this many runs wait")
 
 

@@ -25,9 +25,10 @@ def test_dagster_takes_every_key(settings):
     instance.prepare_instance(settings)
     with instance.open_instance(settings) as opened:
         queue = opened.get_concurrency_config().run_queue_config
-        assert queue.max_concurrent_runs == 8
+        assert queue.max_concurrent_runs == 10
         limits = {(limit["key"], str(limit.get("value"))): limit["limit"] for limit in queue.tag_concurrency_limits}
         assert limits["vp/lane", "live"] == 3
+        assert limits["vp/inbox", "None"] == 2
         assert limits["dagster/partition", "{'applyLimitPerUniqueValue': True}"] == 1
         assert queue.max_user_code_failure_retries == 1000
         assert {limit.name: limit.limit for limit in opened.event_log_storage.get_pool_limits()} == {"llm": 2}

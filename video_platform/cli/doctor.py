@@ -34,11 +34,14 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="First make what is missing: topics, bucket, the bucket's notification rule.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
     """Look at everything this installation needs; exits with 1 when something is broken."""
-    from video_platform.cli import output
+    from video_platform.cli import mending, output
 
-    found = list(findings())
+    found = [*(mending.mend() if fix else []), *findings()]
     if as_json:
         output.print_json([asdict(each) for each in found])
     else:
@@ -50,6 +53,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 def findings() -> Iterator[Finding]:
     """All findings; settings first, because nothing else can be looked at without them."""
     from video_platform import __version__, settings
+    from video_platform.cli import mending
     from video_platform.errors import SettingsError
 
     yield Finding("version", "ok", f"{__version__}, Python {sys.version.split()[0]}")
@@ -61,10 +65,16 @@ def findings() -> Iterator[Finding]:
     yield Finding("settings", "ok", f"objects in {loaded.objects.kind}, events in {loaded.event_log.kind}, runs started by {loaded.runs.launcher} launcher")
     yield _home(loaded)
     yield _asked("database", lambda: _database(loaded), "look at VIDEO_PLATFORM_DATABASE__URL, and whether the server runs")
-    yield _asked("objects", lambda: _store(loaded), "look at VIDEO_PLATFORM_OBJECTS__*, and whether the server runs")
+    objects = _asked("objects", lambda: _store(loaded), "look at VIDEO_PLATFORM_OBJECTS__*, and whether the server runs")
+    yield objects
     if loaded.objects.kind == "s3":
         yield _strangers(loaded)
-    yield _asked("events", lambda: _log(loaded), "look at VIDEO_PLATFORM_EVENT_LOG__*, and whether the brokers run")
+    if objects.state != "bad":
+        yield mending.inbox(loaded)
+    events = _asked("events", lambda: _log(loaded), "look at VIDEO_PLATFORM_EVENT_LOG__*, and whether the brokers run")
+    yield events
+    if events.state != "bad":
+        yield mending.topics(loaded)
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
     yield _language_model(loaded)

@@ -23,9 +23,6 @@ SETTLED_S = 10.0
 LOOK_S = 2.0
 """Between two looks at the folder; polling also works on network drives, where change notifications do not."""
 
-UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".download", ".aria2", ".swp", "~")
-"""Endings under which other programs write what is not whole yet; a leading dot says the same (rsync, our own exports)."""
-
 CAMERA_CHARACTERS = 64
 """Longest camera name (`ingest_files.check_camera`)."""
 
@@ -176,12 +173,12 @@ def camera_of(folder: Path, path: Path, default: str) -> str:
 
 def _files(folder: Path) -> Iterator[tuple[Path, Seen]]:
     """Every finished-looking video file below `folder`; links are not followed, what cannot be read is passed over until it can."""
-    from video_platform.ingest_files import is_named_footage
+    from video_platform.ingest_files import is_named_footage, is_unfinished
 
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.startswith(".") or name.lower().endswith(UNFINISHED) or not is_named_footage(Path(name)):
+            if is_unfinished(name) or not is_named_footage(Path(name)):
                 continue
             path = Path(root, name)
             try:

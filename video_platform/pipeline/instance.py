@@ -157,7 +157,7 @@ def _launcher(settings: Settings) -> Mapping[str, object]:
 
 def _slots(settings: Settings) -> int:
     runs = settings.runs
-    return runs.live_slots + runs.request_slots + runs.backfill_slots + runs.llm_slots
+    return runs.live_slots + runs.request_slots + runs.backfill_slots + runs.llm_slots + runs.inbox_slots
 
 
 def _tag_limits(settings: Settings) -> list[dict[str, object]]:
@@ -166,5 +166,6 @@ def _tag_limits(settings: Settings) -> list[dict[str, object]]:
     return [
         {"key": tags.VIDEO, "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
         {"key": tags.BACKFILL, "limit": runs.backfill_slots},
+        {"key": tags.INBOX, "limit": runs.inbox_slots},
         *({"key": tags.LANE, "value": lane.value, "limit": slots} for lane, slots in lanes.items()),
     ]

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.pipeline.inbox import ingest_object
 
 PROCESS_VIDEO = "process_video"
 DESCRIBE_VIDEO = "describe_video"
@@ -31,4 +32,4 @@ process_and_describe = dg.define_asset_job(
     description="All of it for one video in one run; `vp process` uses it.",
 )
 
-ALL = [process_video, describe_video, process_and_describe]
+ALL = [process_video, describe_video, process_and_describe, ingest_object]

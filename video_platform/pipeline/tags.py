@@ -12,6 +12,9 @@ TOPIC = "vp/topic"
 PARTITION = "vp/partition"
 OFFSET = "vp/offset"
 EVENT = "vp/event"
+INBOX = "vp/inbox"
+"""Which object of the inbox a run takes in: `inbox.identity`."""
+
 PRIORITY = "dagster/priority"
 VIDEO = "dagster/partition"
 BACKFILL = "dagster/backfill"
@@ -22,6 +25,10 @@ PROCESS_PRIORITY: Mapping[Lane, int] = {Lane.LIVE: 30, Lane.REQUEST: 20, Lane.BA
 
 DESCRIBE_PRIORITY: Mapping[Lane, int] = {lane: priority - 5 for lane, priority in PROCESS_PRIORITY.items()}
 """Runs of `describe_video` stand below those of `process_video` in their lane: an alert never waits for a summary."""
+
+
+INBOX_PRIORITY = 40
+"""Runs that take in what lies in the inbox have slots of their own; they stand first so that the queue never hides footage that nobody knows of yet."""
 
 
 def lane_of(tags: Mapping[str, str]) -> Lane:

@@ -24,6 +24,7 @@ from video_platform.services.object_store import (
     RESERVED,
     ObjectInfo,
     check_folder_prefix,
+    check_foreign_key,
     check_key,
     check_prefix,
     missing,
@@ -148,6 +149,29 @@ class FolderStore:
     def delete_prefix(self, prefix: str) -> int:
         """See `ObjectStore.delete_prefix`."""
         return self.delete([info.key for info in self.list(check_folder_prefix(prefix))])
+
+    def take_away(self, info: ObjectInfo) -> bool:
+        """See `ObjectStore.take_away`: moved aside first, looked at, put back when it is another file. Its folder stays, whoever records into it needs it."""
+        path = self._path(check_foreign_key(info.key))
+        with self._errors(info.key), self._unfinished() as aside:
+            try:
+                path.rename(aside)
+            except GONE:
+                return False
+            same = _is_object(aside) and _info(info.key, aside.lstat()).etag == info.etag
+            if not same:
+                self._place(aside, path, if_absent=True)  # where a third file came meanwhile, that is the newest
+            return same
+
+    def move(self, key: str, target: str) -> None:
+        """See `ObjectStore.move`."""
+        source, place = self.root / check_foreign_key(key), self._path(target)
+        with self._errors(target):
+            if not _is_object(source):
+                raise missing(key)
+            self._make_folder(place.parent)
+            source.replace(place)
+            _folder_to_disk(place.parent)
 
     def local_path(self, key: str) -> Path:
         """See `ObjectStore.local_path`."""

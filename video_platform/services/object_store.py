@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from video_platform.errors import InputError, ObjectNotFound
+from video_platform.layout import INBOX
 from video_platform.settings import MIB, Settings
 
 CHUNK_BYTES = 256 * 1024
@@ -90,6 +91,20 @@ class ObjectStore(Protocol):
         """Remove every object whose key starts with `prefix`, which must name a folder: `videos/<id>/`."""
         ...
 
+    def take_away(self, info: ObjectInfo) -> bool:
+        """Remove an object of the inbox as `stat` found it; False, and it stays, when another one lies under its key by now.
+
+        S3 knows no conditional removal: there an object that is overwritten in the very moment between the last look and the removal goes too.
+        """
+        ...
+
+    def move(self, key: str, target: str) -> None:
+        """Bring an object of the inbox to `target`, where it replaces what is there; `key` may be one that no other method takes.
+
+        Raises `ObjectNotFound` when it is not there.
+        """
+        ...
+
     def local_path(self, key: str) -> Path | None:
         """The store's own file, to be read only; None where objects are not files. `ObjectNotFound` when it should be there but is not."""
         ...
@@ -133,6 +148,19 @@ def check_folder_prefix(prefix: str) -> str:
     if not prefix.endswith("/"):
         raise InputError(f"objects are deleted below a folder, but {prefix[:120]!r} does not end with '/'", key=prefix)
     return check_prefix(prefix)
+
+
+def is_usable(key: str) -> bool:
+    """Whether every store can hold an object under exactly this key."""
+    return not _problem(key)
+
+
+def check_foreign_key(key: str) -> str:
+    """`key`, when it names something in the inbox and nothing outside: other programs choose such names, and not every one can be used."""
+    segments = key.split("/")
+    if not key.startswith(INBOX) or any(segment in (".", "..") for segment in segments) or "\0" in key:
+        raise InputError(f"object key {key[:120]!r} is not one of the inbox", key=key)
+    return key
 
 
 def missing(key: str) -> ObjectNotFound:

@@ -22,6 +22,7 @@ from video_platform.services.object_store import (
     MAX_GET_BYTES,
     ObjectInfo,
     check_folder_prefix,
+    check_foreign_key,
     check_key,
     check_prefix,
     missing,
@@ -145,6 +146,26 @@ class S3Store:
         """See `ObjectStore.delete_prefix`."""
         return self.delete([info.key for info in self.list(check_folder_prefix(prefix))])
 
+    def take_away(self, info: ObjectInfo) -> bool:
+        """See `ObjectStore.take_away`."""
+        try:
+            if self.stat(check_foreign_key(info.key)).etag != info.etag:
+                return False
+        except ObjectNotFound:
+            return False
+        with self._errors(info.key):
+            self._ready().remove_object(self._bucket, info.key)
+        return True
+
+    def move(self, key: str, target: str) -> None:
+        """See `ObjectStore.move`: the server copies, then the old one is removed."""
+        from minio.commonconfig import CopySource
+
+        check_foreign_key(key)
+        with self._errors(key):
+            self._ready().copy_object(self._bucket, check_key(target), CopySource(self._bucket, key))
+            self._ready().remove_object(self._bucket, key)
+
     def local_path(self, key: str) -> None:
         """See `ObjectStore.local_path`: objects are not files here."""
 
@@ -176,6 +197,12 @@ class S3Store:
         with self._errors("check"):
             self._ready().list_buckets()
         return f"{self._place}, bucket {self._bucket}"
+
+    @contextmanager
+    def asking(self, what: str) -> Iterator["tuple[Minio, str]"]:
+        """The SDK's client and the bucket's name, for questions that only an S3 server can be asked; its errors are ours."""
+        with self._errors(what):
+            yield self._ready(), self._bucket
 
     # ---- the client ------------------------------------------------------------------------------------------------------------------------------------
 

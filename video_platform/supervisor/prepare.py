@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from video_platform import detectors, events, rules
+from video_platform import detectors, events, inbox, rules
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
 from video_platform.rules_yaml import read_text
@@ -27,6 +27,7 @@ def prepare(platform: Platform) -> list[str]:
         f"home: {settings.home}" + (f" ({removed} leftovers of an interrupted start removed)" if removed else ""),
         f"objects: {platform.store.check()}",
         *_strangers(settings),
+        f"inbox: {inbox.ready(settings, platform.store)}",
         f"events: {platform.log.check()}",
         f"database: {platform.db.check()}",
         f"detector: {settings.detection.model}, {settings.detection.samples_per_s:g} frames a second",

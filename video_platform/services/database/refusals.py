@@ -38,6 +38,16 @@ def add(db: Database, *, name: str, camera: str, code: str, message: str, now: d
             connection.execute(sa.delete(refusals).where(refusals.c.id <= oldest))
 
 
+def forget(db: Database, *, name: str, camera: str, ending: str) -> int:
+    """Drop what was noted of a file in messages with this ending, because it could be taken in after all; returns how many notes."""
+    where = (refusals.c.name == name[:255], refusals.c.camera == camera[:64], refusals.c.message.endswith(ending, autoescape=True))
+    with db.read() as connection:
+        if connection.execute(sa.select(refusals.c.id).where(*where).limit(1)).scalar() is None:
+            return 0
+    with db.write() as connection:
+        return connection.execute(sa.delete(refusals).where(*where)).rowcount
+
+
 def page(db: Database, *, limit: int = 50, offset: int = 0) -> list[Refusal]:
     """Refusals, newest first."""
     with db.read() as connection:
