@@ -5,7 +5,7 @@ asked only about the video that is shown. Nothing here decodes, detects or write
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -127,6 +127,11 @@ class Catalog:
         """The store that the keys in all answers belong to."""
         return self._store
 
+    @property
+    def dagster(self) -> DagsterCatalog:
+        """Dagster's side of it: what goes on at this moment."""
+        return self._dagster
+
     # ---- videos ----------------------------------------------------------------------------------------------------------------------------------------
 
     def videos(
@@ -191,6 +196,10 @@ class Catalog:
     def manifest(self, video_id: str, asset: str) -> Manifest | None:
         """The manifest of one asset, None until it was made."""
         return self._results.manifest(video_id, asset)
+
+    def manifests(self, wanted: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Manifest]:
+        """The manifests of several `(video_id, asset)`; those that are missing or out of reach are left out."""
+        return self._results.manifests(wanted)
 
     def tracks(self, video_id: str) -> TrackSheet | None:
         """All tracks in the form that the player draws, None until they were made."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from video_platform.dagster_now import DagsterNow, look
 from video_platform.dagster_storage import opening
 from video_platform.layout import ASSETS
 
@@ -94,6 +95,10 @@ class DagsterCatalog:
     def runs(self, video_id: str, limit: int = 20) -> list[RunView]:
         """The newest runs of `video_id`, newest first."""
         return self._cached(f"runs:{limit}", video_id, lambda instance: _runs(instance, video_id, limit), [])
+
+    def now(self) -> DagsterNow | None:
+        """Runs under way, sensors and daemons as they are now; None when there is no instance, or it does not answer."""
+        return self._cached("now", "", look, None)
 
     def forget(self, video_id: str) -> list[str]:
         """Cancel the live runs of `video_id`, wait for their end, remove its partition; the ids of the runs that were cancelled."""

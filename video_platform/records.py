@@ -33,6 +33,10 @@ class VideoState(StrEnum):
     DELETED = "deleted"
 
 
+QUARANTINED = "quarantined"
+"""Failure code of a video that was given up after several attempts and waits for a person."""
+
+
 class Severity(StrEnum):
     """How urgent an alert is."""
 

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 import video_platform
-from video_platform.api import alerts, health, media, problems, reference, rules, videos
+from video_platform.api import alerts, health, media, metrics, problems, reference, rules, videos
 from video_platform.api.guard import Guard
 from video_platform.api.services import Services
 from video_platform.api.signing import open_signer
@@ -31,7 +31,7 @@ def create_api(services: Services) -> FastAPI:
     api.state.services = services
     api.state.signer = open_signer(services.platform.settings)
     problems.register(api)
-    for router in (videos.router, media.router, alerts.router, rules.router, health.router, reference.router):
+    for router in (videos.router, media.router, alerts.router, rules.router, health.router, metrics.router, reference.router):
         api.include_router(router)
     api.add_middleware(Guard, settings=services.platform.settings)
     return api

@@ -288,16 +288,17 @@ class RulesOut(BaseModel):
 
 
 class HealthPart(BaseModel):
-    """One part of the platform: `detail` is its version, or what is wrong."""
+    """One part of the platform: `detail` is its version, or what is wrong; `needed` says whether the web app can do nothing without it."""
 
     ok: bool
+    needed: bool
     detail: str
 
 
 class HealthOut(BaseModel):
-    """`status` is `ok` when everything that the web app needs answers."""
+    """`status`: `ok`, all is well; `degraded`, some work waits; `unavailable`, the web app lacks what it needs."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     version: str
     parts: dict[str, HealthPart]
 

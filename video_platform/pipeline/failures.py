@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from video_platform.errors import MediaError, PlatformError, StoreFull, UploadRefused, VideoDeleted, WorkerBudgetExceeded, WorkerCrashed, is_full
+from video_platform.records import QUARANTINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ BACKOFF_S = (2.0, 8.0)
 
 INTERRUPTED = "interrupted"
 CANCELLED = "cancelled"
-QUARANTINED = "quarantined"
 INVALID = "InvalidResult"
 
 MESSAGES = {

@@ -7,6 +7,7 @@ the manifest, last; then Dagster's own event. A reader sees the old version or t
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,14 @@ from pathlib import Path
 import dagster as dg
 
 from video_platform import layout
+from video_platform.errors import PlatformError
 from video_platform.pipeline.failures import INVALID, as_dagster_errors
 from video_platform.pipeline.made import Handle, Made, NewFile
 from video_platform.pipeline.resources import Desk
 from video_platform.pipeline.steps import failed_state, last_of_run, video_record
 from video_platform.records import FileEntry, Manifest
+
+log = logging.getLogger(__name__)
 
 MAX_THUMBNAIL_BYTES = 15_000
 """A picture in an event is base64 text (a third more bytes) and must stay below 20 KB there; a larger one is left out."""
@@ -46,6 +50,7 @@ class AssetFiles(dg.IOManager):
                 self._settle(obj.plan.video_id, context.run_id)
             elif obj.plan.asset == layout.LLM_SUMMARY:
                 self._keep(obj.plan.video_id)
+        self._count(obj)
         self._desk.published(obj.plan.asset, obj.reused, obj.cost.wall_s)
         context.add_output_metadata(event_metadata(manifest, reused=obj.reused, thumbnail=obj.thumbnail))
 
@@ -61,6 +66,15 @@ class AssetFiles(dg.IOManager):
         if ledger.evaluated(self._desk.platform.db, video_id, layout.ALERTS) is not None:
             videos.finished(self._desk.platform.db, video_id, run_id)
         self._keep(video_id)
+
+    def _count(self, made: Made) -> None:
+        """For the metrics; that they cannot be written now fails no run."""
+        from video_platform.services.database import measures
+
+        try:
+            measures.add_step(self._desk.platform.db, made.plan.asset, made.cost, reused=made.reused)
+        except PlatformError as error:
+            log.warning("a step was not counted: %s", error.message)
 
     def _keep(self, video_id: str) -> None:
         from video_platform import keeping

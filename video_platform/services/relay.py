@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from video_platform.errors import NotFound, PlatformError, StoreFull
-from video_platform.services.database import Database, open_database, outbox
+from video_platform.services.database import Database, measures, open_database, outbox
 from video_platform.services.database.outbox import Kind, OutboxRow
 from video_platform.services.event_log import EventLog, open_log
 from video_platform.services.notify import AppriseSender, Notifications, web_address
@@ -43,6 +43,10 @@ POISON_ATTEMPTS = 5
 
 PRUNE_EVERY = timedelta(hours=1)
 
+HEARTBEAT = "relay"
+BEAT_EVERY = timedelta(seconds=15)
+"""How often a running relay says that it is alive: it has no port at which it could be asked."""
+
 
 class Relay:
     """Sends outbox rows; `event_log` is called when there is something to send, and again after the log went away."""
@@ -53,6 +57,7 @@ class Relay:
         self._log_failures = 0
         self._log_retry_at: datetime | None = None
         self._pruned_at: datetime | None = None
+        self._beat_at: datetime | None = None
         self._said: dict[str, str] = {}
         self._turn = threading.Lock()
 
@@ -99,6 +104,7 @@ class Relay:
 
     def _drain_and_prune(self) -> int:
         now = datetime.now(UTC)
+        self._beat(now)
         self._prune(now)
         return self.drain_events(now)
 
@@ -177,6 +183,11 @@ class Relay:
         if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY:
             outbox.prune(self._db, now - timedelta(days=outbox.KEEP_SENT_DAYS))
             self._pruned_at = now
+
+    def _beat(self, now: datetime) -> None:
+        if self._beat_at is None or now - self._beat_at >= BEAT_EVERY:
+            measures.beat(self._db, HEARTBEAT, self.worker, now)
+            self._beat_at = now
 
     def _say(self, what: str, trouble: str) -> None:
         """One line when trouble begins, one when it ends."""

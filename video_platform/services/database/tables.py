@@ -215,6 +215,28 @@ replays = sa.Table(
     sa.Column("times", sa.Integer, nullable=False),
 )
 """Dead letters that were sent to their topic again: written before the message is appended, at or after `from_offset`; `offset` is where it lies."""
+step_totals = sa.Table(
+    "step_totals",
+    metadata,
+    sa.Column("asset", sa.String(64), primary_key=True),
+    sa.Column("made", sa.BigInteger, nullable=False),
+    sa.Column("reused", sa.BigInteger, nullable=False),
+    sa.Column("wall_s", sa.Float, nullable=False),
+    sa.Column("cpu_s", sa.Float, nullable=False),
+    sa.Column("footage_s", sa.Float, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("buckets", sa.JSON, nullable=False),
+)
+"""What making each asset has taken since this database began; `buckets` counts by wall time, see `measures.BUCKETS_S`."""
+
+heartbeats = sa.Table(
+    "heartbeats",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("worker", sa.String(128), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""When each process that has no port to be asked at was last alive."""
 
 counters = sa.Table("counters", metadata, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.BigInteger, nullable=False))
 """Numbers drawn inside a transaction, and row locks that put writers in order on PostgreSQL."""
