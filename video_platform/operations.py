@@ -10,14 +10,14 @@ from video_platform import layout
 from video_platform.catalog import Catalog
 from video_platform.dagster_now import DagsterNow
 from video_platform.errors import NotFound, PlatformError
-from video_platform.events import TOPIC_DEAD_LETTERS, TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
+from video_platform.events import TOPIC_DEAD_LETTERS, TOPIC_PROCESSED, TOPIC_S3_EVENTS, TOPIC_VIDEO_EVENTS
 from video_platform.platform import Platform
 from video_platform.records import VideoRecord, VideoState
 from video_platform.services.database import measures, outbox, troubles, videos
 from video_platform.services.database.outbox import Pending
 from video_platform.services.event_log import EventLog
 
-READERS: Mapping[str, str] = {TOPIC_VIDEO_EVENTS: "video_events", TOPIC_PROCESSED: "processed_videos"}
+READERS: Mapping[str, str] = {TOPIC_VIDEO_EVENTS: "video_events", TOPIC_PROCESSED: "processed_videos", TOPIC_S3_EVENTS: "inbox_uploads"}
 """Topic -> the sensor that reads it, whose cursor says how far it is."""
 
 RECENT_VIDEOS = 20
