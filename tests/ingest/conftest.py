@@ -5,13 +5,10 @@ from pathlib import Path
 
 import pytest
 from intake import MP4
-from services_fixtures import kafka_server, minio_server, s3_server
 
 from video_platform.ingest import Ingest
 from video_platform.platform import Platform, open_platform
 from video_platform.settings import Settings
-
-__all__ = ["footage", "ingest", "kafka_server", "minio_server", "platform", "s3_server"]
 
 
 @pytest.fixture
