@@ -52,6 +52,10 @@ def test_the_summary_is_made_from_tracks_and_scenes_only():
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
 
 
+def test_a_code_server_can_load_everything():
+    defs.get_repository_def().load_all_definitions()
+
+
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
     assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {LLM_SUMMARY}

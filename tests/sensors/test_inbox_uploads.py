@@ -23,7 +23,7 @@ from video_platform.events import TOPIC_S3_EVENTS, Message
 from video_platform.inbox import identity
 from video_platform.layout import BUCKET
 from video_platform.pipeline import tags
-from video_platform.pipeline.inbox import INGEST_OBJECT, run_config
+from video_platform.pipeline.inbox import INGEST_OBJECT, TAKE_IN, run_config
 from video_platform.pipeline.resources import Desk
 from video_platform.services.database import refusals, videos
 
@@ -96,7 +96,7 @@ def inbox(settings):
 
 
 def keys_of(requests):
-    return [request.run_config["ops"][INGEST_OBJECT]["config"]["key"] for request in requests]
+    return [request.run_config["ops"][TAKE_IN]["config"]["key"] for request in requests]
 
 
 class TestNotifications:

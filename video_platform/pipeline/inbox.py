@@ -8,6 +8,8 @@ from video_platform.pipeline.failures import as_dagster_errors
 from video_platform.pipeline.resources import Desk
 
 INGEST_OBJECT = "ingest_object"
+TAKE_IN = "take_in"
+"""The job, and its one op: Dagster wants their names to differ."""
 
 KEY = "key"
 """Field of the run's configuration: the object key, URL-encoded, because other programs choose it and not every text can be stored everywhere."""
@@ -15,11 +17,11 @@ KEY = "key"
 
 def run_config(key: str) -> dict[str, object]:
     """The configuration of a run for the object `key`."""
-    return {"ops": {INGEST_OBJECT: {"config": {KEY: quote(key, safe="/", errors="surrogateescape")}}}}
+    return {"ops": {TAKE_IN: {"config": {KEY: quote(key, safe="/", errors="surrogateescape")}}}}
 
 
 @dg.op(
-    name=INGEST_OBJECT,
+    name=TAKE_IN,
     config_schema={KEY: dg.Field(str, description="the object below inbox/, URL-encoded")},
     required_resource_keys={"desk"},
     out=dg.Out(dg.Nothing),
