@@ -11,6 +11,7 @@ import dagster as dg
 
 from video_platform.definitions import build
 from video_platform.events import TOPIC_DEAD_LETTERS
+from video_platform.ingest import Ingest
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
 from video_platform.pipeline.resources import Desk, Workplace
@@ -67,8 +68,7 @@ def made(result):
 
 def tick(home, ticks=1, point="-"):
     """Iterations of Dagster's sensor loop over all sensors, in a process of its own that is killed at `point`; see sensors/ticking.py."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEO_PLATFORM_")}
-    environment |= {"VIDEO_PLATFORM_HOME": str(home), "PYTHONPATH": str(TESTS.parent)}
+    environment = {**os.environ, "VIDEO_PLATFORM_HOME": str(home), "PYTHONPATH": str(TESTS.parent)}
     done = subprocess.run(
         [sys.executable, TESTS / "sensors" / "ticking.py", home, str(ticks), point], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -80,6 +80,8 @@ class Ticking:
 
     def __init__(self, settings, sensor):
         self.workplace = Workplace(settings)
+        platform = self.workplace.platform
+        platform.ingest = Ingest(settings, platform.db, platform.store, announced=platform.announce)  # no relay process runs here
         self.sensor = sensor
         self.cursor = None
         self.instance = open_instance(settings)

@@ -45,7 +45,7 @@ def running(server: AnyServer, name: str) -> Iterator[AnyServer]:
     try:
         yield server
     finally:
-        server.stop()
+        server.stop(kill=True)  # nobody needs its data, and some take long to end politely
 
 
 @contextmanager

@@ -81,11 +81,15 @@ class PostgresServer:
         platform, dagster = (self.url(name) for name in DATABASES)
         return {"VIDEO_PLATFORM_DATABASE__URL": platform, "VIDEO_PLATFORM_DAGSTER__STORAGE_URL": dagster}
 
-    def new_database(self, prefix: str = "fresh") -> str:
-        """Make an empty database; its URL."""
+    def new_database(self, prefix: str = "fresh", *, template: str | None = None) -> str:
+        """Make a database, empty or a copy of the one whose URL is `template`, which nobody may use meanwhile; its URL."""
         name = f"{prefix}_{secrets.token_hex(NAME_BYTES)}"
-        self._tool("createdb", name)
+        self._tool("createdb", *(["-T", template.rpartition("/")[2]] if template else []), name)
         return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Drop the database of this URL, ending the connections that are still open to it."""
+        self._tool("dropdb", "--force", url.rpartition("/")[2])
 
     def start(self, *, port: int | None = None, ends_with_parent: bool = False) -> "PostgresServer":
         """Start and wait until it answers; nothing happens when it runs already."""

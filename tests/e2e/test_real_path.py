@@ -4,6 +4,7 @@ The tests stand in the order of a visit and share one home: the sample clip goes
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,11 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from running import ROOT, Up, wait
+
+from video_platform import layout
+from video_platform.analysis.summary import PROMPT_HASH
+from video_platform.services.object_store import ObjectStore, open_store
+from video_platform.settings import load
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -123,9 +129,17 @@ def half_uploads(up: Up) -> list[Path]:
     return [path for folder in (up.home / "spool", up.home / "objects" / ".incoming") for path in folder.rglob("*") if path.is_file()]
 
 
-def objects(up: Up) -> list[Path]:
-    """Everything that is kept of videos."""
-    return sorted(path for path in (up.home / "objects" / "videos").rglob("*") if path.is_file())
+def store(up: Up) -> ObjectStore:
+    """Where its objects lie."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in up.env.items():
+            patch.setenv(name, value)
+        return open_store(load())
+
+
+def objects(up: Up) -> list[str]:
+    """The keys of everything that is kept of videos."""
+    return sorted(info.key for info in store(up).list("videos/"))
 
 
 def row_of(page: Page, name: str) -> Locator:
@@ -256,6 +270,22 @@ def test_video_plays_with_boxes_and_a_sentence_seeks(up: Up, ready: None, page: 
     told(f"\nboxes: {drawn} coloured pixels; a sentence seeks in {took:.0f} ms to {landed:.2f} s (asked for {asked:.2f} s)")
     assert landed == pytest.approx(asked, abs=0.1)
     assert took <= SEEK_MS
+
+
+def test_summary_says_who_wrote_it(up: Up, ready: None) -> None:
+    """On the real servers a model was asked over the wire: its digest and the prompt's hash stand in the manifest, whatever became of its words."""
+    manifest = json.loads(store(up).get_bytes(layout.manifest_key(VIDEO, layout.LLM_SUMMARY)))
+    summary = httpx.get(f"{up.addresses['web']}/api/videos/{VIDEO}", timeout=60).json()["summary"]
+    told(f"\nsummary: {summary['engine']}, {manifest['cost']}")
+    assert manifest["degraded"] is None
+    if up.env["VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE"] == "template":
+        assert (summary["engine"]["name"], manifest["configuration"]["engine"]) == ("template", "template")
+        return
+    there = httpx.get(f"http://{up.env['VIDEO_PLATFORM_LANGUAGE_MODEL__HOST']}/api/tags", timeout=60).json()["models"]
+    [digest] = [each["digest"] for each in there if each["name"] == up.env["VIDEO_PLATFORM_LANGUAGE_MODEL__MODEL"]]
+    used = manifest["configuration"]
+    assert (used["engine"], used["digest"], used["prompt"]) == ("ollama", digest, PROMPT_HASH)
+    assert manifest["cost"]["tokens"] > 0
 
 
 def watch_versions(page: Page) -> None:
@@ -401,6 +431,6 @@ def test_deleted_through_the_page(up: Up, ready: None, page: Page) -> None:
     expect(card).to_have_count(0)
     wait(lambda: VIDEO not in partitions(up), 60, "the partition is gone")
     assert VIDEO not in known(up)
-    assert not [path for path in objects(up) if VIDEO in path.parts]
+    assert not [key for key in objects(up) if VIDEO in key]
     page.goto(f"/video?video={VIDEO}")
     expect(page.get_by_role("heading", name="No such video")).to_be_visible()

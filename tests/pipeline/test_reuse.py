@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import clips
 import pytest
-from graphs import Graph, made, states
+from graphs import made, states
 
 from video_platform.analysis import tables
 from video_platform.fingerprints import content_hash
@@ -15,7 +15,6 @@ from video_platform.pipeline.jobs import PROCESS_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, rulesets, videos
-from video_platform.settings import Settings
 
 RULES = """
 version: 1
@@ -32,8 +31,8 @@ def apply(graph, text):
         rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
-def test_the_first_run_makes_everything_and_the_video_is_ready(processed_home, processed):
-    assert processed_home[2] == dict.fromkeys(ASSETS, "made")
+def test_the_first_run_makes_everything_and_the_video_is_ready(first_states, processed):
+    assert first_states == dict.fromkeys(ASSETS, "made")
     graph, video_id = processed
     with graph.platform() as platform:
         record = videos.get(platform.db, video_id)
@@ -140,8 +139,7 @@ def test_what_a_step_reads_of_the_record_counts(processed, values, expected):
     assert contents(graph, video_id) == handed_on
 
 
-def test_the_best_guess_counts_where_nothing_is_tracked(tmp_path):
-    graph = Graph(Settings(home=tmp_path / "home"))
+def test_the_best_guess_counts_where_nothing_is_tracked(graph, tmp_path):
     with graph.platform() as platform:
         video_id = platform.ingest.ingest_path(clips.make(tmp_path / "box.mp4", frames=40).path).video_id
     assert graph.run(video_id).success
@@ -227,7 +225,7 @@ def test_the_manifest_says_what_it_was_made_from(processed):
     assert not manifests[LLM_SUMMARY].inputs.keys() & {ALERTS, HIGHLIGHTS}
 
 
-def test_events_stay_small(processed_home, processed):
+def test_events_stay_small(processed):
     graph, video_id = processed
     result = graph.run(video_id)
     for event in result.all_events:

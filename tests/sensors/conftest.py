@@ -8,7 +8,7 @@ from video_platform.settings import RunSettings, Settings
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, profile):
     return Settings(home=tmp_path / "home", runs=RunSettings(max_queued=8))
 
 

@@ -16,7 +16,7 @@ POINTS = ["TICK_CREATED", "TICK_HELD", "RUN_IDS_RESERVED", "RUN_CREATED", "RUN_L
 
 
 @pytest.mark.parametrize("point", ["PARTITIONS_ADDED", *(pytest.param(point, marks=pytest.mark.slow) for point in POINTS)])
-def test_killed_at(point, tmp_path):
+def test_killed_at(point, profile, tmp_path):
     settings = Settings(home=tmp_path / "home")
     with open_platform(settings) as platform:
         ids = set()
@@ -24,6 +24,7 @@ def test_killed_at(point, tmp_path):
             path = tmp_path / f"{n}.mp4"
             path.write_bytes(b"footage %d" % n)
             ids.add(platform.ingest.ingest_path(path).video_id)
+        platform.announce()  # no relay process runs here
         platform.log.append(TOPIC_VIDEO_EVENTS, [Message(b"", b"not an event")])
     tick(settings.home, point=point)
     tick(settings.home, ticks=2)

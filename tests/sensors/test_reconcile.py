@@ -8,6 +8,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from graphs import CROSSING, Graph
+from stack import embedded_only
 
 from sensors import consuming, reconcile
 from sensors.reconcile import MAX_ATTEMPTS
@@ -214,6 +215,7 @@ def test_a_lost_manifest_asks_for_the_video_again(processed, sensor, platform):
     assert [event.subject for event in requests(platform)] == [processed]
 
 
+@embedded_only
 def test_footage_without_a_row_is_taken_up(sensor, platform, tmp_path, settings):
     video_id = footage(platform, tmp_path)
     key = videos.get(platform.db, video_id).object_key

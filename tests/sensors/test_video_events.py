@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from stack import embedded_only
 
 from sensors import processed_videos, video_events
 from video_platform import dead_letters, events
@@ -137,6 +138,7 @@ class Away(SqliteLog):
         raise LogUnavailable("the log does not answer", topic=topic)
 
 
+@embedded_only
 def test_a_log_that_is_away_is_a_skip_and_the_position_is_kept(sensor, settings, ingest):
     ingest(1)
     sensor.tick()
@@ -151,6 +153,7 @@ def test_a_log_that_is_away_is_a_skip_and_the_position_is_kept(sensor, settings,
     sensor.workplace.platform.log = real
 
 
+@embedded_only
 def test_when_the_dead_letter_cannot_be_written_the_tick_fails_and_is_replayed(sensor, settings, ingest):
     ingest(1)
     sensor.workplace.platform.log.append(events.TOPIC_VIDEO_EVENTS, [events.Message(b"", b"?")])
