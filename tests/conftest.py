@@ -22,6 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what run
 
 for variable in [name for name in os.environ if name.startswith("VIDEO_PLATFORM_")]:
     del os.environ[variable]  # tests set what they mean; a platform that somebody uses is none of their business
+os.environ["OLLAMA_HOST"] = "127.0.0.1:1"  # where nothing answers: nor is an Ollama that happens to run here
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,10 @@ def clock(at_s: float) -> str:
 
 
 class FakeOllama:
-    """Serves on a free port of 127.0.0.1 while the block runs; `requests` holds every chat request as it came."""
+    """Serves on a free port of 127.0.0.1 while the block runs; `requests` holds every chat request as it came.
+
+    `capabilities` are told of its models; None: not told, as older servers do not.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,9 @@ class FakeOllama:
         port: int = 0,
         token: str = "",
         certificate: tuple[Path, Path] | None = None,
+        capabilities: dict[str, list[str] | None] | None = None,
     ) -> None:
+        self.capabilities = capabilities or {}
         self.token = token
         self.authorizations: list[str | None] = []
         self._scheme = "https" if certificate else "http"
@@ -129,16 +134,26 @@ def _handler(fake: FakeOllama) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            fake.requests.append(body)
             fake.authorizations.append(self.headers["authorization"])
             if fake.token and self.headers["authorization"] != f"Bearer {fake.token}":
                 self._send(401, {"error": "unauthorized"})
                 return
+            if self.path == "/api/show":
+                self._show(body["model"])
+                return
+            fake.requests.append(body)
             behaviour = fake.next_behaviour()
             try:
                 self._misbehave(behaviour, body) if behaviour != "good" else self._stream([fake.reply(body["messages"][1]["content"])])
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
+
+        def _show(self, name: str) -> None:
+            if name not in fake.models:
+                self._send(404, {"error": f"model '{name}' not found"})
+                return
+            able = fake.capabilities.get(name, ["completion"])
+            self._send(200, {"details": {"family": "llama"}, **({} if able is None else {"capabilities": able})})
 
         def _misbehave(self, behaviour: str, body: dict) -> None:
             match behaviour:

@@ -46,6 +46,7 @@ class Part:
 
 def check(platform: Platform, dagster: DagsterCatalog) -> dict[str, Part]:
     """Every part by name, those that the web app needs first. Takes at most about `CHECK_S` seconds and never raises."""
+    models = platform.settings.language_model
     checks: dict[str, Callable[[], Part]] = {
         "database": lambda: Part(True, platform.db.check(), True),
         "objects": lambda: Part(True, platform.store.check(), True),
@@ -53,7 +54,8 @@ def check(platform: Platform, dagster: DagsterCatalog) -> dict[str, Part]:
         "relay": lambda: _relay(platform),
         "runs": lambda: _daemons(dagster.now()),
         "sensors": lambda: _sensors(dagster.now()),
-        "language_model": lambda: _language_model(platform),
+        "language_model": lambda: _model(ollama.writer(models)),
+        **({"vision_model": lambda: _model(ollama.seer(models))} if models.vision_model else {}),
         "disk": lambda: _disk(platform),
     }
     return _all(checks)
@@ -103,14 +105,8 @@ def _sensors(now: DagsterNow | None) -> Part:
     return Part(True, f"{len(now.sensors)} tick")
 
 
-def _language_model(platform: Platform) -> Part:
-    settings = platform.settings.language_model
-    if settings.engine == "template":
-        return Part(True, "summaries are written by the template, as the settings say")
-    found = ollama.look(settings)
-    if found.problem:
-        return Part(settings.engine == "auto", f"{found.problem}: summaries are written by the template")
-    return Part(True, f"Ollama {found.version} at {found.address}, {settings.model} ({(found.digest or '')[:12]})")
+def _model(state: ollama.State | None) -> Part:
+    return Part(True, "none is named") if state is None else Part(state.ok, f"{state.found}. {state.advice}" if state.advice else state.found)
 
 
 def _disk(platform: Platform) -> Part:

@@ -176,6 +176,7 @@ class LanguageModelSettings(Group):
     ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that an https address may use")
     model: str = "llama3"
     digest: str = Field(default="", description="the only weights that may write: the model's digest, or at least its first 12 characters")
+    vision_model: str = Field(default="", description="the model that pictures are shown to; empty means none")
     timeout_s: float = Field(default=120.0, gt=0)
 
     @field_validator("digest")

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from fake_ollama import FakeOllama
 from seeded import SECONDS, ingest
+from serving import serving
 
 from video_platform import layout
 from video_platform.events import TOPIC_VIDEO_EVENTS
@@ -225,3 +227,20 @@ def test_health(served):
     assert {name for name, part in parts.items() if not part["ok"]} == {"relay", "runs", "sensors"}
     assert "SQLite" in parts["database"]["detail"]
     assert "vp up" in parts["relay"]["detail"]
+
+
+def test_a_language_model_that_is_missed_is_said_and_keeps_nobody_from_working(tmp_path, monkeypatch):
+    with FakeOllama() as server:
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE", "ollama")
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__HOST", server.address)
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__MODEL", "qwen3")
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__VISION_MODEL", "llama3:latest")
+        with serving(tmp_path) as served:
+            found = served.client.get("/api/healthz")
+    assert (found.status_code, found.json()["status"]) == (200, "degraded")
+    parts = found.json()["parts"]
+    assert not parts["language_model"]["ok"]
+    assert "get it with: ollama pull qwen3" in parts["language_model"]["detail"]
+    assert not parts["vision_model"]["ok"]
+    assert "llama3:latest of Ollama 0.32.15" in parts["vision_model"]["detail"]
+    assert "has no vision" in parts["vision_model"]["detail"]

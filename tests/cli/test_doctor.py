@@ -3,6 +3,7 @@ import os
 import subprocess
 
 import pytest
+from fake_ollama import FakeOllama
 
 from video_platform import detectors
 
@@ -30,6 +31,21 @@ def test_a_server_that_is_away_is_bad_and_has_advice(vp, monkeypatch):
     assert events["state"] == "bad"
     assert "BROKER" not in events["advice"]
     assert "VIDEO_PLATFORM_EVENT_LOG__" in events["advice"]
+
+
+def test_models_that_are_not_there_or_cannot_see_have_advice(vp, monkeypatch):
+    with FakeOllama() as server:
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE", "auto")
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__HOST", server.address)
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__MODEL", "qwen3")
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__VISION_MODEL", "llama3:latest")
+        ran = vp("doctor", "--json")
+    found = {each["what"]: each for each in ran.json}
+    assert ran.status == 0  # the template writes meanwhile
+    assert found["language model"]["state"] == found["vision model"]["state"] == "look"
+    assert found["language model"]["advice"].startswith("ollama pull qwen3")
+    assert "has no vision" in found["vision model"]["found"]
+    assert "VIDEO_PLATFORM_LANGUAGE_MODEL__VISION_MODEL=" in found["vision model"]["advice"]
 
 
 def test_an_unknown_detector_is_bad(vp, monkeypatch):

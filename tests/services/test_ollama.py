@@ -294,3 +294,55 @@ def test_a_remote_server_with_tls(tmp_path):
             assert "VIDEO_PLATFORM_LANGUAGE_MODEL__CA_FILE" in (choice.reason or "")
         missing = ollama.choose(settings(server.address, ca_file=tmp_path / "missing.pem"))
         assert "VIDEO_PLATFORM_LANGUAGE_MODEL__CA_FILE=" in (missing.reason or "")
+
+
+class TestWhatModelsCanDo:
+    def test_a_model_that_is_not_pulled_comes_with_the_command(self, server):
+        state = ollama.writer(settings(server.address, model="qwen3"))
+        assert not state.ok
+        assert "has no model qwen3" in state.found
+        assert state.advice.startswith("ollama pull qwen3")
+
+    @pytest.mark.parametrize(("engine", "missed"), [("auto", False), ("ollama", True)])
+    def test_a_server_that_is_away_is_missed_only_when_it_was_demanded(self, nobody, engine, missed):
+        state = ollama.writer(settings(nobody, engine=engine))
+        assert f"no Ollama answers at {nobody}" in state.found
+        assert (state.ok, "ollama serve" in state.advice) == (not missed, missed)
+
+    def test_without_a_vision_model_nothing_is_asked(self, nobody):
+        assert ollama.seer(settings(nobody)) is None
+
+    def test_the_template_needs_no_eyes(self, nobody):
+        assert ollama.seer(settings(nobody, engine="template", vision_model="llava")) == ollama.State(
+            True, "llava is not asked: VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE is template"
+        )
+
+    @pytest.mark.parametrize(
+        ("capabilities", "ok", "says"),
+        [
+            (["completion", "vision"], True, "can be shown pictures"),
+            (["completion", "tools"], False, "has no vision"),
+            ([], False, "has no vision"),
+            (None, False, "does not tell what llava can do"),
+        ],
+    )
+    def test_vision_is_asked_for(self, capabilities, ok, says):
+        with FakeOllama(models={"llava": DIGEST}, capabilities={"llava": capabilities}) as server:
+            state = ollama.seer(settings(server.address, vision_model="llava"))
+        assert (state.ok, says in state.found, bool(state.advice)) == (ok, True, not ok)
+
+    def test_a_vision_model_that_is_not_pulled_comes_with_the_command(self, server):
+        state = ollama.seer(settings(server.address, vision_model="llava"))
+        assert (state.ok, state.advice) == (False, "ollama pull llava")
+
+    def test_a_vision_model_of_nobody(self, nobody):
+        state = ollama.seer(settings(nobody, vision_model="llava"))
+        assert not state.ok
+        assert f"no Ollama answers at {nobody}" in state.found
+
+    @pytest.mark.timeout(30)
+    def test_an_endless_answer_to_that_is_not_read(self):
+        with FakeOllama(models={"llava": DIGEST}, capabilities={"llava": ["x" * (5 * 1024 * 1024)]}) as server:
+            state = ollama.seer(settings(server.address, vision_model="llava"))
+        assert not state.ok
+        assert "does not tell what llava can do (ModelUnavailable)" in state.found

@@ -77,7 +77,7 @@ def findings() -> Iterator[Finding]:
         yield mending.topics(loaded)
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
-    yield _language_model(loaded)
+    yield from _language_models(loaded)
     yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
     yield _running(loaded)
 
@@ -169,11 +169,12 @@ def _detector(settings: "Settings") -> Finding:
     return Finding("detector", "ok", f"{known.name}, {len(known.classes)} classes")
 
 
-def _language_model(settings: "Settings") -> Finding:
+def _language_models(settings: "Settings") -> Iterator[Finding]:
     from video_platform.services import ollama
 
-    found = ollama.describe(settings.language_model)
-    return Finding("language model", "ok", found)
+    for what, state in (("language model", ollama.writer(settings.language_model)), ("vision model", ollama.seer(settings.language_model))):
+        if state is not None:
+            yield Finding(what, "ok" if state.ok else "look", state.found, state.advice)
 
 
 def _web(settings: "Settings") -> str:

@@ -39,6 +39,9 @@ OPTIONS = {"temperature": 0.0, "seed": 1, "num_ctx": CONTEXT_TOKENS, "num_predic
 BUSY = 503
 NOT_FOUND = 404
 SHOWN_MODELS = 5
+VISION = "vision"
+SEEING_MODEL = "qwen3-vl:4b"
+"""A small model that sees, 3.3 GB."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,15 @@ class Choice:
     degraded: bool
 
 
+@dataclass(frozen=True)
+class State:
+    """How it stands with a model that the settings name: `ok` when what they ask for can be done now, else `advice` says what to do."""
+
+    ok: bool
+    found: str
+    advice: str = ""
+
+
 class _Version(BaseModel):
     version: str
 
@@ -72,6 +84,10 @@ class _Tag(BaseModel):
 
 class _Tags(BaseModel):
     models: list[_Tag]
+
+
+class _Shown(BaseModel):
+    capabilities: list[str] | None = None
 
 
 def address(settings: LanguageModelSettings) -> str:
@@ -92,8 +108,7 @@ def look(settings: LanguageModelSettings) -> Found:
     except ValueError as error:
         return Found(settings.host or os.environ.get("OLLAMA_HOST", ""), None, (), None, f"the address of Ollama cannot be read: {error}")
     try:
-        access = _Access.of(settings, base)
-        with httpx.Client(base_url=base, transport=_Bounded(LOOK_S, access), timeout=LOOK_S, trust_env=False) as client:
+        with _looking(settings, base) as client:
             version = _Version.model_validate_json(client.get("/api/version").raise_for_status().content).version
             tags = _Tags.model_validate_json(client.get("/api/tags").raise_for_status().content).models
     except SettingsError as error:
@@ -112,6 +127,10 @@ def look(settings: LanguageModelSettings) -> Found:
     return Found(base, version[:40], models, digest, problem)
 
 
+def _looking(settings: LanguageModelSettings, base: str) -> httpx.Client:
+    return httpx.Client(base_url=base, transport=_Bounded(LOOK_S, _Access.of(settings, base)), timeout=LOOK_S, trust_env=False)
+
+
 def _why_not(base: str, error: Exception) -> str:
     """Why nothing was heard of a server, in words, without what it said."""
     if isinstance(error, httpx.HTTPStatusError):
@@ -127,15 +146,56 @@ def _why_not(base: str, error: Exception) -> str:
 
 def describe(settings: LanguageModelSettings) -> str:
     """One line for people: what answers, with which models, and who will write summaries. Never raises."""
-    if settings.engine == "template":
-        return "summaries are written by the template, as the settings say"
-    found = look(settings)
+    return writer(settings).found
+
+
+def _in_words(settings: LanguageModelSettings, found: Found) -> str:
     if found.version is None:
         return f"{found.problem}: summaries are written by the template"
     names = ", ".join(found.models[:SHOWN_MODELS]) + (f" and {len(found.models) - SHOWN_MODELS} more" if len(found.models) > SHOWN_MODELS else "")
     if found.problem:
         return f"{found.problem} (it has {names or 'none'}): until then summaries are written by the template"
     return f"Ollama {found.version} at {found.address} with {names}: {settings.model} ({(found.digest or '')[:12]}) writes summaries"
+
+
+def writer(settings: LanguageModelSettings) -> State:
+    """How it stands with the model that writes summaries. With engine `auto` nobody misses an Ollama that is not there at all."""
+    if settings.engine == "template":
+        return State(True, "summaries are written by the template, as the settings say")
+    found = look(settings)
+    text = _in_words(settings, found)
+    if found.version is None:
+        advice = f"start it (`ollama serve`), look at {VARIABLE}HOST, or have the template write: {VARIABLE}ENGINE=template"
+        return State(True, text) if settings.engine == "auto" else State(False, text, advice)
+    if found.digest is None:
+        return State(False, text, f"ollama pull {settings.model}, or name another model in {VARIABLE}MODEL")
+    return State(True, text)
+
+
+def seer(settings: LanguageModelSettings) -> State | None:
+    """How it stands with the model that pictures are shown to; None when the settings name none. Never raises."""
+    name = settings.vision_model
+    if not name:
+        return None
+    if settings.engine == "template":
+        return State(True, f"{name} is not asked: {VARIABLE}ENGINE is template")
+    found = look(settings)
+    if found.version is None:
+        return State(False, str(found.problem), f"start it (`ollama serve`), look at {VARIABLE}HOST, or set {VARIABLE}VISION_MODEL to nothing")
+    where = f"Ollama {found.version} at {found.address}"
+    try:
+        with _looking(settings, found.address) as client:
+            answer = client.post("/api/show", json={"model": name})
+            if answer.status_code == NOT_FOUND:
+                return State(False, f"{where} has no model {name}; get it with: ollama pull {name}", f"ollama pull {name}")
+            able = _Shown.model_validate_json(answer.raise_for_status().content).capabilities
+    except (httpx.HTTPError, ModelUnavailable, ValidationError) as error:
+        return State(False, f"{where} does not tell what {name} can do ({type(error).__name__})", "look at the log of Ollama")
+    if able is None:
+        return State(False, f"{where} does not tell what {name} can do", "Ollama tells it from version 0.6.4 on")
+    if VISION not in able:
+        return State(False, f"{name} of {where} has no vision", f"name a model that has it, for example {VARIABLE}VISION_MODEL={SEEING_MODEL}")
+    return State(True, f"{name} of {where} can be shown pictures")
 
 
 def choose(settings: LanguageModelSettings) -> Choice:
