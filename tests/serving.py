@@ -12,9 +12,12 @@ import httpx
 import uvicorn
 from seeded import open_home
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount
 
 from video_platform.api import Services, create_api
+from video_platform.api.problems import problem
 from video_platform.catalog import Catalog
 from video_platform.platform import Platform
 
@@ -45,11 +48,16 @@ def until(look: Callable[[], object], what: str, deadline_s: float = START_DEADL
         time.sleep(0.01)
 
 
+async def _not_here(_request: Request, _error: Exception) -> Response:
+    """What no route takes, such as a path with a line end in it, is answered as the API answers."""
+    return problem(404, "Not Found", "there is nothing here")
+
+
 @contextmanager
 def serving(folder: Path, **web: object) -> Iterator[Served]:
     """Uvicorn in a thread on a free port of loopback."""
     platform, catalog = open_home(folder, **web)
-    app = Starlette(routes=[Mount("/api", create_api(Services(platform, catalog)))])
+    app = Starlette(routes=[Mount("/api", create_api(Services(platform, catalog)))], exception_handlers={404: _not_here})
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -138,6 +138,8 @@ class Encoder(_Mp4):
             self._keyframe_s = time_s
         self.output.mux(self._stream.encode(frame))
         self.frames += 1
+        if self._audio is not None:
+            self._audio.reached(time_s)
 
     def rebase_sound(self, origin_s: Fraction) -> None:
         """From here on, `origin_s` on the source's clock is second 0 of the sound."""
@@ -220,6 +222,8 @@ class Remuxer(_Mp4):
         packet.pts, packet.dts, packet.stream = pts, dts, self._stream
         self.output.mux(packet)
         self.frames += 1
+        if self._audio is not None:
+            self._audio.reached(float(pts * self._time_base))
 
     def sound(self, packet: "av.Packet") -> None:
         """Keep one packet of the source's sound."""

@@ -54,11 +54,13 @@ class Budget:
     """What one task may use.
 
     `memory_bytes` bounds the address space, which libraries reserve generously: 1.5 GiB is the least for a whole pass (docs/media.md has the measurement).
+    `silent_s` is the longest time without any progress: `wall_s` follows from what the footage says of its length, which may be a lie.
     `niceness` is added to the child's, so that the machine stays usable.
     """
 
     memory_bytes: int = 4 * GIB
     wall_s: float = 3600.0
+    silent_s: float = 600.0
     niceness: int = 5
 
 
@@ -105,6 +107,7 @@ class _Child:
         self._tail = b""
         self._partial = b""
         self._answer: dict[str, Any] | None = None
+        self._heard_at = time.monotonic()
 
     def __enter__(self) -> "_Child":
         return self
@@ -122,10 +125,12 @@ class _Child:
             selector.register(self._answers, selectors.EVENT_READ)
             selector.register(self._process.stdout.fileno(), selectors.EVENT_READ)
             while selector.get_map():
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready and time.monotonic() >= deadline:
+                silence_ends = self._heard_at + self._limits.silent_s
+                ready = selector.select(max(0.0, min(deadline, silence_ends) - time.monotonic()))
+                if not ready and time.monotonic() >= min(deadline, silence_ends):
                     self._kill()
-                    raise self._over_budget(f"{self._limits.wall_s:.0f} s of time", "time")
+                    spent = f"{self._limits.wall_s:.0f} s of time" if time.monotonic() >= deadline else f"{self._limits.silent_s:.0f} s without any progress"
+                    raise self._over_budget(spent, "time")
                 for key, _ in ready:
                     data = os.read(key.fd, READ_BYTES)
                     if not data:
@@ -139,6 +144,7 @@ class _Child:
         return self._outcome()
 
     def _read(self, data: bytes, on_progress: Callable[[float, str], None] | None) -> None:
+        self._heard_at = time.monotonic()
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
