@@ -110,6 +110,14 @@ class Episode:
 
 
 @dataclass(frozen=True)
+class EarlierFootage:
+    """What a camera recorded before a video: `ended_at` is the instant of its last frame, None while the length of that video is unknown."""
+
+    video_id: str
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
 class NearMiss:
     """What came closest for a rule that did not fire; `text` is a sentence, `at_s` the moment it speaks of."""
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from video_platform.errors import RulesError
 from video_platform.rules_schema import read
-from video_platform.rules_values import KINDS, NOT_EVALUATED, CameraRules, Condition, Line, Rule, RuleSet, Schedule, Zone
+from video_platform.rules_values import KINDS, NOT_EVALUATED, CameraRules, Condition, Line, Mask, Rule, RuleSet, Schedule, Zone
 
-__all__ = ["DEFAULT_TEXT", "KINDS", "NOT_EVALUATED", "CameraRules", "Condition", "Line", "Rule", "RuleSet", "Schedule", "Zone", "parse"]
+__all__ = ["DEFAULT_TEXT", "KINDS", "NOT_EVALUATED", "CameraRules", "Condition", "Line", "Mask", "Rule", "RuleSet", "Schedule", "Zone", "parse"]
 
 DEFAULT_TEXT = """\
 version: 1

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from video_platform.errors import Problem
 from video_platform.records import Point, Severity
-from video_platform.rules_values import ANY_CAMERA, DAYS, KINDS, Condition, Line, Rule, RuleSet, Schedule, Zone
+from video_platform.rules_values import ANY_CAMERA, DAYS, KINDS, Condition, Line, Mask, Rule, RuleSet, Schedule, Zone
 from video_platform.rules_yaml import Node, Reader, did_you_mean
 
 VERSION = "1"
@@ -19,7 +19,26 @@ MAX_POINTS = 200
 """Points of a polygon; whether it crosses itself is checked pair by pair."""
 
 DIRECTIONS = ("left_to_right", "right_to_left", "any")
-DEFAULTS = {"min_score": 0.5, "severity": Severity.WARNING, "cooldown": 30.0, "notify_again_after": 0.0}
+DEFAULTS: dict[str, Any] = {
+    "min_score": 0.5,
+    "severity": Severity.WARNING,
+    "cooldown": 30.0,
+    "notify_again_after": 0.0,
+    "merge": None,
+    "max_gap": None,
+    "min_frames": 1,
+    "min_size": 0.0,
+    "max_size": 1.0,
+    "moving": None,
+}
+"""What a rule may say for itself or `defaults` for all; `min_score` may be a mapping of class to score."""
+
+OTHER = "other"
+"""Key of a mapping of scores: what counts for classes that it does not name."""
+
+SECTIONS = ("zones", "lines", "ignore", "channels")
+"""Keys of a file that hold named entries."""
+
 TIME_OF_DAY = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 VARIABLE = re.compile(r"[A-Za-z_]\w*")
 MINUTES_OF_A_DAY = 24 * 60
@@ -109,7 +128,7 @@ def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list
     """The rule set in `text` and every problem found; with a problem the rule set is not to be used."""
     reader = Reader()
     root = reader.document(text)
-    top = reader.mapping(root, required=("version", "rules"), optional=("zones", "lines", "channels", "defaults")) if root else None
+    top = reader.mapping(root, required=("version", "rules"), optional=(*SECTIONS, "defaults")) if root else None
     if top is None:
         return None, reader.problems
     if "version" in top and top["version"].value != VERSION:
@@ -117,12 +136,13 @@ def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list
     zones = _named(reader, top.get("zones"), _zone)
     lines = _named(reader, top.get("lines"), _line)
     channels = _named(reader, top.get("channels"), _channel)
-    defaults = {**DEFAULTS, **_defaults(reader, top.get("defaults"))}
     known = _Known(classes, list(zones), list(lines), list(channels))
+    masks = _named(reader, top.get("ignore"), lambda reader, node: _mask(reader, node, known))
+    defaults = {**DEFAULTS, **_defaults(reader, top.get("defaults"), known)}
     items = reader.items(top["rules"], at_most=MAX_ENTRIES) if "rules" in top else None
     rules = [rule for item in items or [] if (rule := _rule(reader, item, known, defaults))]
     _unique_names(reader, items or [])
-    return RuleSet(tuple(rules), _present(zones), _present(lines), _present(channels)), reader.problems
+    return RuleSet(tuple(rules), _present(zones), _present(lines), _present(channels), _present(masks)), reader.problems
 
 
 def _unique_names(reader: Reader, items: Sequence[Node]) -> None:
@@ -148,20 +168,30 @@ def _named(reader: Reader, node: Node | None, read_one: Callable[[Reader, Node],
 
 def _zone(reader: Reader, node: Node) -> Zone | None:
     entries = reader.mapping(node, required=("polygon",), optional=("cameras",))
-    if not entries or "polygon" not in entries or (items := reader.items(entries["polygon"], at_most=MAX_POINTS)) is None:
+    corners = _polygon(reader, entries["polygon"]) if entries and "polygon" in entries else None
+    return Zone(corners, _cameras(reader, entries)) if entries and corners else None
+
+
+def _mask(reader: Reader, node: Node, known: _Known) -> Mask | None:
+    entries = reader.mapping(node, required=("polygon",), optional=("cameras", "class"))
+    corners = _polygon(reader, entries["polygon"]) if entries and "polygon" in entries else None
+    classes = _classes(reader, entries["class"], known) if entries and "class" in entries else ()
+    return Mask(corners, _cameras(reader, entries), classes) if entries and corners and classes is not None else None
+
+
+def _polygon(reader: Reader, node: Node) -> tuple[Point, ...] | None:
+    if (items := reader.items(node, at_most=MAX_POINTS)) is None:
         return None
     points = [reader.point(item) for item in items]
-    cameras = _cameras(reader, entries)
     corners = [point for point in points if point is not None]
     if len(corners) < len(points):
         return None
     if len(corners) > 1 and corners[0] == corners[-1]:
         corners.pop()
-    problem = polygon_problem(corners)
-    if problem:
-        reader.problem(entries["polygon"], problem)
+    if problem := polygon_problem(corners):
+        reader.problem(node, problem)
         return None
-    return Zone(tuple(corners), cameras)
+    return tuple(corners)
 
 
 def _line(reader: Reader, node: Node) -> Line | None:
@@ -193,21 +223,54 @@ def _cameras(reader: Reader, entries: Mapping[str, Node]) -> tuple[str, ...]:
     return (reader.texts(entries["cameras"], what="a camera or a pattern such as gate-*") if "cameras" in entries else None) or ANY_CAMERA
 
 
-def _defaults(reader: Reader, node: Node | None) -> dict[str, Any]:
+def _defaults(reader: Reader, node: Node | None, known: _Known) -> dict[str, Any]:
     entries = reader.mapping(node, optional=tuple(DEFAULTS)) if node else None
-    return _options(reader, entries or {})
+    return _options(reader, entries or {}, known)
 
 
-def _options(reader: Reader, entries: Mapping[str, Node]) -> dict[str, Any]:
+_OPTIONS: dict[str, _Read] = {
+    "min_score": lambda reader, node, known: _scores(reader, node, known),
+    "severity": lambda reader, node, known: (chosen := reader.choice(node, [str(severity) for severity in Severity])) and Severity(chosen),
+    "cooldown": lambda reader, node, known: reader.duration(node),
+    "notify_again_after": lambda reader, node, known: reader.duration(node),
+    "merge": lambda reader, node, known: reader.duration(node),
+    "max_gap": lambda reader, node, known: reader.duration(node),
+    "min_frames": lambda reader, node, known: reader.whole(node, 1, 100_000),
+    "min_size": lambda reader, node, known: reader.number(node, 0, 1, what="a fraction of the picture's area"),
+    "max_size": lambda reader, node, known: reader.number(node, 0, 1, what="a fraction of the picture's area"),
+    "moving": lambda reader, node, known: reader.boolean(node),
+}
+
+
+def _options(reader: Reader, entries: Mapping[str, Node], known: _Known) -> dict[str, Any]:
     """Those of the keys of `DEFAULTS` that are there and have no problem."""
-    read: dict[str, Callable[[Node], Any]] = {
-        "min_score": lambda node: reader.number(node, 0, 1),
-        "severity": lambda node: (chosen := reader.choice(node, [str(severity) for severity in Severity])) and Severity(chosen),
-        "cooldown": reader.duration,
-        "notify_again_after": reader.duration,
-    }
-    found = {key: read[key](entries[key]) for key in DEFAULTS if key in entries}
+    found = {key: _OPTIONS[key](reader, entries[key], known) for key in DEFAULTS if key in entries}
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _scores(reader: Reader, node: Node, known: _Known) -> float | dict[str, float] | None:
+    """One least score for all classes, or class -> least score."""
+    if not isinstance(node.value, dict):
+        return reader.number(node, 0, 1)
+    found: dict[str, float] = {}
+    for name, child in node.value.items():
+        if name != OTHER and known.classes is not None and name not in known.classes:
+            reader.problem(child, f"the detector has no class {name!r}; {did_you_mean(name, [*known.classes, OTHER])}", key=True)
+        elif (score := reader.number(child, 0, 1)) is not None:
+            found[name] = score
+    return found
+
+
+def _for_classes(common: float | dict[str, float], own: float | dict[str, float] | None, classes: Sequence[str]) -> tuple[float, tuple[tuple[str, float], ...]]:
+    """The least score of a rule, and of those of its classes that have another one. A rule's own number replaces what `defaults` says of any class."""
+    scores = common if isinstance(common, dict) else {OTHER: common}
+    if own is not None:
+        scores = {**scores, **own} if isinstance(own, dict) else {OTHER: own}
+    other = scores.get(OTHER, DEFAULTS["min_score"])
+    found = {name: scores.get(name, other) for name in classes}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values())), ()
+    return other, tuple(sorted((name, score) for name, score in found.items() if score != other))
 
 
 def _rule(reader: Reader, node: Node, known: _Known, defaults: Mapping[str, Any]) -> Rule | None:
@@ -216,22 +279,34 @@ def _rule(reader: Reader, node: Node, known: _Known, defaults: Mapping[str, Any]
         return None
     name = reader.name(entries["name"]) if "name" in entries else None
     when = _condition(reader, entries["when"], known) if "when" in entries else None
-    options = {**defaults, **_options(reader, entries)}
+    own = _options(reader, entries, known)
+    options = {**defaults, **own}
     schedule = _schedule(reader, entries["schedule"]) if "schedule" in entries else None
     channels = _rule_channels(reader, entries["channels"], known) if "channels" in entries else ()
     cameras = _cameras(reader, entries)
+    if options["min_size"] > options["max_size"]:
+        at = next(entries[key] for key in ("min_size", "max_size") if key in own) if {"min_size", "max_size"} & own.keys() else node
+        reader.problem(at, f"min_size {options['min_size']:g} is more than max_size {options['max_size']:g}, so no object would be seen")
     if name is None or when is None:
         return None
+    min_score, class_scores = _for_classes(defaults["min_score"], own.get("min_score"), when.classes or when.near or ())
     return Rule(
         name=name,
         when=when,
-        min_score=options["min_score"],
+        min_score=min_score,
         severity=options["severity"],
         cooldown_s=options["cooldown"],
         channels=channels,
         cameras=cameras,
         schedule=schedule,
         notify_again_after_s=options["notify_again_after"],
+        class_scores=class_scores,
+        merge_s=options["merge"],
+        max_gap_s=options["max_gap"],
+        min_frames=options["min_frames"],
+        min_size=options["min_size"],
+        max_size=options["max_size"],
+        moving=options["moving"],
         at_line=node.line,
     )
 

@@ -16,14 +16,24 @@ KINDS = ("appears", "enters", "leaves", "crosses", "dwells", "count", "absent", 
 """Every kind of rule that the language has."""
 
 NOT_EVALUATED = {
-    "absent": "rules of kind `absent` are not evaluated yet",
-    "near": "rules of kind `near` are not evaluated yet",
-    "speed": "rules of kind `speed` are not evaluated yet",
     "sees": "a `sees` rule needs a vision model, and none is connected",
     "says": "a `says` rule needs a transcript, and none is made",
-    "silent": "a `silent` rule speaks of footage that did not come, so no single video can answer it",
 }
 """Kinds that parse but that nothing here can evaluate, with the reason shown for them."""
+
+KIND_VERSIONS = {"absent": 1, "near": 1, "speed": 1, "silent": 1}
+"""How a kind is evaluated, as a number that counts in fingerprints; raise it when the same tracks and such a rule give other alerts."""
+
+OPTION_DEFAULTS: dict[str, object] = {
+    "class_scores": (),
+    "merge_s": None,
+    "max_gap_s": None,
+    "min_frames": 1,
+    "min_size": 0.0,
+    "max_size": 1.0,
+    "moving": None,
+}
+"""Fields of `Rule` that came after the first fingerprints, with what a rule that does not speak of them has: only another value counts in a fingerprint."""
 
 ANY_CAMERA = ("*",)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -66,7 +76,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule with the defaults filled in; `at_line` is its line in the file."""
+    """One rule with the defaults filled in; `at_line` is its line in the file.
+
+    `min_score` is for classes without an entry in `class_scores`. Sizes are fractions of the picture's area. `merge_s` and `max_gap_s` are None where the file
+    says nothing: each kind then has its own merging, and objects are as the tracker gave them. `moving` None asks nothing.
+    """
 
     name: str
     when: Condition
@@ -77,6 +91,13 @@ class Rule:
     cameras: tuple[str, ...] = ANY_CAMERA
     schedule: Schedule | None = None
     notify_again_after_s: float = 0.0
+    class_scores: tuple[tuple[str, float], ...] = ()
+    merge_s: float | None = None
+    max_gap_s: float | None = None
+    min_frames: int = 1
+    min_size: float = 0.0
+    max_size: float = 1.0
+    moving: bool | None = None
     at_line: int = field(default=0, compare=False)
 
     @property
@@ -89,10 +110,21 @@ class Rule:
         """Why nothing here can evaluate this rule; None when it can be."""
         return NOT_EVALUATED.get(self.kind)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that it looks for: those of its condition, or of both sides of `near`."""
+        return self.when.classes or tuple(dict.fromkeys(self.when.near or ()))
+
+    def score_of(self, name: str) -> float:
+        """The least median score of a track of this class."""
+        return dict(self.class_scores).get(name, self.min_score)
+
     @cached_property
     def evaluation(self) -> dict[str, object]:
         """What of this rule decides which alerts it raises: not its severity, channels, cameras or place in the file."""
-        return {"when": self.when, "min_score": self.min_score, "cooldown_s": self.cooldown_s, "schedule": self.schedule}
+        options = {name: getattr(self, name) for name, default in OPTION_DEFAULTS.items() if getattr(self, name) != default}
+        version = {"kind_version": KIND_VERSIONS[self.kind]} if self.kind in KIND_VERSIONS else {}
+        return {"when": self.when, "min_score": self.min_score, "cooldown_s": self.cooldown_s, "schedule": self.schedule, **options, **version}
 
 
 @dataclass(frozen=True)
@@ -113,13 +145,23 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A polygon in which no rule sees an object of these `classes` (of any class when empty), and the cameras that it is drawn for."""
+
+    polygon: tuple[Point, ...]
+    cameras: tuple[str, ...] = ANY_CAMERA
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CameraRules:
-    """What of a rule set applies to one camera: `zones` name -> polygon, `lines` name -> its two ends."""
+    """What of a rule set applies to one camera: `zones` name -> polygon, `lines` name -> its two ends, `masks` name -> what is ignored."""
 
     camera: str
     rules: tuple[Rule, ...]
     zones: Mapping[str, tuple[Point, ...]]
     lines: Mapping[str, tuple[Point, Point]]
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
     def configuration(self, camera: str | None = None, recorded_at: datetime | None = None) -> dict[str, object]:
         """What decides the alerts of footage of this camera, for the fingerprint of `alerts`.
@@ -134,6 +176,7 @@ class CameraRules:
             "rules": {rule.name: rule.evaluation for rule in self.rules},
             "zones": {name: self.zones[name] for name in used_zones},
             "lines": {name: self.lines[name] for name in used_lines},
+            **({"ignore": {name: (mask.polygon, mask.classes) for name, mask in self.masks.items()}} if self.masks and self.rules else {}),
         }
 
 
@@ -145,6 +188,7 @@ class RuleSet:
     all_zones: Mapping[str, Zone]
     all_lines: Mapping[str, Line]
     channels: Mapping[str, str]
+    all_masks: Mapping[str, Mask] = field(default_factory=dict)
 
     @property
     def zones(self) -> dict[str, tuple[Point, ...]]:
@@ -164,8 +208,8 @@ class RuleSet:
         """What applies to `camera`: rules whose globs match it and whose zone and line are drawn for it."""
         zones = {name: zone.polygon for name, zone in self.all_zones.items() if _matches(camera, zone.cameras)}
         lines = {name: (line.start, line.end) for name, line in self.all_lines.items() if _matches(camera, line.cameras)}
-        rules = tuple(rule for rule in self.rules if _matches(camera, rule.cameras) and rule.when.zone in {None, *zones} and rule.when.line in {None, *lines})
-        return CameraRules(camera, rules, zones, lines)
+        masks = {name: mask for name, mask in self.all_masks.items() if _matches(camera, mask.cameras)}
+        return CameraRules(camera, tuple(rule for rule in self.rules if _applies(rule, camera, zones, lines)), zones, lines, masks)
 
     @cached_property
     def evaluation(self) -> dict[str, object]:
@@ -179,22 +223,23 @@ class RuleSet:
             "rules": {rule.name: {**rule.evaluation, "cameras": frozenset(rule.cameras)} for rule in self.rules},
             "zones": {name: (self.all_zones[name].polygon, frozenset(self.all_zones[name].cameras)) for name in used_zones},
             "lines": {name: (self.lines[name], frozenset(self.all_lines[name].cameras)) for name in used_lines},
+            **({"ignore": {name: (mask.polygon, mask.classes, frozenset(mask.cameras)) for name, mask in self.all_masks.items()}} if self.all_masks else {}),
         }
 
     @cached_property
     def hash(self) -> str:
         """Content hash of all that the file says; comments, layout and order do not count."""
-        return content_hash(
-            {"rules": {rule.name: replace(rule, at_line=0) for rule in self.rules}, "zones": self.all_zones, "lines": self.all_lines, "channels": self.channels}
-        )
+        rules = {rule.name: replace(rule, at_line=0) for rule in self.rules}
+        return content_hash({"rules": rules, "zones": self.all_zones, "lines": self.all_lines, "ignore": self.all_masks, "channels": self.channels})
 
     def changes(self, newer: "RuleSet") -> dict[str, str]:
-        """What differs in `newer`: "rule crossing" -> "added", "removed" or "changed"; the same for zones, lines and channels."""
+        """What differs in `newer`: "rule crossing" -> "added", "removed" or "changed"; the same for zones, lines, masks and channels."""
         found: dict[str, str] = {}
         for what, before, after in (
             ("rule", {rule.name: rule for rule in self.rules}, {rule.name: rule for rule in newer.rules}),
             ("zone", self.all_zones, newer.all_zones),
             ("line", self.all_lines, newer.all_lines),
+            ("mask", self.all_masks, newer.all_masks),
             ("channel", self.channels, newer.channels),
         ):
             for name in sorted({*before, *after}):
@@ -203,6 +248,12 @@ class RuleSet:
                 elif before[name] != after[name]:
                     found[f"{what} {name}"] = "changed"
         return found
+
+
+def _applies(rule: Rule, camera: str, zones: Mapping[str, object], lines: Mapping[str, object]) -> bool:
+    """Whether a rule speaks of footage of this camera: its globs match, its zone and line are drawn for it, and a `silent` rule names it."""
+    named = rule.when.camera is None or _matches(camera, (rule.when.camera,))
+    return named and _matches(camera, rule.cameras) and rule.when.zone in {None, *zones} and rule.when.line in {None, *lines}
 
 
 def _matches(camera: str, globs: Sequence[str]) -> bool:

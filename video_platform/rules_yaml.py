@@ -229,6 +229,11 @@ class Reader:
         self.problem(node, f"a whole number is needed here, not {_described(node)}")
         return None
 
+    def boolean(self, node: Node) -> bool | None:
+        """`true` or `false`."""
+        chosen = self.choice(node, ("true", "false"))
+        return None if chosen is None else chosen == "true"
+
     def duration(self, node: Node) -> float | None:
         """Seconds from `30s`, `2m`, `1h` or a number of seconds."""
         match = DURATION.fullmatch(node.value.strip()) if isinstance(node.value, str) else None

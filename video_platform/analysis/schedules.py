@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from video_platform.rules import Schedule
 
 Interval = tuple[float, float]
@@ -33,6 +36,14 @@ def open_intervals(schedule: Schedule, recorded_at: datetime, duration_s: float)
 def within(at_s: float, intervals: Sequence[Interval]) -> bool:
     """Whether a moment lies in one of the spans; a span holds its start and its end."""
     return any(start <= at_s <= end for start, end in intervals)
+
+
+def all_within(at_s: NDArray[np.float64], intervals: Sequence[Interval]) -> NDArray[np.bool_]:
+    """`within` for a sorted column of moments."""
+    found = np.zeros(len(at_s), bool)
+    for start, end in intervals:
+        found[np.searchsorted(at_s, start) : np.searchsorted(at_s, end, side="right")] = True
+    return found
 
 
 def clipped(start_s: float, end_s: float, intervals: Sequence[Interval]) -> list[Interval]:

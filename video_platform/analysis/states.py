@@ -62,6 +62,27 @@ def held(state: NDArray[np.bool_], time_s: NDArray[np.float64], track: Rows, tra
     return Held(first[long], last[long], state[first[long]], track[first[long]], flips[long])
 
 
+def sparse_stays(group: Rows, sample: Rows, at_s: NDArray[np.float64]) -> tuple[Rows, Rows]:
+    """First and last row of each span over which a state was true, where rows exist only for the samples at which it is.
+
+    `group` and `sample` are (N,) in order of group, then sample; `at_s` is the time of every sample. The spans are those of `held` and `Held.stays` over a
+    column that has a row for every sample: a true run counts once held for `HOLD_S`, and only a false one held as long ends a span.
+    """
+    if not len(group):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    begins = np.ones(len(group), bool)
+    begins[1:] = (group[1:] != group[:-1]) | (sample[1:] != sample[:-1] + 1)
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(group)) - 1
+    ends = np.ones(len(first), bool)
+    between_s = at_s[sample[first[1:]] - 1] - at_s[np.minimum(sample[last[:-1]] + 1, len(at_s) - 1)]
+    ends[1:] = (group[first[1:]] != group[last[:-1]]) | (between_s >= HOLD_S - TOLERANCE_S)
+    span = np.cumsum(ends)
+    long = np.flatnonzero(at_s[sample[last]] - at_s[sample[first]] >= HOLD_S - TOLERANCE_S)
+    starts = np.flatnonzero(np.diff(span[long], prepend=-1))
+    return first[long[starts]], last[long[np.append(starts[1:], len(long)) - 1]] if len(long) else first[:0]
+
+
 def carried(sign: NDArray[np.float64], track_starts: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether each row is on the negative side; a row exactly on the line is still on the side where its track was before (or, at first, will be)."""
     negative = sign < 0
