@@ -4,6 +4,7 @@ Frozen dataclasses stay inside one process; pydantic models are written to objec
 first frame unless a name says otherwise; positions are fractions (0-1) of the upright frame with y downward; instants are timezone-aware UTC.
 """
 
+import operator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -110,11 +111,30 @@ class Episode:
 
 
 @dataclass(frozen=True)
+class OpenState:
+    """A state that a rule waits for and that still held at the last sample of a video: the camera's next video may go on with it.
+
+    `rule_hash` is of what decides the rule's alerts; `class_name` and `place` are of the object, None where the state is of the whole picture. At `until_s` of
+    its video it had held for `lasted_s`, earlier videos included; `reported`: long enough for an episode.
+    """
+
+    rule: str
+    rule_hash: str
+    until_s: float
+    lasted_s: float
+    reported: bool
+    class_name: str | None = None
+    place: Point | None = None
+
+
+@dataclass(frozen=True)
 class EarlierFootage:
     """What a camera recorded before a video: `ended_at` is the instant of its last frame, None while the length of that video is unknown."""
 
     video_id: str
+    recorded_at: datetime
     ended_at: datetime | None
+    open: tuple[OpenState, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -234,7 +254,8 @@ class AlertRecord(Stored):
     """One alert as the ledger knows it, and as `--json` and the API print it.
 
     `start_time` is the wall-clock time of `start_s`, None when the recording time is unknown. `snapshot` and `clip` are object keys, None while being
-    made; `snapshot_url` and `clip_url` are filled in by whoever may sign them.
+    made; `snapshot_url` and `clip_url` are filled in by whoever may sign them. `continues`: the end of the file cut it off. `continued_from` is the video whose
+    end cut off what goes on here. Both are written only where they say something: readers of the first version know neither.
     """
 
     id: str
@@ -252,6 +273,8 @@ class AlertRecord(Stored):
     place: Point | None = None
     score: float | None = None
     why: dict[str, object] = Field(default_factory=dict)
+    continues: bool = Field(default=False, exclude_if=operator.not_)
+    continued_from: str | None = Field(default=None, exclude_if=operator.not_)
     snapshot: str | None = None
     clip: str | None = None
     superseded_reason: str | None = None

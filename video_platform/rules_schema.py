@@ -19,8 +19,9 @@ MAX_POINTS = 200
 """Points of a polygon; whether it crosses itself is checked pair by pair."""
 
 DIRECTIONS = ("left_to_right", "right_to_left", "any")
+MIN_SCORE = 0.5
 DEFAULTS: dict[str, Any] = {
-    "min_score": 0.5,
+    "min_score": MIN_SCORE,
     "severity": Severity.WARNING,
     "cooldown": 30.0,
     "notify_again_after": 0.0,
@@ -54,6 +55,7 @@ class _Known:
     channels: Sequence[str]
 
 
+Scores = float | dict[str, float]
 _Read = Callable[[Reader, Node, _Known], Any]
 
 
@@ -248,7 +250,7 @@ def _options(reader: Reader, entries: Mapping[str, Node], known: _Known) -> dict
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _scores(reader: Reader, node: Node, known: _Known) -> float | dict[str, float] | None:
+def _scores(reader: Reader, node: Node, known: _Known) -> Scores | None:
     """One least score for all classes, or class -> least score."""
     if not isinstance(node.value, dict):
         return reader.number(node, 0, 1)
@@ -261,12 +263,12 @@ def _scores(reader: Reader, node: Node, known: _Known) -> float | dict[str, floa
     return found
 
 
-def _for_classes(common: float | dict[str, float], own: float | dict[str, float] | None, classes: Sequence[str]) -> tuple[float, tuple[tuple[str, float], ...]]:
+def _for_classes(common: Scores, own: Scores | None, classes: Sequence[str]) -> tuple[float, tuple[tuple[str, float], ...]]:
     """The least score of a rule, and of those of its classes that have another one. A rule's own number replaces what `defaults` says of any class."""
-    scores = common if isinstance(common, dict) else {OTHER: common}
+    scores: dict[str, float] = common if isinstance(common, dict) else {OTHER: common}
     if own is not None:
         scores = {**scores, **own} if isinstance(own, dict) else {OTHER: own}
-    other = scores.get(OTHER, DEFAULTS["min_score"])
+    other: float = scores.get(OTHER, MIN_SCORE)
     found = {name: scores.get(name, other) for name in classes}
     if len(set(found.values())) == 1:
         return next(iter(found.values())), ()

@@ -21,9 +21,6 @@ NOT_EVALUATED = {
 }
 """Kinds that parse but that nothing here can evaluate, with the reason shown for them."""
 
-KIND_VERSIONS = {"absent": 1, "near": 1, "speed": 1, "silent": 1}
-"""How a kind is evaluated, as a number that counts in fingerprints; raise it when the same tracks and such a rule give other alerts."""
-
 OPTION_DEFAULTS: dict[str, object] = {
     "class_scores": (),
     "merge_s": None,
@@ -123,8 +120,7 @@ class Rule:
     def evaluation(self) -> dict[str, object]:
         """What of this rule decides which alerts it raises: not its severity, channels, cameras or place in the file."""
         options = {name: getattr(self, name) for name, default in OPTION_DEFAULTS.items() if getattr(self, name) != default}
-        version = {"kind_version": KIND_VERSIONS[self.kind]} if self.kind in KIND_VERSIONS else {}
-        return {"when": self.when, "min_score": self.min_score, "cooldown_s": self.cooldown_s, "schedule": self.schedule, **options, **version}
+        return {"when": self.when, "min_score": self.min_score, "cooldown_s": self.cooldown_s, "schedule": self.schedule, **options}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ START = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
 def earlier(**ago: float) -> EarlierFootage:
-    return EarlierFootage("0123456789abcdef", START - timedelta(**ago))
+    return EarlierFootage("0123456789abcdef", START - timedelta(hours=9), START - timedelta(**ago))
 
 
 def test_the_alert_stands_where_footage_goes_on():
@@ -37,7 +37,10 @@ def test_overlapping_and_first_footage_is_no_silence():
 def test_what_is_unknown_is_said_and_not_taken_for_no_silence():
     reasons = [
         evaluation.cannot_evaluate[0][1]
-        for evaluation in (found(RULE, earlier=earlier(hours=1)), found(RULE, recorded_at=START, earlier=EarlierFootage("0123456789abcdef", None)))
+        for evaluation in (
+            found(RULE, earlier=earlier(hours=1)),
+            found(RULE, recorded_at=START, earlier=EarlierFootage("0123456789abcdef", START - timedelta(hours=9), None)),
+        )
     ]
     assert "--recorded-at" in reasons[0]
     assert "0123456789abcdef" in reasons[1]

@@ -15,16 +15,16 @@ counted in its `why`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from video_platform.analysis import near_misses, silence
+from video_platform.analysis import continuing, near_misses, silence
 from video_platform.analysis.finders import FINDERS
 from video_platform.analysis.hits import Hit, after_cooldown, merged
 from video_platform.analysis.observed import Observed
 from video_platform.analysis.schedules import Interval, open_intervals
 from video_platform.analysis.tables import Samples, Tracks
-from video_platform.records import EarlierFootage, Episode, NearMiss
+from video_platform.records import EarlierFootage, Episode, NearMiss, OpenState
 from video_platform.rules import CameraRules, Rule
 
 MAX_WHY_TRACKS = 20
@@ -33,11 +33,15 @@ MAX_WHY_TRACKS = 20
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Episodes in time order, what came closest for each rule without one, and (rule, reason) of those that cannot be evaluated."""
+    """Episodes in time order, what came closest for each rule without one, and (rule, reason) of those that cannot be evaluated.
+
+    `open` are the states that still held at the last sample.
+    """
 
     episodes: list[Episode]
     near_misses: list[NearMiss]
     cannot_evaluate: list[tuple[str, str]]
+    open: list[OpenState] = field(default_factory=list)
 
 
 def evaluate(
@@ -53,7 +57,8 @@ def evaluate(
 ) -> Evaluation:
     """What the rules of one camera find in the tracks of one video.
 
-    `recorded_at` is the wall-clock time of second 0; rules with a schedule need it. `earlier` is the camera's footage before this; `silent` rules need it.
+    `recorded_at` is the wall-clock time of second 0; rules with a schedule need it. `earlier` is the camera's footage before this (what `continuing.counted`
+    leaves of it): `silent` rules need it, and what it was cut off in goes on here.
     `explain=False` leaves near misses out, as over a whole archive. `aspect` (width / height) makes distances true: of `near`, `speed` and `moving`, and in
     near misses.
     """
@@ -61,31 +66,42 @@ def evaluate(
     episodes: list[Episode] = []
     missed: list[NearMiss] = []
     unanswered: list[tuple[str, str]] = []
+    still_open: list[OpenState] = []
     for rule in rules.rules:
         reason = _why_not(rule, names, recorded_at, earlier)
         if reason:
             unanswered.append((rule.name, reason))
             continue
-        found, miss = _answer(seen, rule, recorded_at, earlier, explain)
-        episodes += found
-        missed += [miss] if miss else []
+        view = seen.bridged(rule.max_gap_s)
+        found = _found(view, rule, recorded_at, earlier)
+        episodes += [_episode(view, rule, hit) for hit in after_cooldown(found.hits, rule.cooldown_s)]
+        still_open += found.open
+        if explain and not found.hits:
+            missed.append(_near_miss(view, rule, recorded_at, earlier))
     episodes.sort(key=lambda episode: (episode.start_s, episode.rule, episode.track_ids))
-    return Evaluation(episodes, missed, unanswered)
+    return Evaluation(episodes, missed, unanswered, still_open)
 
 
-def _answer(seen: Observed, rule: Rule, recorded_at: datetime | None, earlier: EarlierFootage | None, explain: bool) -> tuple[list[Episode], NearMiss | None]:
-    """The episodes of one rule, or what came closest."""
-    seen = seen.bridged(rule.max_gap_s)
-    if rule.kind == "silent" and recorded_at is not None:
-        found = after_cooldown(silence.silences(rule, seen.samples, recorded_at, earlier), rule.cooldown_s)
-        miss = None if found else silence.near_miss(rule, seen.samples, recorded_at, earlier)
-        return [_episode(seen, rule, hit) for hit in found], miss if explain else None
+def _found(seen: Observed, rule: Rule, recorded_at: datetime | None, earlier: EarlierFootage | None) -> continuing.Judged:
+    """What one rule found, in time order, and what of it is open at the end."""
+    if rule.kind == "silent":
+        return continuing.Judged(silence.silences(rule, seen.samples, recorded_at, earlier) if recorded_at else [], [])
+    if not len(seen.samples) or (not len(seen) and rule.kind != "absent"):
+        return continuing.Judged([], [])
+    hits = sorted(FINDERS[rule.kind](seen, rule, _spans(seen, rule, recorded_at)), key=lambda hit: (hit.start_s, hit.tracks))
+    judged = continuing.judge(seen, rule, hits, recorded_at, earlier)
+    return judged if rule.merge_s is None else replace(judged, hits=merged(judged.hits, rule.merge_s))
+
+
+def _spans(seen: Observed, rule: Rule, recorded_at: datetime | None) -> Sequence[Interval] | None:
     duration_s = float(seen.samples.time_s[-1]) if len(seen.samples) else 0.0
-    spans = open_intervals(rule.schedule, recorded_at, duration_s) if rule.schedule and recorded_at else None
-    found = after_cooldown(_hits(seen, rule, spans), rule.cooldown_s)
-    if found or not explain:
-        return [_episode(seen, rule, hit) for hit in found], None
-    return [], near_misses.explain(seen, rule, spans)
+    return open_intervals(rule.schedule, recorded_at, duration_s) if rule.schedule and recorded_at else None
+
+
+def _near_miss(seen: Observed, rule: Rule, recorded_at: datetime | None, earlier: EarlierFootage | None) -> NearMiss:
+    if rule.kind == "silent" and recorded_at is not None:
+        return silence.near_miss(rule, seen.samples, recorded_at, earlier)
+    return near_misses.explain(seen, rule, _spans(seen, rule, recorded_at))
 
 
 def _why_not(rule: Rule, names: Sequence[str], recorded_at: datetime | None, earlier: EarlierFootage | None) -> str | None:
@@ -99,14 +115,6 @@ def _why_not(rule: Rule, names: Sequence[str], recorded_at: datetime | None, ear
     if rule.schedule and recorded_at is None:
         return "the rule has a schedule, and the recording time of this video is unknown; set it with `vp set VIDEO --recorded-at TIME`"
     return None
-
-
-def _hits(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> list[Hit]:
-    """What the rule found, in time order."""
-    if not len(seen.samples) or (not len(seen) and rule.kind != "absent"):
-        return []
-    hits = sorted(FINDERS[rule.kind](seen, rule, spans), key=lambda hit: (hit.start_s, hit.tracks))
-    return hits if rule.merge_s is None else merged(hits, rule.merge_s)
 
 
 def _episode(seen: Observed, rule: Rule, hit: Hit) -> Episode:

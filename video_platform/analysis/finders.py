@@ -1,4 +1,7 @@
-"""What each kind of rule finds in the tracks of a video. Every finder cuts what it finds to the schedule itself; the spans it may get are sorted."""
+"""What each kind of rule finds in the tracks of a video. Every finder cuts what it finds to the schedule itself; the spans it may get are sorted.
+
+What an end of the video cuts is found by `dwells`, `counts` and `absences` whatever its length: `continuing` judges whether it lasted long enough.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,6 +20,21 @@ MERGE_S = 2.0
 
 Spans = Sequence[Interval] | None
 Finder = Callable[[Observed, Rule, Spans], Iterator[Hit]]
+
+
+def at_an_end(seen: Observed, start_s: float, end_s: float) -> bool:
+    """Whether the start or the end of the video may have cut a span, so that it is to be found whatever its length (see `continuing`)."""
+    return from_the_start(seen, start_s) or to_the_end(seen, end_s)
+
+
+def from_the_start(seen: Observed, start_s: float) -> bool:
+    """Whether what began here may have begun before the video: no other state was held before it."""
+    return start_s - float(seen.samples.time_s[0]) < HOLD_S - TOLERANCE_S
+
+
+def to_the_end(seen: Observed, end_s: float) -> bool:
+    """Whether what ended here may go on after the video."""
+    return float(seen.samples.time_s[-1]) - end_s < HOLD_S - TOLERANCE_S
 
 
 def zone_events(seen: Observed, rule: Rule, spans: Spans) -> Iterator[Hit]:
@@ -81,7 +99,7 @@ def dwells(seen: Observed, rule: Rule, spans: Spans) -> Iterator[Hit]:
     """Stays of one object that are long enough."""
     wanted_s = rule.when.for_s or 0.0
     for start_s, end_s, track, row in _cut_stays(seen, rule, spans):
-        if end_s - start_s >= wanted_s - TOLERANCE_S:
+        if end_s - start_s >= wanted_s - TOLERANCE_S or at_an_end(seen, start_s, end_s):
             yield Hit(start_s, end_s, (track,), row, {"zone": rule.when.zone, "stayed_s": round(end_s - start_s, 2), "wanted_s": wanted_s})
 
 
@@ -91,7 +109,7 @@ def counts(seen: Observed, rule: Rule, spans: Spans) -> Iterator[Hit]:
     at_s, count, wanted = seen.samples.time_s, together(seen, first, last), rule.when.at_least or 1
     for begin, end in sample_spans(count >= wanted, at_s, spans):
         start_s, end_s = float(at_s[begin]), float(at_s[end])
-        if end_s - start_s < (rule.when.for_s or 0.0) - TOLERANCE_S:
+        if end_s - start_s < (rule.when.for_s or 0.0) - TOLERANCE_S and not at_an_end(seen, start_s, end_s):
             continue
         there = (seen.time_s[first] <= end_s) & (seen.time_s[last] >= start_s)
         at_start = np.flatnonzero(there & (seen.time_s[first] <= start_s))
@@ -107,7 +125,7 @@ def absences(seen: Observed, rule: Rule, spans: Spans) -> Iterator[Hit]:
     at_s, wanted_s = seen.samples.time_s, rule.when.for_s or 0.0
     for begin, end in absent_spans(seen, rule, spans):
         start_s, end_s = float(at_s[begin]), float(at_s[end])
-        if end_s - start_s >= wanted_s - TOLERANCE_S:
+        if end_s - start_s >= wanted_s - TOLERANCE_S or at_an_end(seen, start_s, end_s):
             facts: dict[str, object] = {"absent": list(rule.when.classes), "absent_s": round(end_s - start_s, 2), "wanted_s": wanted_s}
             yield Hit(start_s, end_s, (), None, {**facts, "zone": rule.when.zone} if rule.when.zone else facts)
 

@@ -9,6 +9,9 @@ SAME_MOMENT_S = 1e-6
 GREATEST = ("count", "stayed_s", "held_s", "absent_s", "speed")
 LEAST = ("closest",)
 
+CONTINUES = "continues"
+CONTINUED_FROM = "continued_from"
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -37,6 +40,8 @@ def merged(hits: Sequence[Hit], merge_s: float) -> list[Hit]:
 
 def _one(group: Sequence[Hit]) -> Hit:
     facts = {**group[0].facts, "merged": len(group)}
+    if any(hit.facts.get(CONTINUES) for hit in group):
+        facts[CONTINUES] = True
     chosen: tuple[tuple[tuple[str, ...], Callable[..., float]], ...] = ((GREATEST, max), (LEAST, min))
     for names, choose in chosen:
         for name in names:

@@ -72,8 +72,9 @@ def near_pairs(seen: Observed, rule: Rule, within: float, spans: Sequence[Interv
         close = distance <= reach
         found.append((at[close], at[close] + step, distance[close]))
         step += 1
-    one, other, distance = (np.concatenate([part[n] for part in found]) if found else np.zeros(0, np.int64) for n in range(3))
-    return _ordered(seen, sides, rows, sample, one, other, distance)
+    none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    one, other, distance = zip(none, *found, strict=True)
+    return _ordered(seen, sides, rows, sample, np.concatenate(one), np.concatenate(other), np.concatenate(distance))
 
 
 def _ordered(

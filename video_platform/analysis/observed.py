@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,7 +224,7 @@ class Observed:
         """The tested point of a row."""
         return round(float(self.x[row]), 4), round(float(self.y[row]), 4)
 
-    def _median(self, column: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _median(self, column: NDArray[Any]) -> NDArray[np.float64]:
         """The median over each track's rows of a column of values 0-1: one sort of all rows, keyed so that tracks stay apart."""
         ordered = np.sort(self.track * 2.0 + column)
         low, high = (self.first + self.last) // 2, (self.first + self.last + 1) // 2

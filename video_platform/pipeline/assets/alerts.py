@@ -5,6 +5,7 @@ between makes it run again, and reconciling the same episodes again raises nothi
 """
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -19,18 +20,18 @@ from video_platform.layout import ALERTS, TRACKS
 from video_platform.pipeline import checks, tags
 from video_platform.pipeline.budgets import media_limits, worker_budget
 from video_platform.pipeline.configured import RULES
-from video_platform.pipeline.made import Handle, Made, NewFile, Plan
+from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
-from video_platform.records import AlertRecord, FileEntry
+from video_platform.records import AlertRecord, EarlierFootage, FileEntry, VideoRecord
 
 if TYPE_CHECKING:
     from video_platform.analysis.evaluate import Evaluation
     from video_platform.analysis.tables import Tracks
     from video_platform.services.database.reconciliation import LedgerChange
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raise it when the same tracks and rules give other alerts."""
 
 SNAPSHOT = "snapshot:"
@@ -64,12 +65,13 @@ def alerts(context: dg.AssetExecutionContext, tracks: Handle, raw_video: Handle)
     """What the active rules found."""
     with step(context, ALERTS) as at:
         active = active_rules(at.desk)
-        camera_rules = active.rule_set.for_camera(at.record.camera)
-        settings = {**camera_rules.configuration(at.record.camera, at.record.recorded_at), "aspect": at.record.aspect}
+        earlier = _earlier(at, at.record, active)
+        settings = _settings(at.record, active, earlier)
         plan = at.plan(ALERTS, CODE_VERSION, settings, {TRACKS: tracks})
         if plan.stored and not _in_ledger(at, plan):
             plan = replace(plan, stored=None)
-        made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, tracks, raw_video)
+        made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, earlier, tracks, raw_video)
+        _ask_for_neighbours(at, active, earlier)
     yield from outputs(made, counted={RULES: content_hash(active.rule_set.evaluation)})
 
 
@@ -83,20 +85,66 @@ def active_rules(desk: Desk) -> ActiveRules:
     return ActiveRules(version.rule_set, str(version.id))
 
 
+def _settings(record: VideoRecord, active: ActiveRules, earlier: EarlierFootage | None) -> dict[str, object]:
+    """What alerts are made from besides tracks."""
+    camera_rules = active.rule_set.for_camera(record.camera)
+    handed_on = {"earlier": earlier} if earlier else {}
+    return {**camera_rules.configuration(record.camera, record.recorded_at), "aspect": record.aspect, **handed_on}
+
+
+def _earlier(at: Step, record: VideoRecord, active: ActiveRules) -> EarlierFootage | None:
+    """What of the camera's footage before a video decides its alerts."""
+    from video_platform.analysis import continuing
+    from video_platform.services.database import footage
+
+    camera_rules = active.rule_set.for_camera(record.camera)
+    return continuing.counted(camera_rules, record.recorded_at, footage.before(at.desk.platform.db, record))
+
+
+def _ask_for_neighbours(at: Step, active: ActiveRules, used: EarlierFootage | None) -> None:
+    """Asks for what was evaluated with another end of the video before it than that has now: files do not always arrive, or finish, in their order.
+
+    That may be the camera's next video, or this one, where the one before was evaluated meanwhile. Whoever of two neighbours commits last sees it.
+    """
+    from video_platform.services.database import footage
+
+    if canonical(_earlier(at, at.record, active)) != canonical(used):
+        _ask_for(at, at.record, active, "the video before it was evaluated meanwhile")
+    following = footage.after(at.desk.platform.db, at.record)
+    stored = read_manifest(at.desk.platform.store, following.video_id, ALERTS) if following else None
+    if following is None or stored is None:
+        return
+    now = canonical(_settings(following, active, _earlier(at, following, active)))
+    assert isinstance(now, dict)
+    before = dict(stored.configuration)
+    changed = before.pop("earlier", None) != now.pop("earlier", None)
+    if changed and before == now:  # one that other rules judged keeps its alerts until somebody asks
+        _ask_for(at, following, active, "it goes on where this video ends")
+
+
+def _ask_for(at: Step, record: VideoRecord, active: ActiveRules, why: str) -> None:
+    """Has a video processed again; the request's id follows from what its alerts are to be made from, so the same change asks once."""
+    at.context.log.info(f"alerts of video {record.video_id} are to be made again: {why}")
+    wanted = content_hash(_settings(record, active, _earlier(at, record, active)))
+    request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{record.video_id}\n{record.generation}\n{wanted}"))
+    at.desk.platform.ingest.request_processing(record.video_id, lane=at.lane, request_id=request_id)
+
+
 def _in_ledger(at: Step, plan: Plan) -> bool:
     from video_platform.services.database import ledger
 
     return ledger.evaluated(at.desk.platform.db, at.video_id, ALERTS) == plan.fingerprint
 
 
-def _evaluate(at: Step, plan: Plan, active: ActiveRules, source: Handle, raw_video: Handle) -> Made:
+def _evaluate(at: Step, plan: Plan, active: ActiveRules, earlier: EarlierFootage | None, source: Handle, raw_video: Handle) -> Made:
     from video_platform.analysis import evaluate, tables
 
     at.begin()
     tracks, names, _ = tables.read_tracks(source.path("tracks"))
     samples = tables.read_samples(source.path("samples"))
     camera_rules = active.rule_set.for_camera(at.record.camera)
-    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, recorded_at=at.record.recorded_at, aspect=at.record.aspect or 1.0)
+    when = {"recorded_at": at.record.recorded_at, "earlier": earlier}
+    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, **when, aspect=at.record.aspect or 1.0)
     change = _reconcile(at, plan, active, source.content_hash, evaluation)
     sheet = _sheet(evaluation, change.alerts)
     path = at.folder / "alerts.json"
@@ -134,6 +182,7 @@ def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, eval
         tracks_hash=tracks_hash,
         rules_version=active.version,
         episodes=list(evaluation.episodes),
+        open_states=evaluation.open,
         rule_facts={rule.name: (rule.severity, rule.channels) for rule in evaluated},
         notify=tags.asked(at.run_tags, tags.NOTIFY),
         fresh_hours=at.desk.settings.notify.fresh_hours,
@@ -151,6 +200,7 @@ def _sheet(evaluation: "Evaluation", active: Sequence[AlertRecord]) -> dict[str,
         "episodes": [asdict(episode) for episode in evaluation.episodes],
         "near_misses": [asdict(miss) for miss in evaluation.near_misses],
         "cannot_evaluate": [{"rule": rule, "reason": reason} for rule, reason in evaluation.cannot_evaluate],
+        "open": [asdict(state) for state in evaluation.open],
         "alerts": [{"id": alert.id, "rule": alert.rule, "start_s": alert.start_s, "end_s": alert.end_s} for alert in _in_order(active)],
     }
 

@@ -20,7 +20,9 @@ def record(row: Row) -> AlertRecord:
 def record_of(values: Mapping[str, Any]) -> AlertRecord:
     """The record in the columns of a row of `alerts`."""
     place = None if values["place_x"] is None or values["place_y"] is None else (values["place_x"], values["place_y"])
-    return AlertRecord.model_validate({**values, "place": place})
+    origin = values["why"].get("continued_from")
+    joined = {"continues": bool(values["why"].get("continues")), "continued_from": origin.get("video_id") if isinstance(origin, Mapping) else None}
+    return AlertRecord.model_validate({**values, **joined, "place": place})
 
 
 def select(connection: Connection, *where: sa.ColumnElement[bool]) -> list[AlertRecord]:

@@ -3,7 +3,7 @@
 import math
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from numbers import Integral, Real
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from video_platform import events
 from video_platform.layout import ALERTS, BUCKET
-from video_platform.records import AlertRecord, Episode, Lane, Lifecycle, Mark, Severity, VideoRecord
+from video_platform.records import AlertRecord, Episode, Lane, Lifecycle, Mark, OpenState, Severity, VideoRecord
 from video_platform.services.database import ledger_rows, outbox, videos
 from video_platform.services.database.engine import Database
 from video_platform.services.database.matching import Span, match, splits
@@ -33,7 +33,8 @@ class EvaluationInput:
 
     `rule_facts` names every rule that was evaluated: severity and notification channels. `notify` asks for notifications of what is raised also when the
     ledger would stay silent: it speaks by itself only on a video's first evaluation, not in the backfill lane, and not of footage recorded over
-    `fresh_hours` ago. `processed_key` tells one `video.processed.v1` from the next; the same key announces once.
+    `fresh_hours` ago. `open_states` still held at the end of the video: the camera's next one may go on with them. `processed_key` tells one
+    `video.processed.v1` from the next; the same key announces once.
     """
 
     video_id: str
@@ -48,6 +49,7 @@ class EvaluationInput:
     run_id: str | None
     now: datetime
     processed_key: str
+    open_states: Sequence[OpenState] = ()
     notify: bool = False
     fresh_hours: float = FRESH_HOURS
 
@@ -177,7 +179,8 @@ class _Reconciliation:
             return
         self.change.raised.append(alert_id)
         self._announce(events.ALERT_RAISED, ledger_rows.record_of(values), alert_id)
-        self._notify(alert_id, episode.rule)
+        if not _told_before(episode):
+            self._notify(alert_id, episode.rule)
 
     def _facts(self, episode: Episode) -> dict[str, object]:
         """What an evaluation says of an alert, as columns."""
@@ -243,6 +246,7 @@ class _Reconciliation:
             "content_hash": given.content_hash,
             "tracks_hash": given.tracks_hash,
             "rules_version": given.rules_version,
+            "open_states": [_plain(asdict(state)) for state in given.open_states],
         }
         if self.before is None:
             values = {**key, **said, "run_id": given.run_id, "first_at": given.now, "evaluated_at": given.now}
@@ -273,6 +277,12 @@ class _Reconciliation:
         if self._revision is None:
             self._revision = ledger_rows.next_revision(self.connection)
         return self._revision
+
+
+def _told_before(episode: Episode) -> bool:
+    """Whether this goes on with what an alert of the video before was raised for: one thing notifies once."""
+    origin = episode.why.get("continued_from")
+    return isinstance(origin, Mapping) and bool(origin.get("reported"))
 
 
 def _row_span(row: Row) -> Span:

@@ -73,6 +73,7 @@ videos = sa.Table(
     sa.Index(None, "ingested_at"),
     sa.Index(None, "state", "ingested_at"),
     sa.Index(None, "camera", "ingested_at"),
+    sa.Index(None, "camera", "recorded_at"),
 )
 
 """`kept_at` is the `updated_at` of the state whose copy lies among the objects; where they differ, the copy is out of date."""
@@ -86,10 +87,12 @@ evaluations = sa.Table(
     sa.Column("content_hash", sa.String(64), nullable=False),
     sa.Column("tracks_hash", sa.String(64), nullable=False),
     sa.Column("rules_version", sa.String(64), nullable=False),
+    sa.Column("open_states", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("run_id", sa.String(64)),
     sa.Column("first_at", Instant, nullable=False),
     sa.Column("evaluated_at", Instant, nullable=False),
 )
+"""`open_states` is what the next video of the camera may go on with (`records.OpenState`)."""
 
 alerts = sa.Table(
     "alerts",
