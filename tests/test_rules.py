@@ -50,6 +50,10 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in caught.value.facts["problems"]]
 
 
+OPTIONS_THAT_COUNT = ("merge: 5s", "max_gap: 2s", "min_frames: 3", "min_size: 0.01", "max_size: 0.5", "moving: true", "moving: false")
+MASK = "{tree: {polygon: [[0, 0], [0.3, 0], [0.3, 0.3]]}}"
+
+
 def with_rule(rule: str) -> str:
     return FULL.split("rules:")[0] + f"rules:\n  - {{{rule}}}\n"
 
@@ -133,6 +137,13 @@ def test_words_that_yaml_takes_for_something_else_stay_words():
         ("name: , when: {appears: person}", "rules[0].name: a name of at most"),
         ("name: '<script>', when: {appears: person}", "'<script>' is not a name"),
         ("when: {appears: person}", "rules[0]: 'name' is missing"),
+        ("name: a, when: {appears: person}, moving: maybe", "rules[0].moving: 'maybe' is none of: true, false"),
+        ("name: a, when: {appears: person}, min_frames: 0", "rules[0].min_frames: a whole number from 1 to 100000 is needed here, not '0'"),
+        ("name: a, when: {appears: person}, min_size: 2", "a fraction of the picture's area from 0 to 1 is needed here, not '2'"),
+        ("name: a, when: {appears: person}, min_size: 0.2, max_size: 0.1", "rules[0].min_size: min_size 0.2 is more than max_size 0.1"),
+        ("name: a, when: {appears: person}, min_score: {persn: 0.4}", "column 52: rules[0].min_score.persn: the detector has no class 'persn'; did you mean"),
+        ("name: a, when: {appears: person}, min_score: {person: 4}", "rules[0].min_score.person: a number from 0 to 1 is needed here, not '4'"),
+        ("name: a, when: {silent: gate-1}", "rules[0].when: 'for' is missing"),
     ],
 )
 def test_a_problem_says_line_column_field_and_what_to_do(rule, expected):
@@ -154,6 +165,9 @@ def test_a_problem_says_line_column_field_and_what_to_do(rule, expected):
         ("channels: {ops: {url: 'mailto://someone'}}", "channels.ops: an address is a secret and stays out of this file"),
         ("channels: {ops: 'mailto://someone'}", "channels.ops: an address is a secret"),
         ("defaults: {cooldwn: 3s}", "line 2, column 12: defaults.cooldwn: unknown key 'cooldwn'; did you mean 'cooldown'?"),
+        ("ignore: {a: {polygon: [[0,0],[1,1]]}}", "ignore.a.polygon: a polygon needs at least 3 points; this has 2"),
+        ("ignore: {a: {polygon: [[0,0],[1,1],[1,0]], class: persn}}", "ignore.a.class: the detector has no class 'persn'"),
+        ("defaults: {min_score: {cat: x}}", "defaults.min_score.cat: a number from 0 to 1 is needed here, not 'x'"),
         ("zonse: {}", "zonse: unknown key 'zonse'; did you mean 'zones'?"),
         ("rules: []", "this key is there twice; keep one"),
     ],
@@ -262,8 +276,36 @@ class TestWhatAppliesToACamera:
             FULL.replace("left_to_right", "any"),
             FULL.replace("name: crowd", "name: throng"),
             FULL.replace("timezone: Europe/Berlin", "timezone: UTC").replace(', cameras: ["gate-*"]', ""),
+            *(FULL.replace("cooldown: 30s}", f"cooldown: 30s, {option}}}") for option in OPTIONS_THAT_COUNT),
+            FULL.replace("rules:\n", f"ignore: {MASK}\nrules:\n"),
+            FULL.replace("within: 0.05", "within: 0.06"),
+            FULL.replace("above: 0.3", "above: 0.31"),
         ):
             assert content_hash(parsed(other).for_camera("yard").configuration("yard", None)) != before, other
+
+    def test_an_ignored_area_counts_for_its_cameras_and_as_it_is_drawn(self):
+        def of(mask, camera="yard"):
+            return content_hash(parsed(FULL.replace("rules:\n", f"ignore: {mask}\nrules:\n")).for_camera(camera).configuration(camera, None))
+
+        plain = content_hash(parsed().for_camera("yard").configuration("yard", None))
+        assert of(MASK.replace("]]}", "]], cameras: [shop]}")) == plain
+        assert len({plain, of(MASK), of(MASK.replace("0.3", "0.4")), of(MASK.replace("]]}", "]], class: dog}"))}) == 4
+
+    def test_scores_count_for_the_classes_that_the_rule_looks_for(self):
+        def of(scores, when="{appears: person}"):
+            rule = parsed(with_rule(f"name: a, when: {when}, min_score: {scores}")).rules[0]
+            return content_hash(rule.evaluation)
+
+        assert of("0.6") == of("{person: 0.6}") == of("{person: 0.6, dog: 0.9}") == of("{other: 0.6}")
+        both = "{appears: [person, dog]}"
+        assert of("{person: 0.6}", both) != of("{dog: 0.6}", both)
+        assert of("{person: 0.6, dog: 0.6}", both) == of("0.6", both)
+
+    def test_options_that_a_rule_does_not_use_leave_its_fingerprint_as_it_was_before_they_existed(self):
+        assert set(parsed().rules[0].evaluation) == {"when", "min_score", "cooldown_s", "schedule"}
+
+    def test_a_silent_rule_is_of_the_camera_that_it_names(self):
+        assert {camera: parsed().rule("dark") in parsed().for_camera(camera).rules for camera in ("gate-1", "gate-2")} == {"gate-1": True, "gate-2": False}
 
     def test_of_the_whole_set_counts_what_decides_alerts_of_any_camera(self):
         def whole(text):

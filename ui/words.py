@@ -161,6 +161,10 @@ def reason(alert: AlertRecord) -> str:
         "crosses": f"crossed {facts.get('line', 'the line')} {DIRECTIONS.get(str(facts.get('direction')), '')}".rstrip(),
         "dwells": f"stayed in {facts.get('zone', 'the zone')} for {facts.get('stayed_s', '?')} s, the rule wants {facts.get('wanted_s', '?')} s,",
         "count": f"{facts.get('count', '?')} at once{_place(facts, ' in ')} for {facts.get('held_s', '?')} s, the rule wants {facts.get('wanted', '?')}",
+        "absent": f"no {_listed(facts.get('absent'))}{_place(facts, ' in ')} for {facts.get('absent_s', '?')} s, the rule wants {facts.get('wanted_s', '?')} s",
+        "near": f"came within {facts.get('closest', '?')} frame widths of each other{_place(facts, ' in ')} for {facts.get('held_s', '?')} s,",
+        "speed": f"did {facts.get('speed', '?')} frame widths a second{_place(facts, ' in ')}, the rule allows {facts.get('above', '?')},",
+        "silent": f"no footage of {facts.get('camera', 'the camera')} for {facts.get('silent_s', '?')} s, the rule wants {facts.get('wanted_s', '?')} s; back",
     }.get(alert.kind)
     if doing is None:
         rest = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
@@ -168,9 +172,15 @@ def reason(alert: AlertRecord) -> str:
     more = facts.get("more_within_cooldown")
     quiet = f" {more} more within the cooldown." if isinstance(more, int) and more else ""
     version = f" Rules {facts['rules_version']}." if facts.get("rules_version") else ""
+    joined = f" It began in the video before ({alert.continued_from})." if alert.continued_from else ""
+    joined += " It goes on after the end of this video." if alert.continues else ""
     who = _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
     sentence_of = f"{doing[:1].upper()}{doing[1:]}: {who}" if alert.kind == "count" else f"{who} {doing}".strip()
-    return literal(f"{sentence_of[:1].upper()}{sentence_of[1:]} at {moment(alert.start_s)}.{quiet}{version}", 500)
+    return literal(f"{sentence_of[:1].upper()}{sentence_of[1:]} at {moment(alert.start_s)}.{joined}{quiet}{version}", 500)
+
+
+def _listed(names: object) -> str:
+    return " or ".join(str(name) for name in names[:LISTED_TRACKS]) if isinstance(names, list) else "object"
 
 
 def _place(facts: Mapping[str, object], before: str) -> str:

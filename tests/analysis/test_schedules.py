@@ -1,11 +1,12 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_platform.analysis.schedules import clipped, open_intervals, within
+from video_platform.analysis.schedules import all_within, clipped, open_intervals, within
 from video_platform.rules import Schedule
 
 BERLIN = "Europe/Berlin"
@@ -40,6 +41,49 @@ def test_whole_days_that_follow_each_other_are_one_span():
 def test_days_on_which_clocks_are_set_are_shorter_or_longer(day, length_h):
     ((start, end),) = hours(Schedule((datetime(*day).weekday(),), 0, 1440, BERLIN), local(*day, 0) - timedelta(hours=2), 60)
     assert (start, end - start) == (2, length_h)
+
+
+def utc(*args: int) -> datetime:
+    return datetime(*args, tzinfo=UTC)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("zone", "span", "recorded_at", "expected_min"),
+    [
+        # Europe: 02:00 -> 03:00 at 01:00 UTC in March, 03:00 -> 02:00 at 01:00 UTC in October
+        (BERLIN, ("01:00", "02:00"), utc(2026, 3, 29), [(0, 60)]),
+        (BERLIN, ("01:30", "03:30"), utc(2026, 3, 29), [(30, 90)]),  # two hours of the clock are one
+        (BERLIN, ("02:00", "03:00"), utc(2026, 3, 29), []),  # an hour that does not come
+        (BERLIN, ("02:30", "04:00"), utc(2026, 3, 29), [(90, 120)]),  # from 03:30: as if clocks had not been set yet
+        (BERLIN, ("02:30", "03:15"), utc(2026, 3, 29), []),
+        (BERLIN, ("01:30", "03:30"), utc(2026, 10, 24, 22), [(90, 270)]),  # two hours of the clock are three
+        (BERLIN, ("02:00", "03:00"), utc(2026, 10, 24, 22), [(120, 240)]),  # from the first 02:00 to the only 03:00
+        (BERLIN, ("02:15", "02:45"), utc(2026, 10, 24, 22), [(135, 165)]),  # the first of the two
+        (BERLIN, ("22:00", "06:00"), utc(2026, 10, 24, 19), [(60, 600)]),  # a night of nine hours
+        (BERLIN, ("22:00", "06:00"), utc(2026, 3, 28, 20), [(60, 480)]),  # and one of seven
+        # New York: 02:00 -> 03:00 at 07:00 UTC on 8 March, 02:00 -> 01:00 at 06:00 UTC on 1 November
+        ("America/New_York", ("01:30", "03:30"), utc(2026, 3, 8, 6), [(30, 90)]),
+        ("America/New_York", ("01:00", "02:00"), utc(2026, 11, 1, 4), [(60, 180)]),
+        # Lord Howe sets its clocks by half an hour: 02:00 -> 02:30 on 4 October at 15:30 UTC of the day before
+        ("Australia/Lord_Howe", ("01:30", "03:00"), utc(2026, 10, 3, 15), [(0, 60)]),
+        # half and quarter hours, and the other side of the date line
+        ("Asia/Kolkata", ("08:00", "09:00"), utc(2026, 7, 1, 2), [(30, 90)]),
+        ("Asia/Kathmandu", ("08:00", "09:00"), utc(2026, 7, 1, 2), [(15, 75)]),
+        ("Pacific/Kiritimati", ("00:00", "01:00"), utc(2026, 6, 30, 9), [(60, 120)]),
+        ("UTC", ("23:59", "00:01"), utc(2026, 12, 31, 23), [(59, 61)]),
+    ],
+)
+def test_the_hours_in_which_clocks_are_set_and_far_zones_exactly(zone, span, recorded_at, expected_min):
+    start, end = (int(text[:2]) * 60 + int(text[3:]) for text in span)
+    found = open_intervals(Schedule(ALL_DAYS, start, end, zone), recorded_at, 11 * HOUR)
+    assert [(begin / 60, stop / 60) for begin, stop in found] == expected_min
+
+
+@given(st.lists(st.floats(0, 50), max_size=20), st.lists(st.tuples(st.floats(0, 50), st.floats(0, 20)), max_size=4))
+def test_a_column_of_moments_is_inside_as_each_alone_is(moments, given_spans):
+    at_s = np.array(sorted(moments))
+    spans = [(start, start + length) for start, length in given_spans]
+    assert all_within(at_s, spans).tolist() == [within(float(t), spans) for t in at_s]
 
 
 def test_the_same_local_time_is_another_instant_in_winter():

@@ -126,3 +126,48 @@ def test_reasons_say_who_what_where_and_when(kind: str, why: dict[str, object], 
         updated_at=NOW,
     )
     assert words.reason(alert) == text
+
+
+PAIR = [{"id": 3, "class": "person", "score": 0.8}, {"id": 5, "class": "truck", "score": 0.9}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why", "more", "text"),
+    [
+        (
+            "absent",
+            {"absent": ["dog", "person"], "absent_s": 70.2, "wanted_s": 60.0, "zone": "desk", "tracks": []},
+            {},
+            "No dog or person in desk for 70.2 s, the rule wants 60.0 s at 0:02.0.",
+        ),
+        (
+            "near",
+            {"closest": 0.031, "within": 0.05, "held_s": 2.4, "tracks": PAIR},
+            {},
+            "Person 3 (score 0.80), truck 5 (score 0.90) came within 0.031 frame widths of each other for 2.4 s, at 0:02.0.",
+        ),
+        (
+            "speed",
+            {"speed": 0.412, "above": 0.3, "held_s": 1.0, "tracks": PAIR[1:]},
+            {},
+            "Truck 5 (score 0.90) did 0.412 frame widths a second, the rule allows 0.3, at 0:02.0.",
+        ),
+        (
+            "silent",
+            {"camera": "gate", "silent_s": 1500.0, "wanted_s": 1200.0, "tracks": []},
+            {},
+            "No footage of gate for 1500.0 s, the rule wants 1200.0 s; back at 0:02.0.",
+        ),
+        (
+            "dwells",
+            {"zone": "plaza", "stayed_s": 16.2, "wanted_s": 10.0, "tracks": PAIR[:1]},
+            {"continues": True, "continued_from": "0123456789abcdef"},
+            "Person 3 (score 0.80) stayed in plaza for 16.2 s, the rule wants 10.0 s, at 0:02.0. "
+            "It began in the video before (0123456789abcdef). It goes on after the end of this video.",
+        ),
+    ],
+)
+def test_reasons_of_the_kinds_without_one_object_and_of_what_files_cut(kind: str, why: dict[str, object], more: dict[str, object], text: str) -> None:
+    common = {"id": "a", "video_id": "0" * 16, "camera": "c", "rule": "r", "severity": Severity.INFO, "lifecycle": Lifecycle.ACTIVE, "mark": Mark.NONE}
+    alert = AlertRecord.model_validate({**common, "kind": kind, "start_s": 2.0, "end_s": 3.0, "why": why, "raised_at": NOW, "updated_at": NOW, **more})
+    assert words.reason(alert) == text

@@ -1,0 +1,41 @@
+"""docs/rules.md: every example means something, every kind has its picture, and the pictures show what the evaluation finds."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts import rule_pictures
+from video_platform import rules
+from video_platform.detectors import COCO_CLASSES
+
+PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+PLACES = BLOCKS[0].split("rules:")[0]
+EVALUATED = [kind for kind in rules.KINDS if kind not in rules.NOT_EVALUATED]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][:50])
+def test_every_example_is_valid(block):
+    text = block if "version:" in block else PLACES + "rules:\n" + "".join(f"  {line}\n" for line in block.splitlines())
+    rule_set = rules.parse(text, classes=COCO_CLASSES)
+    assert rule_set.rules or rule_set.zones
+    assert all(rule.why_not is None for rule in rule_set.rules)
+
+
+@pytest.mark.parametrize("kind", EVALUATED)
+def test_every_kind_has_an_example_and_its_picture_shows_an_alert(kind):
+    assert any(re.search(rf"when: {{{kind}:", block) for block in BLOCKS)
+    assert f"(images/rules/{kind}.svg)" in PAGE.read_text()
+    assert len(rule_pictures.found(rule_pictures.SCENES[kind])) == 1
+    assert (rule_pictures.FOLDER / f"{kind}.svg").read_text() == rule_pictures.picture(kind)
+
+
+def test_every_inline_condition_of_the_table_parses():
+    page = PAGE.read_text()
+    names = {"CLASS": "person", "ZONE": "plaza", "LINE": "path", "CAMERA": "yard"}
+    conditions = re.findall(r"`({\w+: [^`]*})`", page.split("## Kinds")[1].split("### appears")[0])
+    assert len(conditions) >= len(rules.KINDS)
+    for condition in conditions:
+        rule = re.sub(r"[A-Z]{4,}", lambda found: names[found[0]], condition)
+        assert rules.parse(f"{PLACES}rules: [{{name: r, when: {rule}}}]", classes=COCO_CLASSES).rules
