@@ -10,6 +10,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +20,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from sensors import consuming
 from sensors.run_outcomes import UNDER_WAY
 from video_platform import errors, layout
-from video_platform.events import TOPIC_VIDEO_EVENTS
+from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
 from video_platform.pipeline import tags
 from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, MESSAGES, QUARANTINED, SUMMARY_MESSAGES
 from video_platform.pipeline.io_managers import event_metadata
@@ -43,7 +44,12 @@ QUIET = timedelta(seconds=60)
 """A video that changed later than this is in somebody's hands: a retry of its run, or a step that is just publishing."""
 
 UNREAD = timedelta(minutes=10)
-"""An event that became no run for this long, with an empty queue, is lost; and so is a summary that nobody asked for."""
+"""A request whose run left no word for this long is lost; and so is a summary that nobody asked for."""
+
+NOBODY = "0" * 16
+"""A video id that stands for none."""
+
+STUCK = "No run has it in hand, and none that was started said what became of it."
 
 RETRIABLE_CODES = frozenset(
     {INTERRUPTED} | {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PlatformError) and kind.retriable}
@@ -53,8 +59,8 @@ RETRIABLE_CODES = frozenset(
 SHARDS = 256
 """The store is looked through by the first two digits of the video id, one share a tick: all of it in about two hours."""
 
-READER = "video_events"
-"""The sensor that makes runs of requests; its cursor tells which it has not seen."""
+READERS = {TOPIC_VIDEO_EVENTS: "video_events", TOPIC_PROCESSED: "processed_videos"}
+"""The sensors that make runs of requests, by topic; their cursors tell which they have not seen."""
 
 MAX_UNREAD = 1000
 """Unread events that are looked at; when there are more, whoever reads them is far behind, and every video counts as on its way."""
@@ -68,24 +74,31 @@ HISTORY = 40
 
 @dataclass
 class Memory:
-    """The sensor's cursor: where the round over ready videos and that over all objects go on, and the attempts for each video that is not well."""
+    """The sensor's cursor: where the round over ready videos and that over all objects go on, and the attempts for each video, or summary, that is not well.
+
+    `lost` are events that seem to have become no run, by video: those that still do at the next tick are. Runs of a sensor's tick come after its cursor.
+    """
 
     after: str = ""
     shard: int = 0
     attempts: dict[str, int] = field(default_factory=dict)
+    summaries: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, cursor: str | None) -> "Memory":
         """The memory in a cursor; one that cannot be read starts afresh."""
         try:
             stored = json.loads(cursor or "")
-            return cls(str(stored["after"]), int(stored["shard"]), {str(key): int(value) for key, value in stored["attempts"].items()})
+            attempts, summaries = ({str(key): int(value) for key, value in stored.get(name, {}).items()} for name in ("attempts", "summaries"))
+            lost = {str(key): str(value) for key, value in stored.get("lost", {}).items()}
+            return cls(str(stored["after"]), int(stored["shard"]), attempts, summaries, lost)
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
     def dump(self) -> str:
         """As a cursor."""
-        return json.dumps({"v": 1, "after": self.after, "shard": self.shard, "attempts": self.attempts}, separators=(",", ":"))
+        return json.dumps({"v": 1, **vars(self)}, separators=(",", ":"))
 
 
 @dataclass
@@ -98,7 +111,8 @@ class Tick:
     now: datetime
     busy: set[str]
     partitions: set[str]
-    on_its_way: Callable[[str], bool] = lambda _video_id: False
+    coming: dict[str, Callable[[str], bool]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
     runs: list[dg.RunRequest] = field(default_factory=list)
     add: set[str] = field(default_factory=set)
     events: list[dg.AssetMaterialization] = field(default_factory=list)
@@ -111,8 +125,27 @@ class Tick:
         self.words.append(text)
 
     def quiet(self, record: VideoRecord, span: timedelta = QUIET) -> bool:
-        """Whether nobody has this video in hand."""
-        return record.video_id not in self.busy and self.now - record.updated_at >= span
+        """Whether nobody has this video in hand; one that changed in the future did so before the clock was set back."""
+        age = self.now - record.updated_at
+        return record.video_id not in self.busy and (age >= span or age < -QUIET)
+
+    def on_its_way(self, video_id: str, topic: str) -> bool:
+        """Whether a request of a video on this topic has still to be read."""
+        if topic not in self.coming:
+            self.coming[topic] = _on_its_way(self.context.instance, self.desk, topic)
+        return self.coming[topic](video_id)
+
+    def is_lost(self, video_id: str, topic: str) -> bool:
+        """Whether the newest event of a video on this topic became no run: it was read, or its topic lost it. Certain at the second look."""
+        from video_platform.services.database import outbox
+
+        event = outbox.newest_event(self.desk.platform.db, video_id, topic)
+        if event is not None and self.context.instance.get_runs_count(dg.RunsFilter(tags={tags.VIDEO: video_id, tags.EVENT: event})):
+            return False
+        key = f"{video_id}@{topic}"
+        if len(self.lost) < MAX_UNREAD:
+            self.lost[key] = str(event)
+        return self.memory.lost.get(key) == str(event)
 
 
 @dg.sensor(
@@ -131,16 +164,18 @@ def reconcile(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk])
 
 
 def _tick(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.SensorResult:
+    _ask_the_store(desk)
     runs = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     busy = {run.tags.get(tags.VIDEO, "") for run in runs}
     partitions = set(context.instance.get_dynamic_partitions(str(VIDEOS.name)))
-    tick = Tick(context, desk, Memory.parse(context.cursor), now, busy, partitions, _on_its_way(context.instance, desk))
-    _unfinished(tick, queued=any(run.status is dg.DagsterRunStatus.QUEUED for run in runs))
+    tick = Tick(context, desk, Memory.parse(context.cursor), now, busy, partitions)
+    _unfinished(tick)
     _ready(tick)
     gone = _deleted(tick)
     _orphans(tick)
     _scratch(tick, {run.run_id for run in runs})
     _kept(tick)
+    tick.memory.lost = tick.lost
     requests = [VIDEOS.build_add_request(sorted(tick.add))] if tick.add else []
     return dg.SensorResult(
         run_requests=tick.runs or None,
@@ -151,7 +186,13 @@ def _tick(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.
     )
 
 
-def _unfinished(tick: Tick, *, queued: bool) -> None:
+def _ask_the_store(desk: Desk) -> None:
+    """Raises StoreUnavailable while the store is away: what is requested then only fails again, and uses up its attempts."""
+    with suppress(errors.ObjectNotFound):
+        desk.platform.store.stat(layout.manifest_key(NOBODY, layout.RAW_VIDEO))
+
+
+def _unfinished(tick: Tick) -> None:
     """Videos that ought to have a result and have none."""
     from video_platform.services.database import videos
 
@@ -160,24 +201,24 @@ def _unfinished(tick: Tick, *, queued: bool) -> None:
         if tick.requested >= MAX_REQUESTS:
             break
         record = videos.get(tick.desk.platform.db, video_id)
-        if record is None or not tick.quiet(record, UNREAD if record.state is VideoState.RECEIVED else QUIET):
+        if record is None or not tick.quiet(record):
             continue
-        if record.state is VideoState.RECEIVED and queued:
-            continue
-        if record.state is not VideoState.FAILED and tick.on_its_way(video_id):
-            continue
-        if record.state is VideoState.FAILED and record.failure_code not in RETRIABLE_CODES:
-            continue
-        _again(tick, record)
+        if record.state is VideoState.FAILED:
+            if record.failure_code in RETRIABLE_CODES:
+                _again(tick, record, str(record.failure_message))
+        elif not tick.on_its_way(video_id, TOPIC_VIDEO_EVENTS):
+            lost = record.state is VideoState.RECEIVED and tick.is_lost(video_id, TOPIC_VIDEO_EVENTS)
+            if lost or record.state is VideoState.PROCESSING or tick.quiet(record, UNREAD):
+                _again(tick, record, STUCK)
 
 
-def _on_its_way(instance: dg.DagsterInstance, desk: Desk) -> Callable[[str], bool]:
+def _on_its_way(instance: dg.DagsterInstance, desk: Desk, topic: str) -> Callable[[str], bool]:
     """Whether the request for a video waits in the outbox or lies unread on its topic; then another one would not be quicker, only one more run."""
     from video_platform.services.database import outbox
 
-    waiting = outbox.waiting_videos(desk.platform.db, TOPIC_VIDEO_EVENTS)
+    waiting = outbox.waiting_videos(desk.platform.db, topic)
     try:
-        unread = _unread(instance, desk)
+        unread = _unread(instance, desk, topic)
     except (errors.LogUnavailable, ValueError):  # nobody can read it now, or the reader stumbles over its own cursor and says so
         unread = None
     except errors.NotFound:
@@ -185,26 +226,26 @@ def _on_its_way(instance: dg.DagsterInstance, desk: Desk) -> Callable[[str], boo
     return (lambda _video_id: True) if unread is None else (waiting | unread).__contains__
 
 
-def _unread(instance: dg.DagsterInstance, desk: Desk) -> set[str] | None:
-    """The videos of the events that sensor `video_events` has not read yet; None when there are too many to look at."""
+def _unread(instance: dg.DagsterInstance, desk: Desk, topic: str) -> set[str] | None:
+    """The videos of the events that the sensor of this topic has not read yet; None when there are too many to look at."""
     states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-    cursors = [getattr(state.instigator_data, "cursor", None) for state in states if state.instigator_name == READER]
+    cursors = [getattr(state.instigator_data, "cursor", None) for state in states if state.instigator_name == READERS[topic]]
     unread: set[str] | None = None
     for cursor in cursors or [None]:  # a code location that was renamed leaves the state of its sensors behind: the one that is ahead counts
-        records = consuming.read(desk.platform.log, TOPIC_VIDEO_EVENTS, consuming.Position.parse(cursor), MAX_UNREAD).records
+        records = consuming.read(desk.platform.log, topic, consuming.Position.parse(cursor), MAX_UNREAD).records
         if len(records) < MAX_UNREAD:
             found = {record.message.key.decode(errors="replace") for record in records}
             unread = found if unread is None else unread & found
     return unread
 
 
-def _again(tick: Tick, record: VideoRecord) -> None:
-    """Requests a video under a new event id, or gives it up."""
+def _again(tick: Tick, record: VideoRecord, why: str) -> None:
+    """Requests a video under a new event id, or gives it up; `why` is what keeps it from being done, in a sentence."""
     from video_platform.services.database import videos
 
     attempt = tick.memory.attempts.get(record.video_id, 0) + 1
     if attempt > MAX_ATTEMPTS:
-        videos.failed(tick.desk.platform.db, record.video_id, None, QUARANTINED, MESSAGES[QUARANTINED].format(attempts=MAX_ATTEMPTS))
+        videos.failed(tick.desk.platform.db, record.video_id, None, QUARANTINED, MESSAGES[QUARANTINED].format(attempts=MAX_ATTEMPTS, why=why))
         tick.memory.attempts.pop(record.video_id)
         tick.say(f"{record.video_id} is quarantined after {MAX_ATTEMPTS} attempts")
         return
@@ -238,29 +279,33 @@ def _ready_one(tick: Tick, record: VideoRecord, catalogued: dict[tuple[str, str]
     missing = [asset for asset in PROCESS_ASSETS if asset not in manifests]
     if missing and tick.requested < MAX_REQUESTS:
         tick.say(f"{video_id}: no manifest of {', '.join(missing)}")
-        _again(tick, record)
+        _again(tick, record, f"No result of {', '.join(missing)} is left when it has run.")
     for asset, manifest in manifests.items():
         if catalogued.get((asset, video_id)) != manifest.content_hash:
             tick.events.append(_report(manifest))
             tick.say(f"{video_id}: {asset} was made, but Dagster was not told")
-    asked_for_summary = not missing and tick.quiet(record, UNREAD) and _summary(tick, record, manifests)
-    if not missing and not asked_for_summary:
+    asked_for_summary = not missing and _summary(tick, record, manifests)
+    if not missing:
         tick.memory.attempts.pop(video_id, None)
+        if not asked_for_summary:
+            tick.memory.summaries.pop(video_id, None)
 
 
 def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
-    """Asks for the summary when it is missing or speaks of other tracks or scenes; whether it is."""
+    """Asks for the summary when it is missing or speaks of other tracks or scenes and nobody else will; whether it is."""
     from video_platform.services.database import videos
 
     sources = {asset: manifests[asset] for asset in (layout.TRACKS, layout.SCENES)}
     if speaks_of(manifests.get(layout.LLM_SUMMARY), sources):
         return False
-    attempt = tick.memory.attempts.get(record.video_id, 0) + 1
+    if tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not (tick.is_lost(record.video_id, TOPIC_PROCESSED) or tick.quiet(record, UNREAD)):
+        return True
+    attempt = tick.memory.summaries.get(record.video_id, 0) + 1
     if attempt > MAX_ATTEMPTS or record.summary_failure_code == CANCELLED:
         if record.summary_failure_code is None:
             videos.summary_failed(tick.desk.platform.db, record.video_id, QUARANTINED, SUMMARY_MESSAGES[QUARANTINED].format(attempts=MAX_ATTEMPTS))
         return True
-    tick.memory.attempts[record.video_id] = attempt
+    tick.memory.summaries[record.video_id] = attempt
     key = f"{record.video_id}@reconcile:{'-'.join(manifest.content_hash[:16] for manifest in sources.values())}:{attempt}"
     own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
     tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))

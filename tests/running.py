@@ -13,13 +13,13 @@ from typing import TypeVar
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-START_DEADLINE_S = 120
+START_DEADLINE_S = 900  # a minute on an idle machine is ten on one that is overloaded
 STOP_DEADLINE_S = 60
 POLL_S = 0.1
 
 PARTS = {
     "web": ("ui.server",),
-    "daemon": ("dagster._daemon", "dagster-daemon"),
+    "daemon": ("supervisor.daemon", "dagster._daemon", "dagster-daemon"),
     "code server": ("code-server", "api grpc"),
     "run": ("execute_run", "run_worker", "multiprocessing.spawn", "pipeline.run_host"),
     "child": ("video_platform.analysis.worker",),

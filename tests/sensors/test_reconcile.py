@@ -13,6 +13,7 @@ from stack import embedded_only
 from sensors import consuming, reconcile
 from sensors.reconcile import MAX_ATTEMPTS
 from video_platform import events, layout
+from video_platform.errors import StoreUnavailable
 from video_platform.ingest import Ingest
 from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, QUARANTINED
 from video_platform.pipeline.made import read_manifest
@@ -48,6 +49,14 @@ def requests(platform):
     return [events.decode(record.message) for record in records]
 
 
+def read_all(sensor, platform, reader, topic):
+    """As if the sensor that reads this topic had read all that is there or waits in the outbox, and made no run of it."""
+    platform.announce()
+    state = SensorInstigatorData(cursor=consuming.read(platform.log, topic, consuming.Position(), 100).position.dump())
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__").get_instigator_origin(reader)
+    sensor.instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, state))
+
+
 def test_a_video_in_somebodys_hands_is_left_alone(sensor, platform, tmp_path):
     footage(platform, tmp_path)
     sensor.tick()
@@ -77,11 +86,7 @@ def test_an_event_that_was_read_and_became_no_run_is_repeated_once(sensor, platf
     path.write_bytes(b"footage")
     video_id = platform.ingest.ingest_path(path).video_id
     age(platform, video_id)
-    position = consuming.read(platform.log, events.TOPIC_VIDEO_EVENTS, consuming.Position(), 100).position
-    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
-    state = SensorInstigatorData(cursor=position.dump())
-    origin = repository.get_instigator_origin("video_events")
-    sensor.instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, state))
+    read_all(sensor, platform, "video_events", events.TOPIC_VIDEO_EVENTS)
     for _ in range(MAX_ATTEMPTS + 2):
         sensor.tick()
     assert [event.type for event in requests(platform)].count(events.PROCESS_REQUESTED) == 1
@@ -112,6 +117,63 @@ def test_an_interrupted_video_is_asked_for_under_new_ids_and_then_quarantined(se
     assert (after.state, after.failure_code) == (VideoState.FAILED, QUARANTINED)
     sensor.tick()
     assert len(requests(platform)) == MAX_ATTEMPTS
+
+
+def test_quarantine_says_what_kept_failing(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    for _ in range(MAX_ATTEMPTS + 1):
+        videos.failed(platform.db, video_id, None, "StoreUnavailable", "the S3 store at 10.0.0.7:9000 does not answer")
+        age(platform, video_id)
+        sensor.tick()
+    after = videos.get(platform.db, video_id)
+    assert (after.failure_code, "10.0.0.7:9000 does not answer" in after.failure_message) == (QUARANTINED, True)
+    platform.ingest.retry(video_id)
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED
+    videos.failed(platform.db, video_id, None, INTERRUPTED, "ended")
+    age(platform, video_id)
+    sensor.tick()
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED, "a person's retry begins the count anew"
+
+
+def test_while_the_store_is_away_no_attempt_is_used_up(sensor, platform, tmp_path, monkeypatch):
+    video_id = footage(platform, tmp_path)
+    videos.failed(platform.db, video_id, None, "StoreUnavailable", "it does not answer")
+
+    def away(*_):
+        raise StoreUnavailable("it does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(platform.store, "stat", away)
+        for _ in range(MAX_ATTEMPTS + 2):
+            age(platform, video_id)
+            assert isinstance(sensor.tick(), dg.SkipReason)
+    assert (requests(platform), videos.get(platform.db, video_id).failure_code) == ([], "StoreUnavailable")
+    sensor.tick()
+    assert len(requests(platform)) == 1
+
+
+@pytest.mark.parametrize("lost", ["recreated", "trimmed"])
+def test_an_event_that_its_topic_lost_is_asked_for_within_two_looks(sensor, platform, tmp_path, lost):
+    video_id = footage(platform, tmp_path)
+    platform.ingest.request_processing(video_id)
+    if lost == "recreated":
+        platform.log.delete_topic(events.TOPIC_VIDEO_EVENTS)
+        platform.log.create_topics()
+    else:
+        platform.log.trim(events.TOPIC_VIDEO_EVENTS, platform.log.end_offsets(events.TOPIC_VIDEO_EVENTS))
+    age(platform, video_id, minutes=2)
+    sensor.tick()
+    assert requests(platform) == []
+    sensor.tick()
+    assert [event.subject for event in requests(platform)] == [video_id]
+
+
+def test_a_video_that_changed_before_the_clock_was_set_back_is_not_left_alone(sensor, platform, tmp_path):
+    video_id = footage(platform, tmp_path)
+    videos.failed(platform.db, video_id, "run-1", INTERRUPTED, "the process was ended")
+    age(platform, video_id, minutes=-90)
+    sensor.tick()
+    assert len(requests(platform)) == 1
 
 
 def test_a_tick_that_is_replayed_asks_once(sensor, platform, tmp_path):
@@ -166,6 +228,13 @@ def processed(settings):
     return video_id
 
 
+@pytest.fixture
+def unasked(processed, sensor, platform):
+    """A video whose summary nobody will write: the event that asks for it was read and became no run."""
+    read_all(sensor, platform, "processed_videos", events.TOPIC_PROCESSED)
+    return processed
+
+
 def test_a_version_that_dagster_was_not_told_of_is_reported_without_a_run(processed, sensor, platform):
     key = layout.manifest_key(processed, layout.TRACKS)
     newer = read_manifest(platform.store, processed, layout.TRACKS).model_copy(update={"content_hash": "f" * 64})
@@ -179,33 +248,65 @@ def test_a_version_that_dagster_was_not_told_of_is_reported_without_a_run(proces
     assert sensor.tick().asset_events == []
 
 
-def test_a_missing_summary_is_asked_for_and_a_lost_partition_comes_back(processed, sensor, platform):
-    sensor.instance.delete_dynamic_partition("videos", processed)
-    age(platform, processed)
+def test_a_missing_summary_is_asked_for_and_a_lost_partition_comes_back(unasked, sensor, platform):
+    sensor.instance.delete_dynamic_partition("videos", unasked)
+    age(platform, unasked)
     result = sensor.tick()
     [request] = result.run_requests
-    assert (request.partition_key, "reconcile" in request.run_key) == (processed, True)
-    assert [list(each.partition_keys) for each in result.dynamic_partitions_requests] == [[processed]]
+    assert (request.partition_key, "reconcile" in request.run_key) == (unasked, True)
+    assert [list(each.partition_keys) for each in result.dynamic_partitions_requests] == [[unasked]]
     again = sensor.tick().run_requests
     assert again[0].run_key != request.run_key
 
 
-def test_a_summary_that_never_comes_is_given_up_with_a_word(processed, sensor, platform):
+def test_a_summary_that_never_comes_is_given_up_with_a_word(unasked, sensor, platform):
     for _ in range(MAX_ATTEMPTS):
-        age(platform, processed)
+        age(platform, unasked)
         assert sensor.tick().run_requests
-    assert videos.get(platform.db, processed).summary_failure_code is None
-    age(platform, processed)
+    assert videos.get(platform.db, unasked).summary_failure_code is None
+    age(platform, unasked)
     assert not sensor.tick().run_requests
-    record = videos.get(platform.db, processed)
+    record = videos.get(platform.db, unasked)
     assert (record.state, record.summary_failure_code) == (VideoState.READY, QUARANTINED)
     assert f"{MAX_ATTEMPTS} times" in record.summary_failure_message
 
 
-def test_a_summary_that_somebody_cancelled_is_not_asked_for(processed, sensor, platform):
-    videos.summary_failed(platform.db, processed, CANCELLED, "Writing it was cancelled.")
+def test_a_summary_that_somebody_cancelled_is_not_asked_for(unasked, sensor, platform):
+    videos.summary_failed(platform.db, unasked, CANCELLED, "Writing it was cancelled.")
+    age(platform, unasked)
+    assert not sensor.tick().run_requests
+
+
+def test_a_summary_whose_event_is_still_to_be_read_is_not_asked_for(processed, sensor, platform):
     age(platform, processed)
     assert not sensor.tick().run_requests
+    platform.announce()
+    age(platform, processed)
+    assert not sensor.tick().run_requests
+
+
+def test_a_summary_whose_event_was_lost_is_asked_for_within_two_looks(unasked, sensor, platform):
+    age(platform, unasked, minutes=2)
+    assert not sensor.tick().run_requests
+    age(platform, unasked, minutes=2)
+    [request] = sensor.tick().run_requests
+    assert request.partition_key == unasked
+
+
+def test_attempts_for_the_video_and_for_its_summary_are_two_numbers(unasked, sensor, platform):
+    for _ in range(MAX_ATTEMPTS):
+        age(platform, unasked)
+        assert sensor.tick().run_requests
+    manifest = layout.manifest_key(unasked, layout.HIGHLIGHTS)
+    kept = platform.store.get_bytes(manifest)
+    platform.store.delete([manifest])
+    age(platform, unasked)
+    sensor.tick()
+    assert [event.type for event in requests(platform)] == [events.PROCESS_REQUESTED]
+    platform.store.put_bytes(manifest, kept, media_type="application/json")
+    age(platform, unasked)
+    assert not sensor.tick().run_requests
+    assert videos.get(platform.db, unasked).summary_failure_code == QUARANTINED
 
 
 def test_a_lost_manifest_asks_for_the_video_again(processed, sensor, platform):

@@ -117,6 +117,35 @@ def test_a_killed_relay_is_replaced_when_its_lease_has_run_out(db: Database, eve
     assert arrived(event_log) == ids
 
 
+def test_a_clock_that_is_set_back_while_the_log_was_away_lengthens_no_pause(db: Database, event_log: EventLog) -> None:
+    flaky = Flaky(event_log)
+    relay = Relay(db, flaky, None, "a")  # type: ignore[arg-type]
+    ids = announce(db, 1)
+    flaky.away = True
+    assert relay.drain(NOW + timedelta(hours=5)) == 0
+    flaky.away = False
+    assert relay.drain(NOW) == 1
+    assert arrived(event_log) == ids
+
+
+def test_a_fault_of_the_program_in_notifications_holds_up_no_event(db: Database, event_log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def drain(self, worker: str, now: datetime) -> int:
+            raise KeyError("a fault")
+
+    stop = threading.Event()
+    relay = Relay(db, event_log, Broken(), "a")  # type: ignore[arg-type]
+    running = threading.Thread(target=relay.run, args=(stop,))
+    running.start()
+    try:
+        until(lambda: "a fault" in caplog.text)
+        ids = announce(db, 1)
+        until(lambda: arrived(event_log) == ids)
+    finally:
+        stop.set()
+        running.join()
+
+
 def test_a_kill_between_send_and_record_repeats_the_same_id(db: Database, event_log: EventLog) -> None:
     [event_id] = announce(db, 1)
     [row] = outbox.claim(db, "killed", 1, outbox.LEASE_S, NOW)

@@ -1,5 +1,6 @@
 """`vp up`: everything that this home needs, supervised."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,12 +46,13 @@ def serve(settings: "Settings", what: str, on_ready: "Callable[[Settings, Addres
     `on_ready` is called once, when everything answers, and must not block.
     """
     from video_platform.cli import output
+    from video_platform.errors import StateError
     from video_platform.platform import open_platform
-    from video_platform.supervisor import lock, stack
+    from video_platform.supervisor import database_lock, lock, stack
     from video_platform.supervisor.prepare import prepare
     from video_platform.supervisor.supervision import Supervision
 
-    with lock.hold(settings.lock_file, what):
+    with lock.hold(settings.lock_file, what), ExitStack() as held:
         with open_platform(settings) as platform:
             for line in prepare(platform):
                 output.say(line)
@@ -63,10 +65,19 @@ def serve(settings: "Settings", what: str, on_ready: "Callable[[Settings, Addres
             stack.write_addresses(settings, addresses)
             on_ready(settings, addresses, supervision)
 
+        lost: list[str] = []
+
+        def end(reason: str) -> None:
+            lost.append(reason)
+            supervision.request_end()
+
         supervision = Supervision(specs, home=settings.home, logs=logs, say=output.say, on_ready=ready)
+        held.enter_context(database_lock.hold(settings, what, end))
         output.say(f"starting; logs are in {logs}")
         try:
             supervision.run()
         finally:
             stack.forget_addresses(settings, addresses)
+        if lost:
+            raise StateError(lost[0])
         output.say("everything has ended")

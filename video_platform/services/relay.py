@@ -72,7 +72,7 @@ class Relay:
         now = now or datetime.now(UTC)
         done = 0
         with self._turn:
-            while done < limit and not (self._log_retry_at and now < self._log_retry_at):
+            while done < limit and not self._pauses(now):
                 rows = outbox.claim(self._db, self.worker, min(BATCH, limit - done), outbox.LEASE_S, now, kind=Kind.EVENT)
                 if not rows:
                     break
@@ -98,6 +98,11 @@ class Relay:
             except PlatformError as error:
                 done = 0
                 self._say(what, f"the outbox cannot be read, {what} wait: {error}")
+            except Exception as error:  # a fault of the program: the other loop goes on, and what was claimed is tried again when its lease has run out
+                done = 0
+                if not self._said.get(what):
+                    log.exception("%s", what)
+                self._say(what, f"{what} wait, because the program failed: {type(error).__name__}")
             wait_s = SHORTEST_WAIT_S if done else min(LONGEST_WAIT_S, wait_s * WAIT_GROWTH)
             if not done:
                 stop.wait(wait_s)
@@ -173,6 +178,10 @@ class Relay:
         self._log_retry_at = now + timedelta(seconds=min(LOG_WAIT_S, outbox.backoff_s(self._log_failures)))
         self._say("events to the log", f"the event log is away, events wait in the outbox: {error}")
 
+    def _pauses(self, now: datetime) -> bool:
+        """Whether the log gets time to come back; a pause that seems longer than any is one that began before the clock was set back."""
+        return self._log_retry_at is not None and timedelta() < self._log_retry_at - now <= timedelta(seconds=LOG_WAIT_S)
+
     def _log_is_back(self, now: datetime) -> None:
         if self._log_failures:
             outbox.hasten(self._db, Kind.EVENT, now)
@@ -180,7 +189,7 @@ class Relay:
         self._say("events to the log", "")
 
     def _prune(self, now: datetime) -> None:
-        if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY:
+        if self._pruned_at is None or abs(now - self._pruned_at) >= PRUNE_EVERY:
             outbox.prune(self._db, now - timedelta(days=outbox.KEEP_SENT_DAYS))
             self._pruned_at = now
 

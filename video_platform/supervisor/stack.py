@@ -96,7 +96,7 @@ def specs(settings: Settings, addresses: Addresses, workspace: Path) -> list[Spe
     """The services in the order in which people read about them."""
     python, common = sys.executable, environment(settings, addresses)
     code_server = [python, "-m", "video_platform.supervisor.code_server", str(addresses.socket)]
-    daemon = [python, "-m", "dagster._daemon", "run", "-w", str(workspace)]
+    daemon = [python, "-m", "video_platform.supervisor.daemon", str(workspace)]
     page = [python, "-m", "video_platform.supervisor.dagster_page", settings.dagster.host, str(addresses.dagster_port), str(workspace)]
     warm = settings.runs.launcher == "warm"
     needs_code = ("code-server", "run-host") if warm else ("code-server",)

@@ -73,6 +73,24 @@ class TestClaim:
         assert claim(db, now + timedelta(seconds=59), "b") == []
         assert claim(db, now + timedelta(seconds=60), "b") == ids
 
+    @pytest.mark.parametrize("ahead", [timedelta(minutes=20), timedelta(days=400)])
+    def test_a_lease_taken_while_the_clock_stood_ahead_holds_nothing_back(self, db: Database, announce, now: datetime, ahead: timedelta) -> None:
+        ids = announce(1, 1)
+        assert claim(db, now + ahead) == ids
+        assert claim(db, now, "b") == ids
+
+    @pytest.mark.parametrize("ahead", [timedelta(minutes=20), timedelta(days=400)])
+    def test_a_retry_set_while_the_clock_stood_ahead_is_due(self, db: Database, announce, now: datetime, ahead: timedelta) -> None:
+        ids = announce(1)
+        rows = outbox.claim(db, "a", 10, 60, now + ahead)
+        outbox.failed(db, rows, "away", now + ahead)
+        assert claim(db, now, "b") == ids
+
+    def test_a_clock_that_jumps_ahead_only_ends_leases_early(self, db: Database, announce, now: datetime) -> None:
+        ids = announce(1)
+        claim(db, now)
+        assert claim(db, now + timedelta(hours=1), "b") == ids
+
     def test_rows_of_a_key_wait_for_the_one_in_another_hand(self, db: Database, announce, now: datetime) -> None:
         ids = announce(1, 1, 2)
         assert claim(db, now, limit=1) == ids[:1]

@@ -37,7 +37,13 @@ def delivered(db: Database, rows: Sequence[OutboxRow], *, state: str, message_id
     with db.write() as connection:
         outbox_rows.mark_sent(connection, rows, now)
         sent_at = now if state in DELIVERED else None
-        values = {"state": state, "message_id": message_id, "sent_at": sent_at, "error": error, "attempts": deliveries.c.attempts + (sent_at is not None)}
+        values = {
+            "state": state,
+            "message_id": message_id,
+            "sent_at": sent_at,
+            "error": error,
+            "attempts": deliveries.c.attempts + (0 if sent_at is None else 1),
+        }
         connection.execute(sa.update(deliveries).where(deliveries.c.outbox_id.in_([row.id for row in rows])).values(**values))
 
 

@@ -5,7 +5,7 @@ later ones wait too. A relay takes rows under a lease; when it dies, the lease r
 can never leave becomes *dead*: it stays visible, holds nothing back, and `revive` tries it again.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -35,6 +35,11 @@ class Kind(StrEnum):
 
     EVENT = "event"
     NOTIFICATION = "notification"
+
+
+LONGEST_HOLD: Mapping[Kind, timedelta] = {Kind.EVENT: timedelta(minutes=5), Kind.NOTIFICATION: timedelta(hours=2)}
+"""No lease and no wait for the next attempt is longer than this (a channel that is full for the hour waits longest). What says otherwise was written while
+a clock stood ahead of this one, and holds nothing back: after a jump of the clock a row may leave early or twice, and late by no more than this."""
 
 
 @dataclass(frozen=True)
@@ -287,9 +292,13 @@ def forget_notifications(connection: Connection, video_id: str) -> int:
 
 def _due(now: datetime, kind: Kind | None, key: str | None) -> sa.Select:
     alive = sa.and_(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None))
+    holds = [
+        sa.and_(outbox.c.kind == str(each), sa.or_(*(sa.and_(moment > now, moment <= now + longest) for moment in (outbox.c.next_at, outbox.c.lease_until))))
+        for each, longest in LONGEST_HOLD.items()
+    ]
     held = (
         sa.select(outbox.c.kind, outbox.c.key, sa.func.min(outbox.c.seq).label("first"))
-        .where(alive, sa.or_(outbox.c.next_at > now, outbox.c.lease_until > now))
+        .where(alive, sa.or_(*holds))
         .group_by(outbox.c.kind, outbox.c.key)
         .subquery()
     )
