@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ class Webhook:
 
     status: int = 200
     location: str | None = None
+    answer: bytes = b""
+    trickles: threading.Event | None = None
     received: list[dict[str, str]] = field(default_factory=list)
     port: int = 0
 
@@ -61,6 +64,9 @@ def webhook() -> Iterator[Webhook]:
             if hook.location:
                 self.send_header("location", hook.location)
             self.end_headers()
+            self.wfile.write(hook.answer)
+            while hook.trickles and not hook.trickles.wait(0.05):
+                self.wfile.write(b".")
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -207,6 +213,38 @@ class TestTrouble:
         webhook.status, webhook.location = 302, f"http://127.0.0.1:{webhook.port}/elsewhere"
         notifications(db, {"OPS_URL": webhook.address}).drain("a", NOW)
         assert states(db, [alert_id]) == ["failed"]
+
+    def test_what_a_service_answers_is_kept_nowhere(self, db: Database, raise_alerts: Raise, webhook: Webhook, caplog) -> None:
+        [alert_id] = raise_alerts()
+        webhook.status, webhook.answer = 500, b"<h1>canary of an inner server</h1>"
+        with caplog.at_level("WARNING"):
+            notifications(db, {"OPS_URL": webhook.address}).drain("a", NOW)
+        [delivery] = ledger.deliveries_of(db, alert_id)
+        assert "canary" not in str(delivery.error) + caplog.text
+
+    @pytest.mark.parametrize("address", ["json://user:pa55@{}/t0k3n?a=qu3ry", "json://us%65r:p%6155@{}/t0k3n?a=qu3ry"])
+    def test_no_part_of_an_address_is_told(self, db: Database, raise_alerts: Raise, webhook: Webhook, caplog, address: str) -> None:
+        [alert_id] = raise_alerts()
+        webhook.status = 500
+        with caplog.at_level("WARNING"):
+            notifications(db, {"OPS_URL": address.format(f"127.0.0.1:{webhook.port}")}).drain("a", NOW)
+        [delivery] = ledger.deliveries_of(db, alert_id)
+        told = str(delivery.error) + caplog.text
+        assert "500" in told
+        assert not any(secret in told for secret in ("user", "pa55", "t0k3n", "qu3ry"))
+
+    def test_a_service_that_never_ends_its_answer_holds_nobody_up(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
+        [alert_id] = raise_alerts()
+        webhook.trickles = threading.Event()
+        sender = Notifications(db, AppriseSender(answer_s=0.5), per_hour=30, page=lambda: PAGE, environment={"OPS_URL": webhook.address})
+        started = time.monotonic()
+        for moment in (NOW, NOW + timedelta(minutes=5)):
+            sender.drain("a", moment)
+        assert time.monotonic() - started < 10
+        assert len(webhook.received) == 1, "a service that has not answered is not sent more"
+        [delivery] = ledger.deliveries_of(db, alert_id)
+        assert "has not answered the message before" in str(delivery.error)
+        webhook.trickles.set()
 
     def test_an_address_that_is_none(self) -> None:
         with pytest.raises(NotDelivered, match="Apprise") as raised:

@@ -7,12 +7,15 @@ hour: what is above leaves together, in one digest. Whatever happens to a notifi
 import json
 import logging
 import os
+import re
+import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from urllib.parse import unquote
 
 from video_platform import layout, rules
 from video_platform.errors import RulesError, ServiceError
@@ -33,6 +36,12 @@ GIVE_UP_AFTER = timedelta(hours=24)
 MOST_AT_ONCE = 1000
 """Notifications taken in hand together, so that a flood becomes one digest instead of several."""
 
+ANSWER_S = 60.0
+"""Longest time for one message: a service that answers a byte now and then would otherwise hold up all channels for ever."""
+
+MIN_SECRET_CHARS = 4
+"""Shorter parts of an address are words like `tg` that would make holes in every message."""
+
 DIGEST_LINES = 20
 """Alerts that a digest lists one by one; chat services refuse long messages."""
 
@@ -52,26 +61,58 @@ class Sender(Protocol):
 
 
 class AppriseSender:
-    """Brings messages to whatever Apprise knows: mail, chat, push, webhooks. Follows no redirects: an address means itself."""
+    """Brings messages to whatever Apprise knows: mail, chat, push, webhooks. Follows no redirects: an address means itself.
+
+    A service that does not answer within `answer_s` is not waited for; until it has hung up, nothing more is sent to it.
+    """
+
+    def __init__(self, *, answer_s: float = ANSWER_S) -> None:
+        self._answer_s = answer_s
+        self._busy: dict[str, threading.Thread] = {}
 
     def send(self, address: str, title: str, body: str, severity: Severity) -> None:
         """See `Sender.send`."""
-        import apprise
+        self._busy = {known: thread for known, thread in self._busy.items() if thread.is_alive()}
+        if address in self._busy:
+            raise NotDelivered("the service has not answered the message before this one yet")
+        outcome: list[NotDelivered | None] = []
 
-        asset = apprise.AppriseAsset(app_id="video-platform", app_desc="alerts", app_url="", http_redirects=False, secure_logging=True)
-        service = apprise.Apprise(asset=asset)
-        kinds = {Severity.INFO: apprise.NotifyType.INFO, Severity.WARNING: apprise.NotifyType.WARNING, Severity.CRITICAL: apprise.NotifyType.FAILURE}
-        with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as captured:
+        def work() -> None:
             try:
-                known = service.add(address)
-                sent = known and service.notify(title=title, body=body, notify_type=kinds[severity], body_format=apprise.NotifyFormat.TEXT)
-            except Exception as error:  # a hundred services' code: whatever it raises, the other channels go on
-                raise NotDelivered(f"the service's code failed: {type(error).__name__}") from error
-            said = captured.getvalue()  # pyright: ignore[reportAttributeAccessIssue]  (it is a StringIO, Apprise's annotation says less)
-        if not known:
-            raise NotDelivered("its address is not one that Apprise understands; see https://github.com/caronc/apprise/wiki for the forms")
-        if not sent:
-            raise NotDelivered(_without_secrets(said, address) or "the service refused the message without saying why")
+                _send(address, title, body, severity)
+            except NotDelivered as error:
+                outcome.append(error)
+            else:
+                outcome.append(None)
+
+        thread = threading.Thread(target=work, name="notification", daemon=True)
+        thread.start()
+        thread.join(self._answer_s)
+        if not outcome:
+            self._busy[address] = thread
+            raise NotDelivered(f"the service did not answer within {self._answer_s:g} s; it may have got the message")
+        if outcome[0] is not None:
+            raise outcome[0]
+
+
+def _send(address: str, title: str, body: str, severity: Severity) -> None:
+    """One message through Apprise."""
+    import apprise
+
+    asset = apprise.AppriseAsset(app_id="video-platform", app_desc="alerts", app_url="", http_redirects=False, secure_logging=True)
+    service = apprise.Apprise(asset=asset)
+    kinds = {Severity.INFO: apprise.NotifyType.INFO, Severity.WARNING: apprise.NotifyType.WARNING, Severity.CRITICAL: apprise.NotifyType.FAILURE}
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as captured:
+        try:
+            known = service.add(address)
+            sent = known and service.notify(title=title, body=body, notify_type=kinds[severity], body_format=apprise.NotifyFormat.TEXT)
+        except Exception as error:  # a hundred services' code: whatever it raises, the other channels go on
+            raise NotDelivered(f"the service's code failed: {type(error).__name__}") from error
+        said = captured.getvalue()  # pyright: ignore[reportAttributeAccessIssue]  (it is a StringIO, Apprise's annotation says less)
+    if not known:
+        raise NotDelivered("its address is not one that Apprise understands; see https://github.com/caronc/apprise/wiki for the forms")
+    if not sent:
+        raise NotDelivered(_without_secrets(said, address) or "the service refused the message without saying why")
 
 
 class Notifications:
@@ -224,7 +265,8 @@ def _link(subject: Subject, page: str) -> str:
 
 
 def _without_secrets(text: str, address: str) -> str:
-    """What Apprise said, on one line, without any part of the address that may be a token."""
-    for part in sorted({address, *(piece for piece in address.replace("?", "/").replace("@", "/").replace(":", "/").split("/") if len(piece) > 7)}, key=len):
+    """What Apprise said, on one line, without any part of the address that may be a token, as it is written or decoded."""
+    pieces = {piece for form in (address, unquote(address)) for piece in re.split(r"[/?&=:@#;,\s]+", form) if len(piece) >= MIN_SECRET_CHARS}
+    for part in sorted({address, *pieces}, key=len, reverse=True):
         text = text.replace(part, "***")
     return " ".join(text.split())[:500]
