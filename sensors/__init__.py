@@ -6,6 +6,7 @@ inbox_uploads       topic s3-events, and the inbox itself: one run of ingest_obj
 run_outcomes        runs that died or were cancelled: the state that the page shows
 configuration       rules, detector and prompts: observed when they change
 reconcile           what a kill or an outage left undone: reported, requested again, cleaned up
+upkeep              records of runs and events that are old enough: forgotten
 """
 
 from sensors.configuration import configuration
@@ -13,8 +14,9 @@ from sensors.inbox_uploads import inbox_uploads
 from sensors.processed_videos import processed_videos
 from sensors.reconcile import reconcile
 from sensors.run_outcomes import cancelled_runs, failed_runs
+from sensors.upkeep import upkeep
 from sensors.video_events import video_events
 
-ALL = [video_events, processed_videos, inbox_uploads, failed_runs, cancelled_runs, configuration, reconcile]
+ALL = [video_events, processed_videos, inbox_uploads, failed_runs, cancelled_runs, configuration, reconcile, upkeep]
 
-__all__ = ["ALL", "cancelled_runs", "configuration", "failed_runs", "inbox_uploads", "processed_videos", "reconcile", "video_events"]
+__all__ = ["ALL", "cancelled_runs", "configuration", "failed_runs", "inbox_uploads", "processed_videos", "reconcile", "upkeep", "video_events"]

@@ -72,7 +72,7 @@ class DagsterNow:
 
 def look(instance: "DagsterInstance") -> DagsterNow:
     """A look at this instance; a dozen queries, whatever there is."""
-    return DagsterNow(_runs(instance), _sensors(instance), _daemons(instance))
+    return DagsterNow(_runs(instance), read_sensors(instance), _daemons(instance))
 
 
 def _runs(instance: "DagsterInstance") -> list[RunNow]:
@@ -100,7 +100,8 @@ def _runs(instance: "DagsterInstance") -> list[RunNow]:
     ]
 
 
-def _sensors(instance: "DagsterInstance") -> list[SensorNow]:
+def read_sensors(instance: "DagsterInstance") -> list[SensorNow]:
+    """Every sensor that ever ticked, by name."""
     from dagster import SensorDefinition  # noqa: F401  (the package must be whole before its parts are asked for)
     from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType, SensorInstigatorData, TickStatus
 

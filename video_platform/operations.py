@@ -140,6 +140,17 @@ class Operations:
         return Disk(usage.free, usage.total, measures.disk_bytes(self._platform.db), events)
 
 
+def position(log: EventLog, topic: str, cursor: str | None) -> dict[int, int]:
+    """The next offset of each partition that the reader with this cursor wants; nothing for a cursor that is missing or of another topic."""
+    try:
+        stored = json.loads(cursor or "{}")
+        if stored.get("topic") != log.topic_id(topic):
+            return {}
+        return {int(partition): int(offset) for partition, offset in stored.get("next", {}).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
 def unread(log: EventLog, topic: str, cursor: str | None) -> int:
     """Events of `topic` that the reader with this cursor has not dealt with; all of them for a cursor that is missing or of another topic.
 
@@ -148,11 +159,7 @@ def unread(log: EventLog, topic: str, cursor: str | None) -> int:
     """
     try:
         begin, end = log.begin_offsets(topic), log.end_offsets(topic)
+        following = position(log, topic, cursor)
     except NotFound:
         return 0
-    try:
-        stored = json.loads(cursor or "{}")
-        following = {int(partition): int(offset) for partition, offset in stored.get("next", {}).items()} if stored.get("topic") == log.topic_id(topic) else {}
-    except (ValueError, TypeError, AttributeError):
-        following = {}
     return sum(max(0, last - max(following.get(partition, first), first)) for partition, last in end.items() for first in [begin.get(partition, 0)])

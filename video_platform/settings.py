@@ -195,6 +195,21 @@ class NotifySettings(Group):
     fresh_hours: float = Field(default=24.0, gt=0, description="footage recorded earlier than this notifies nobody")
 
 
+class RetentionSettings(Group):
+    """How long what is no result is kept, in days; footage and what was made of it stay until they are deleted."""
+
+    runs_days: float = Field(default=30.0, gt=0, description="Dagster's records and logs of runs that have ended")
+    events_days: float = Field(default=14.0, gt=0, description="events of the embedded log that were read; Kafka's topics have a setting of their own")
+    outbox_days: float = Field(default=14.0, gt=0, description="rows of the outbox that have left")
+    deliveries_days: float = Field(default=400.0, gt=0, description="what became of notifications")
+
+    @model_validator(mode="after")
+    def _runs_outlive_events(self) -> "RetentionSettings":
+        if self.runs_days <= self.events_days:
+            raise ValueError("runs_days must be more than events_days: an event that is read again finds its run by its key, and would start another one")
+        return self
+
+
 class WebSettings(Group):
     """The web app and API."""
 
@@ -325,6 +340,7 @@ class Settings(BaseSettings):
     runs: RunSettings = RunSettings()
     language_model: LanguageModelSettings = LanguageModelSettings()
     notify: NotifySettings = NotifySettings()
+    retention: RetentionSettings = RetentionSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

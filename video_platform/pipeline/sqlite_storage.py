@@ -126,6 +126,18 @@ class Events(SqliteEventLogStorage):
                 self._files.forget(file)
                 raise
 
+    def delete_events(self, run_id: str) -> None:
+        """Removes the events of a run, with the file that holds them: Dagster's own leaves an empty one behind for ever."""
+        with self.index_connection() as connection:
+            self.delete_events_for_run(connection, run_id)
+        self.free_concurrency_slots_for_run(run_id)
+        file = Path(self.path_for_shard(run_id))
+        with self._db_lock:
+            self._files.forget(file)
+            self._initialized_dbs.discard(run_id)
+            for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):
+                file.with_name(name).unlink(missing_ok=True)
+
     def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
         """Calls back for each new event of a run, whichever process stores it."""
         with self._watch_lock:

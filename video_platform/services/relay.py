@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from video_platform.errors import NotFound, PlatformError, StoreFull
-from video_platform.services.database import Database, measures, open_database, outbox
+from video_platform.services.database import Database, delivery, measures, open_database, outbox
 from video_platform.services.database.outbox import Kind, OutboxRow
 from video_platform.services.event_log import EventLog, open_log
 from video_platform.services.notify import AppriseSender, Notifications, web_address
-from video_platform.settings import Settings, load
+from video_platform.settings import RetentionSettings, Settings, load
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ LOG_WAIT_S = 30.0
 POISON_ATTEMPTS = 5
 """An event that the log refuses for what it is, not for where the log is, is given up after so many attempts; it stays visible."""
 
-PRUNE_EVERY = timedelta(hours=1)
+PRUNE_EVERY = timedelta(minutes=10)
+"""How often rows that have left long ago are forgotten."""
 
 HEARTBEAT = "relay"
 BEAT_EVERY = timedelta(seconds=15)
@@ -51,8 +52,16 @@ BEAT_EVERY = timedelta(seconds=15)
 class Relay:
     """Sends outbox rows; `event_log` is called when there is something to send, and again after the log went away."""
 
-    def __init__(self, db: Database, event_log: EventLog | Callable[[], EventLog], notifications: Notifications | None, worker: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        event_log: EventLog | Callable[[], EventLog],
+        notifications: Notifications | None,
+        worker: str,
+        retention: RetentionSettings | None = None,
+    ) -> None:
         self._db, self._notifications, self.worker = db, notifications, worker
+        self._retention = retention or RetentionSettings()
         self._open_log: Callable[[], EventLog] = event_log if callable(event_log) else lambda: event_log
         self._log_failures = 0
         self._log_retry_at: datetime | None = None
@@ -190,11 +199,12 @@ class Relay:
 
     def _prune(self, now: datetime) -> None:
         if self._pruned_at is None or abs(now - self._pruned_at) >= PRUNE_EVERY:
-            outbox.prune(self._db, now - timedelta(days=outbox.KEEP_SENT_DAYS))
+            outbox.prune(self._db, now - timedelta(days=self._retention.outbox_days))
+            delivery.prune(self._db, now - timedelta(days=self._retention.deliveries_days))
             self._pruned_at = now
 
     def _beat(self, now: datetime) -> None:
-        if self._beat_at is None or now - self._beat_at >= BEAT_EVERY:
+        if self._beat_at is None or abs(now - self._beat_at) >= BEAT_EVERY:
             measures.beat(self._db, HEARTBEAT, self.worker, now)
             self._beat_at = now
 
@@ -214,7 +224,7 @@ def worker_name() -> str:
 def open_relay(settings: Settings, db: Database, event_log: EventLog | Callable[[], EventLog]) -> Relay:
     """A relay with the notification channels of these settings."""
     notifications = Notifications(db, AppriseSender(), per_hour=settings.notify.per_hour, page=lambda: web_address(settings))
-    return Relay(db, event_log, notifications, worker_name())
+    return Relay(db, event_log, notifications, worker_name(), settings.retention)
 
 
 def main() -> int:

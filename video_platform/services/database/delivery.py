@@ -55,6 +55,14 @@ def not_delivered(db: Database, rows: Sequence[OutboxRow], error: str, now: date
         connection.execute(sa.update(deliveries).where(deliveries.c.outbox_id.in_([row.id for row in rows])).values(**values))
 
 
+def prune(db: Database, before: datetime) -> int:
+    """Forget what became of notifications that were asked for before this moment and are done with; returns how many."""
+    open_states = ("waiting", "failed")
+    with db.write() as connection:
+        old = (deliveries.c.created_at < before, deliveries.c.state.not_in(open_states))
+        return connection.execute(sa.delete(deliveries).where(*old)).rowcount
+
+
 def messages_since(db: Database, channel: str, since: datetime) -> list[datetime]:
     """When messages went to this channel after a moment, oldest first; a digest is one."""
     query = sa.select(sa.func.max(deliveries.c.sent_at)).where(deliveries.c.channel == channel, deliveries.c.sent_at > since)

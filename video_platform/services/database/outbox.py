@@ -24,9 +24,6 @@ LONGEST_RETRY_S = 60.0
 LEASE_S = 60.0
 """How long a relay may hold rows: above the longest append or notification, short enough that a killed relay's rows do not wait long."""
 
-KEEP_SENT_DAYS = 14
-"""Sent rows are kept this long, longer than the topics' retention, so that a question of 'was it sent' has an answer."""
-
 MAX_ERROR = 1000
 
 
