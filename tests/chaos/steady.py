@@ -33,9 +33,11 @@ from running import Up, descendants, wait
 
 from scripts.services.servers import STACK, server, version
 from video_platform import events, settings
+from video_platform.errors import LogUnavailable
 from video_platform.platform import Platform, open_platform
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, measures, videos
+from video_platform.services.event_log import open_log
 
 MB = 1024 * 1024
 SAMPLE_S = 20.0
@@ -62,6 +64,7 @@ SHORT_LIVED = frozenset({"run", "child"})
 """Parts whose processes come and go with each video."""
 
 REST_S = 900.0
+START_S = 180.0
 UPLOAD_S = 120.0
 FEED_S = 0.5
 
@@ -224,6 +227,18 @@ def stack(kind: str, folder: Path) -> Iterator[tuple[dict[str, str], dict[str, p
         yield environment, found, {name: folder / name for name in ("kafka",)}
 
 
+def topics_made() -> bool:
+    """Whether the event log has its topics: a broker that has just started on a busy machine takes its time to make them."""
+    log = open_log(settings.load())
+    try:
+        log.create_topics()
+    except LogUnavailable:
+        return False
+    finally:
+        log.close()
+    return True
+
+
 def watch(up: Up, platform: Platform, options: argparse.Namespace, servers: Mapping[str, psutil.Process], folders: Mapping[str, Path]) -> list[Sample]:
     """A look every `SAMPLE_S` while the feeder feeds."""
     feeder = Feeder(up.addresses["web"], platform, endless(options.folder / "clips"))
@@ -357,11 +372,12 @@ def main() -> int:
     books = Books()
     with stack(options.stack, options.folder / "servers") as (environment, servers, folders):
         (options.folder / "home").mkdir(parents=True)
-        with Up(options.folder / "home", env={**environment, **retention}) as up:
-            os.environ.update(up.env)
-            with open_platform(settings.load()) as platform:
-                samples = watch(up, platform, options, servers, folders)
-                judge(samples, platform, books, embedded=options.stack == "embedded")
+        up = Up(options.folder / "home", env={**environment, **retention})
+        os.environ.update(up.env)
+        wait(topics_made, START_S, "the topics are made")
+        with up, open_platform(settings.load()) as platform:
+            samples = watch(up, platform, options, servers, folders)
+            judge(samples, platform, books, embedded=options.stack == "embedded")
     if options.csv:
         write_csv(options.csv, samples)
     for fault in books.faults:

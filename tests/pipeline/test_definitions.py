@@ -70,13 +70,4 @@ def test_sensors_run_by_default():
     sensors = {sensor.name: sensor for sensor in defs.sensors}
     outcomes = {"run_outcomes_failed", "run_outcomes_cancelled"}
     assert set(sensors) == {"video_events", "processed_videos", "inbox_uploads", *outcomes, "configuration", "reconcile", "upkeep"}
-        "video_events",
-        "processed_videos",
-        "inbox_uploads",
-        "run_outcomes_failed",
-        "run_outcomes_cancelled",
-        "configuration",
-        "reconcile",
-        "upkeep",
-    }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
