@@ -31,6 +31,8 @@ TIMEOUT_S = 4.0
 """Longest wait for one answer; an operation needs two or three, which keeps a dead broker below 10 s and a sensor tick below Dagster's 60 s."""
 DELIVERY_S = 8.0
 """Longest time from handing records to the producer until all are acknowledged; more than one answer, because the producer tries again by itself."""
+CREATION_S = 30.0
+"""Longest wait until new topics have their leaders: nothing else can begin without them, and a busy broker takes its time."""
 BURST_PER_S = 500.0
 """Slowest rate at which a large `append` is still waited for; kafka-python manages some thousand records a second on one core."""
 FETCH_BYTES = 8 * 1024 * 1024
@@ -132,7 +134,7 @@ class KafkaLog:
                 with suppress(TopicAlreadyExistsError):  # another process was first
                     admin.create_topics({topic: {"num_partitions": PARTITIONS, "replication_factor": REPLICATION}})
                     made.append(topic)
-            admin.wait_for_topics(list(dict.fromkeys(topics)), timeout_ms=int(self._timeout_s * 1000))
+            admin.wait_for_topics(list(dict.fromkeys(topics)), timeout_ms=int(CREATION_S * 1000))
         return made
 
     def delete_topic(self, topic: str) -> None:
