@@ -146,3 +146,64 @@ def test_files_are_named_from_the_folder_of_the_shell(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__CA_FILE", "ca.pem")
     assert settings.load().objects.ca_file == tmp_path / "ca.pem"
+
+
+def test_a_secret_may_lie_in_a_file(monkeypatch, tmp_path):
+    (tmp_path / "url").write_text("postgresql+psycopg2://u:hunter2@db/dagster\n")
+    monkeypatch.setenv("VIDEO_PLATFORM_DAGSTER__STORAGE_URL_FILE", str(tmp_path / "url"))
+    monkeypatch.setenv("VIDEO_PLATFORM_DAGSTER__PORT", "3100")
+    found = settings.load()
+    assert found.dagster.storage_url.get_secret_value() == "postgresql+psycopg2://u:hunter2@db/dagster"
+    assert found.dagster.port == 3100
+    assert "hunter2" not in repr(found)
+
+
+def test_the_keys_of_a_store_may_lie_in_files(monkeypatch, tmp_path):
+    for name, text in (("access", "vp-worker"), ("secret", "hunter2")):
+        (tmp_path / name).write_text(text)
+        monkeypatch.setenv(f"VIDEO_PLATFORM_OBJECTS__{name.upper()}_KEY_FILE", str(tmp_path / name))
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__KIND", "s3")
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__ENDPOINT", "minio:9000")
+    assert settings.load().objects.secret_key.get_secret_value() == "hunter2"
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), ("\n", "is empty"), (b"\xff\xfe", "no text")])
+def test_a_file_without_a_secret_is_named(monkeypatch, tmp_path, content, says):
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setenv("VIDEO_PLATFORM_DATABASE__URL_FILE", str(path))
+    with pytest.raises(SettingsError, match=says) as caught:
+        settings.load()
+    assert "VIDEO_PLATFORM_DATABASE__URL_FILE" in str(caught.value)
+
+
+def test_a_secret_given_twice_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "url").write_text("sqlite:///a")
+    monkeypatch.setenv("VIDEO_PLATFORM_DATABASE__URL_FILE", str(tmp_path / "url"))
+    monkeypatch.setenv("VIDEO_PLATFORM_DATABASE__URL", "sqlite:///b")
+    with pytest.raises(SettingsError, match="keep one"):
+        settings.load()
+
+
+def test_only_secrets_may_lie_in_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__PORT_FILE", str(tmp_path / "port"))
+    with pytest.raises(SettingsError, match="no setting reads VIDEO_PLATFORM_WEB__PORT_FILE"):
+        settings.load()
+
+
+@pytest.mark.parametrize("address", ["code-server", ":4000", "code-server:0", "code-server:http"])
+def test_the_code_server_has_a_host_and_a_port(monkeypatch, address):
+    monkeypatch.setenv("VIDEO_PLATFORM_DAGSTER__CODE_SERVER", address)
+    with pytest.raises(SettingsError, match="write host:port"):
+        settings.load()
+
+
+def test_what_containers_need_is_asked_for(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_RUNS__LOGS", "objects")
+    with pytest.raises(SettingsError, match="needs objects"):
+        settings.load()
+    monkeypatch.delenv("VIDEO_PLATFORM_RUNS__LOGS")
+    monkeypatch.setenv("VIDEO_PLATFORM_RUNS__LAUNCHER", "docker")
+    with pytest.raises(SettingsError, match="code_server"):
+        settings.load()

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui import data
+
+LOOK_AGAIN_S = 2
+
 st.set_page_config(page_title="Video platform", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 
 page = st.navigation(
@@ -17,4 +21,18 @@ page = st.navigation(
     ],
     position="top",
 )
+
+
+@st.fragment(run_every=LOOK_AGAIN_S)
+def models() -> None:
+    """How far the language models are that are being fetched; drawn, and looked at again, only while there are any."""
+    pulls = data.model_pulls()
+    if not pulls:
+        st.rerun()
+    for each in pulls:
+        st.progress((each.percent or 0) / 100, f"{each.words}. Until it is there, summaries are written by the template.")
+
+
+if data.model_pulls():
+    models()
 page.run()

@@ -17,6 +17,7 @@ from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, V
 from video_platform.errors import PlatformError, Problem, RulesError
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
+from video_platform.services import model_pulls as pulls
 from video_platform.services.database import ledger, refusals, rulesets
 from video_platform.services.database import videos as video_rows
 from video_platform.services.database.rulesets import RuleVersion
@@ -85,6 +86,12 @@ def media_path(key: str, download: str | None = None) -> str:
 def addresses_epoch() -> int:
     """Counts up when signed addresses are renewed: twice in the life of one."""
     return int(now().timestamp() // (settings().web.media_url_s / 2))
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=1, show_spinner=False)
+def model_pulls() -> list[pulls.Pull]:
+    """Language models that are being fetched."""
+    return pulls.under_way(_platform().db, now())
 
 
 # ---- library -------------------------------------------------------------------------------------------------------------------------------------------

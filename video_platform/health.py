@@ -10,7 +10,7 @@ from video_platform.catalog_dagster import DagsterCatalog
 from video_platform.dagster_now import DagsterNow
 from video_platform.errors import DatabaseUnavailable, PlatformError
 from video_platform.platform import Platform
-from video_platform.services import ollama
+from video_platform.services import model_pulls, ollama
 from video_platform.services.database import measures
 from video_platform.services.relay import HEARTBEAT
 
@@ -55,6 +55,7 @@ def check(platform: Platform, dagster: DagsterCatalog) -> dict[str, Part]:
         "runs": lambda: _daemons(dagster.now()),
         "sensors": lambda: _sensors(dagster.now()),
         "language_model": lambda: _model(ollama.writer(models)),
+        "models": lambda: _fetched(platform),
         **({"vision_model": lambda: _model(ollama.seer(models))} if models.vision_model else {}),
         "disk": lambda: _disk(platform),
     }
@@ -103,6 +104,11 @@ def _sensors(now: DagsterNow | None) -> Part:
         if silent_s is None or silent_s > SENSOR_SILENCE_S:
             return Part(False, f"sensor {sensor.name} has {'never ticked' if silent_s is None else f'not ticked for {_span(silent_s)}'}")
     return Part(True, f"{len(now.sensors)} tick")
+
+
+def _fetched(platform: Platform) -> Part:
+    pulls = model_pulls.under_way(platform.db, datetime.now(UTC))
+    return Part(True, f"{model_pulls.words(pulls)}; until then summaries are written by the template" if pulls else "none is being fetched")
 
 
 def _model(state: ollama.State | None) -> Part:

@@ -15,6 +15,9 @@ import re
 from urllib.parse import quote
 
 BUCKET = "video-platform"
+
+RUN_LOGS = "dagster-logs"
+"""Below this key lies the output of runs, where the store keeps it."""
 VIDEO_ID = re.compile(r"[0-9a-f]{16}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 EXTENSION = re.compile(r"[a-z0-9]{1,8}")

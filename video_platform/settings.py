@@ -1,6 +1,7 @@
 """All settings, read from the environment: prefix `VIDEO_PLATFORM_`, `__` between levels (`VIDEO_PLATFORM_WEB__PORT=8600`).
 
 Two profiles of one program are chosen here alone: the embedded default needs nothing; a deployment names Kafka, an S3 store, a database and Ollama.
+A secret may lie in a file instead: `VIDEO_PLATFORM_OBJECTS__SECRET_KEY_FILE=/run/secrets/key`.
 """
 
 import os
@@ -13,11 +14,15 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_dir
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from video_platform.errors import SettingsError
 
 PREFIX = "VIDEO_PLATFORM_"
+
+FILE_SUFFIX = "_FILE"
+"""Of a variable that names the file with a secret, as container engines hand them out."""
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -158,7 +163,9 @@ class SceneSettings(Group):
 class RunSettings(Group):
     """How many videos at once, and how their processes start."""
 
-    launcher: Literal["default", "warm"] = "default"
+    launcher: Literal["default", "warm", "docker"] = "default"
+    logs: Literal["files", "objects"] = Field(default="files", description="where the output of runs is kept; objects needs objects.kind s3")
+    container_memory_bytes: int = Field(default=6 * GIB, ge=512 * MIB, description="memory of one run's container, with launcher docker")
     live_slots: int = Field(default=2, ge=1)
     request_slots: int = Field(default=1, ge=1)
     backfill_slots: int = Field(default=1, ge=1)
@@ -313,11 +320,20 @@ class DagsterSettings(Group):
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
     storage_url: SecretStr = Field(default=SecretStr(""), description="PostgreSQL database of Dagster's own records; empty means SQLite in the home")
+    code_server: str = Field(default="", description="host:port of the code server, where each process has a machine or container of its own")
 
     @field_validator("host")
     @classmethod
     def _as_written_here(cls, host: str) -> str:
         return host_name(host)
+
+    @field_validator("code_server")
+    @classmethod
+    def _host_and_port(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        if address and not (host and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError("write host:port, for example code-server:4000")
+        return address
 
 
 class Settings(BaseSettings):
@@ -350,6 +366,29 @@ class Settings(BaseSettings):
     def _oidc_needs_a_provider(self) -> "Settings":
         if self.access.sign_in == "oidc" and not (self.oidc.issuer and self.oidc.client_id):
             raise ValueError(f"sign-in oidc needs {PREFIX}OIDC__ISSUER and {PREFIX}OIDC__CLIENT_ID")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment, then files that the environment names."""
+        if isinstance(env_settings, EnvSettingsSource):
+            files = {(name + FILE_SUFFIX).lower() for name in secrets()}
+            env_settings.env_vars = {name: value for name, value in env_settings.env_vars.items() if name.lower() not in files}
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+    @model_validator(mode="after")
+    def _logs_need_a_store(self) -> "Settings":
+        if self.runs.logs == "objects" and self.objects.kind != "s3":
+            raise ValueError("runs.logs objects keeps the output of runs in the S3 store: it needs objects.kind s3")
+        if self.runs.launcher == "docker" and not (self.dagster.code_server and self.dagster.storage_url.get_secret_value()):
+            raise ValueError("runs.launcher docker needs dagster.code_server and dagster.storage_url: a run's container shares no files with the others")
         return self
 
     def check_exposure(self) -> None:
@@ -405,6 +444,43 @@ class Settings(BaseSettings):
     def lock_file(self) -> Path:
         """Held by whoever runs the graph on this home."""
         return self.home / "home.lock"
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets from the files that variables with the suffix `_FILE` name; a line end after the secret does not count."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
+        """Not asked: the whole tree is read at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, dict[str, str]]:
+        """The secrets by group and name.
+
+        Raises:
+            SettingsError: a file cannot be read, is empty, or the secret is given twice.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for name in secrets():
+            path = os.environ.get(name + FILE_SUFFIX)
+            if not path:
+                continue
+            if os.environ.get(name):
+                raise SettingsError(f"both {name} and {name}{FILE_SUFFIX} are set: keep one")
+            try:
+                text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it is no text"
+                raise SettingsError(f"{name}{FILE_SUFFIX} names {path}, which cannot be read: {reason}", path=path) from error
+            if not text:
+                raise SettingsError(f"{name}{FILE_SUFFIX} names {path}, which is empty", path=path)
+            group, _, inner = name.removeprefix(PREFIX).lower().partition("__")
+            found.setdefault(group, {})[inner] = text
+        return found
+
+
+def secrets() -> frozenset[str]:
+    """The variables whose values are secret: each may be given as a file instead, named by the variable with `_FILE` after it."""
+    return frozenset(name for name, (default, _) in variables().items() if isinstance(default, SecretStr))
 
 
 def load(**overrides: object) -> Settings:
@@ -477,5 +553,5 @@ def _is_address(name: str) -> bool:
 
 
 def _unknown_variables() -> list[str]:
-    known = variables()
+    known = {*variables(), *(name + FILE_SUFFIX for name in secrets())}
     return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)

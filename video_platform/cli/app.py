@@ -2,7 +2,7 @@
 
 import typer
 
-from video_platform.cli import alerts, demo, dlq, doctor, env, export, get, ingest, process, rebuild, rules, topics, up, videos, watch
+from video_platform.cli import alerts, demo, dlq, doctor, env, export, get, ingest, models, process, rebuild, rules, serve, topics, up, videos, watch
 
 FAILED = 1
 USAGE = 2
@@ -30,8 +30,9 @@ def options(
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env):
+for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve):
     module.register(app)
+app.add_typer(models.app, name="models")
 app.add_typer(rules.app, name="rules")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dlq.app, name="dlq")

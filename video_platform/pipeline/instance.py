@@ -10,7 +10,7 @@ import yaml
 from video_platform.dagster_storage import opening
 from video_platform.pipeline import tags
 from video_platform.records import Lane
-from video_platform.settings import PREFIX, Settings
+from video_platform.settings import Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -20,13 +20,16 @@ LLM_POOL = "llm"
 
 DEFINITIONS_MODULE = "video_platform.definitions"
 
-STORAGE_VARIABLE = f"{PREFIX}DAGSTER__STORAGE_URL"
-"""Names the PostgreSQL database of Dagster; empty means SQLite files beside dagster.yaml. The address stays in the environment: it carries a password."""
-
 HEADER = """\
 # Dagster's instance settings, written by video_platform.pipeline.instance from the platform's settings.
 # In a home this file is written again on every start; change the settings (docs/settings.md), not the file.
 """
+
+START_TIMEOUT_S = {"default": 40, "warm": 40, "docker": 180}
+"""When a run that was launched and has not begun is given up; a container may have to wait for its image."""
+
+CANCEL_POLL_S = 2
+"""How often a run in a container of its own looks whether it is to end."""
 
 LOST = "The process of this run was gone when the platform started."
 
@@ -84,12 +87,14 @@ def fail_lost_runs(settings: Settings) -> list[str]:
     """Ends the runs whose process cannot be alive any more, so that they are retried and no slot stays taken; the ids of those runs.
 
     Only for the moment before the code server of this home starts: a run that is under way then has lost its process, unless the run host forked it,
-    because those live on without a code server.
+    because those live on without a code server. Runs in containers of their own do too: Dagster's monitoring asks the engine for those.
     """
     from dagster import DagsterRunStatus, RunsFilter
 
     from video_platform.pipeline.run_host import live_process
 
+    if settings.runs.launcher == "docker":
+        return []
     ended = []
     with open_instance(settings) as instance:
         under_way = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
@@ -109,7 +114,7 @@ def _configuration(settings: Settings, folder: Path | None) -> dict[str, object]
         **_storage(settings, folder),
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},  # its page would greet every new browser with a newsletter form over what was asked for
-        "compute_logs": {"module": "video_platform.pipeline.run_logs", "class": "RunLogs"},
+        "compute_logs": _logs(settings),
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
             "class": "QueuedRunCoordinator",
@@ -130,9 +135,10 @@ def _configuration(settings: Settings, folder: Path | None) -> dict[str, object]
         "run_monitoring": {
             "enabled": True,
             "poll_interval_seconds": 10,
-            "start_timeout_seconds": 40,
+            "start_timeout_seconds": START_TIMEOUT_S[settings.runs.launcher],
             "cancel_timeout_seconds": 30,
             "free_slots_after_run_end_seconds": 30,
+            **({"cancellation_thread_poll_interval_seconds": CANCEL_POLL_S} if settings.runs.launcher == "docker" else {}),
         },
         # of runs only what died is retried; errors of a step are retried in the step (pipeline/failures.py)
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
@@ -144,14 +150,23 @@ def _configuration(settings: Settings, folder: Path | None) -> dict[str, object]
 
 def _storage(settings: Settings, folder: Path | None) -> Mapping[str, object]:
     if settings.dagster.storage_url.get_secret_value():
-        return {"storage": {"postgres": {"postgres_url": {"env": STORAGE_VARIABLE}}}}
+        return {"storage": {"custom": {"module": "video_platform.pipeline.postgres_storage", "class": "Storage", "config": {}}}}
     place = {"env": "DAGSTER_HOME"} if folder is None else str(folder)
     return {"storage": {"custom": {"module": "video_platform.pipeline.sqlite_storage", "class": "Storage", "config": {"base_dir": place}}}}
+
+
+def _logs(settings: Settings) -> Mapping[str, object]:
+    if settings.runs.logs == "objects":
+        return {"module": "video_platform.pipeline.object_logs", "class": "ObjectLogs"}
+    return {"module": "video_platform.pipeline.run_logs", "class": "RunLogs"}
 
 
 def _launcher(settings: Settings) -> Mapping[str, object]:
     if settings.runs.launcher == "warm":
         return {"run_launcher": {"module": "video_platform.pipeline.launcher", "class": "WarmLauncher"}}
+    if settings.runs.launcher == "docker":
+        memory = {"memory_bytes": settings.runs.container_memory_bytes}
+        return {"run_launcher": {"module": "video_platform.pipeline.docker_launcher", "class": "ContainerLauncher", "config": memory}}
     return {}
 
 

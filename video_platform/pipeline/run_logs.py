@@ -28,8 +28,12 @@ class RunLogs(LocalComputeLogManager):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, object]) -> "RunLogs":
         """The manager of the instance that DAGSTER_HOME names, else of the home of the settings."""
-        folder = os.environ.get("DAGSTER_HOME") or settings.load().dagster_home
-        return cls(str(Path(folder) / "storage"), inst_data=inst_data)
+        return cls(str(cls.folder()), inst_data=inst_data)
+
+    @staticmethod
+    def folder() -> Path:
+        """Where the files lie."""
+        return Path(os.environ.get("DAGSTER_HOME") or settings.load().dagster_home) / "storage"
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:

@@ -131,6 +131,22 @@ def _looking(settings: LanguageModelSettings, base: str) -> httpx.Client:
     return httpx.Client(base_url=base, transport=_Bounded(LOOK_S, _Access.of(settings, base)), timeout=LOOK_S, trust_env=False)
 
 
+def way_to(settings: LanguageModelSettings) -> tuple[str, dict[str, str], ssl.SSLContext | bool]:
+    """The base URL, the headers that show who asks, and whom to trust, for requests that no limit here fits.
+
+    Raises:
+        SettingsError: the address, its certificates or the token cannot be used.
+    """
+    try:
+        base = address(settings)
+    except ValueError as error:
+        raise SettingsError(f"the address of Ollama cannot be read: {error}; look at {VARIABLE}HOST") from error
+    access = _Access.of(settings, base)
+    headers = httpx.Headers()
+    access.show(headers)
+    return base, dict(headers), access.context or True
+
+
 def _why_not(base: str, error: Exception) -> str:
     """Why nothing was heard of a server, in words, without what it said."""
     if isinstance(error, httpx.HTTPStatusError):

@@ -4,6 +4,7 @@
 by lease, and leave at least once, under the same id. `python -m video_platform.services.relay` is the process that `vp up` supervises.
 """
 
+import contextlib
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from video_platform.errors import NotFound, PlatformError, StoreFull
 from video_platform.services.database import Database, delivery, measures, open_database, outbox
@@ -91,19 +93,24 @@ class Relay:
                     break
         return done
 
-    def run(self, stop: threading.Event) -> None:
-        """Drain until `stop` is set; events in hand are finished first. Notifications have a thread of their own: a slow mail server holds up no event."""
+    def run(self, stop: threading.Event, alive: Path | None = None) -> None:
+        """Drain until `stop` is set; events in hand are finished first. Notifications have a thread of their own: a slow mail server holds up no event.
+
+        The file `alive` is touched after each look at the outbox that succeeded.
+        """
         people = threading.Thread(target=self._loop, args=(stop, "notifications", self._drain_notifications), name="notifications", daemon=True)
         people.start()
-        self._loop(stop, "events", self._drain_and_prune)
+        self._loop(stop, "events", self._drain_and_prune, alive)
         people.join(NOTIFICATION_PATIENCE_S)
 
-    def _loop(self, stop: threading.Event, what: str, work: Callable[[], int]) -> None:
+    def _loop(self, stop: threading.Event, what: str, work: Callable[[], int], alive: Path | None = None) -> None:
         wait_s = SHORTEST_WAIT_S
         while not stop.is_set():
             try:
                 done = work()
                 self._say(what, "")
+                if alive is not None:
+                    _touch(alive)
             except PlatformError as error:
                 done = 0
                 self._say(what, f"the outbox cannot be read, {what} wait: {error}")
@@ -216,6 +223,11 @@ class Relay:
         self._said[what] = trouble
 
 
+def _touch(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a full disk keeps no event from leaving
+        path.touch()
+
+
 def worker_name() -> str:
     """A name that no other relay has: host, process, and a random part for several in one process."""
     return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -228,7 +240,7 @@ def open_relay(settings: Settings, db: Database, event_log: EventLog | Callable[
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; says `ready` once it drains."""
+    """Run until SIGTERM or SIGINT; says `ready` once it drains. An argument names a file that is touched as a sign of life."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -248,7 +260,7 @@ def main() -> int:
 
     log.info("relay ready, process %d", os.getpid())
     try:
-        open_relay(settings, db, event_log).run(stop)
+        open_relay(settings, db, event_log).run(stop, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     finally:
         for each in opened:
             each.close()

@@ -13,8 +13,11 @@ from video_platform.supervisor.stack import LOCATION
 
 
 def main() -> None:
-    """Mark lost runs, then serve the definitions on the socket given as the argument, until SIGTERM. No heartbeat: a busy machine must not end it."""
-    socket = sys.argv[1]
+    """Mark lost runs, then serve the definitions on the socket given as the argument, until SIGTERM. No heartbeat: a busy machine must not end it.
+
+    Two arguments are a host and a port instead, for other machines or containers: Dagster asks no name of who calls, so only where nobody else reaches it.
+    """
+    place = ["--socket", sys.argv[1]] if len(sys.argv) == 2 else ["--host", sys.argv[1], "--port", sys.argv[2]]
     loaded = settings.load()
     local_run.prepare_instance(loaded)
     for run_id in local_run.fail_lost_runs(loaded):
@@ -23,7 +26,7 @@ def main() -> None:
 
     _watch_on_after_errors()
     options = ["--use-python-environment-entry-point", "--empty-working-directory"]
-    sys.argv = ["dagster", "api", "grpc", "--socket", socket, "--module-name", LOCATION, "--location-name", LOCATION, *options]
+    sys.argv = ["dagster", "api", "grpc", *place, "--module-name", LOCATION, "--location-name", LOCATION, *options]
     dagster()
 
 

@@ -5,14 +5,22 @@ sensor would tick until it has caught up. Here such a tick counts as long ago.
 """
 
 import sys
+import threading
+from pathlib import Path
 from typing import Any
+
+LOOK_S = 20.0
+SILENCE_S = 120
+"""A part of the daemon reports every 30 s; so long without a report is no busy machine any more."""
 
 
 def main() -> None:
-    """Run all daemons over the workspace file given as the argument, until SIGTERM."""
+    """Run all daemons over the workspace file given as the argument, until SIGTERM. A second argument names a file that is touched while all of them report."""
     from dagster._daemon.cli import main as dagster
 
     tick_on_after_clock_jumps()
+    if len(sys.argv) > 2:
+        threading.Thread(target=_watch, args=(Path(sys.argv[2]),), name="alive", daemon=True).start()
     sys.argv = ["dagster-daemon", "run", "-w", sys.argv[1]]
     dagster()
 
@@ -29,6 +37,24 @@ def tick_on_after_clock_jumps() -> None:
         return None if found is not None and found < 0 else found
 
     setattr(sensor, name, elapsed)
+
+
+def _watch(alive: Path) -> None:
+    from dagster import DagsterInstance
+    from dagster._daemon.controller import all_daemons_live
+
+    told = ""
+    pause = threading.Event()
+    with DagsterInstance.get() as instance:
+        while not pause.wait(LOOK_S):
+            try:
+                if all_daemons_live(instance, heartbeat_tolerance_seconds=SILENCE_S):
+                    alive.touch()
+                told = ""
+            except Exception as error:  # whatever its storage raises: no sign of life is what there is to say
+                if told != str(error):
+                    told = str(error)
+                    print(f"whether the daemon lives cannot be told: {type(error).__name__}: {told.partition(chr(10))[0]}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

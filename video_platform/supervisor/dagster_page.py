@@ -15,6 +15,8 @@ from video_platform.settings import Settings, load
 ACTING = ("/graphql", "/report_asset")
 """Paths where a request of any method may change something; everywhere else a link from another page may lead."""
 
+READ_ONLY = "--read-only"
+
 STATEMENT_TIMEOUT_MS = 15_000
 POOL_RECYCLE_S = 3600
 POOL_OVERFLOW = 20
@@ -35,8 +37,8 @@ class GuardedPage:
 
 
 def main() -> None:
-    """Serve on the host and port given as arguments, over the workspace file given as the third, until SIGTERM."""
-    host, port, workspace = sys.argv[1:4]
+    """Serve on the host and port given as arguments, over the workspace file given as the third, until SIGTERM; `--read-only` shows and changes nothing."""
+    host, port, workspace, *options = sys.argv[1:]
     from dagster import DagsterInstance, __version__
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -45,7 +47,7 @@ def main() -> None:
     settings = load()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
-        with WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[workspace]), version=__version__) as context:
+        with WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[workspace]), version=__version__, read_only=READ_ONLY in options) as context:
             app = create_app_from_workspace_process_context(context)
             uvicorn.run(GuardedPage(app, settings), host=host, port=int(port), log_level="warning")
 

@@ -307,3 +307,15 @@ audit = sa.Table(
     sa.Index(None, "action", "id"),
 )
 """Who did what, in the order in which it was done; rows are only added."""
+
+model_pulls = sa.Table(
+    "model_pulls",
+    metadata,
+    sa.Column("model", sa.String(255), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("completed_bytes", sa.BigInteger, nullable=False),
+    sa.Column("total_bytes", sa.BigInteger, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+"""Models that Ollama was asked to fetch, and how far they are."""
