@@ -19,7 +19,7 @@ FULL := $(VENV)/.full
 SERVERS := kafka or s3 or postgres or ollama or stack
 SOURCES := video_platform sensors ui tests benchmarks scripts
 
-.PHONY: help setup demo up services services-stop test test-services test-browser test-slow bench lint fmt clean setup-browser
+.PHONY: help setup demo up services services-stop test test-services test-compose test-browser test-slow bench lint fmt clean setup-browser
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ up: $(BASE) ## run the platform on your own home until Ctrl-C
 	@$(BIN)/vp up
 
 test: $(FULL) ## run the tests
-	$(BIN)/python -m pytest -m "not ($(SERVERS) or browser or slow)" $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(SERVERS) or browser or slow or compose)" $(ARGS)
 
 services: $(FULL) ## start Kafka, MinIO, PostgreSQL and Ollama here and print their settings: eval "$$(make -s services)"
 	@$(BIN)/python -m scripts.services all start
@@ -44,6 +44,9 @@ services-stop: ## stop them; their data stays
 test-services: $(FULL) ## run the tests against real servers, which are fetched and built the first time (scripts/install_servers.sh says what that needs)
 	-$(BIN)/python -m scripts.services all fetch
 	$(BIN)/python -m pytest -m "$(SERVERS)" $(ARGS)
+
+test-compose: $(FULL) ## bring docker-compose.yml up on a Docker engine of its own, made without a registry, and use it (scripts/install_docker.sh says what that needs)
+	$(BIN)/python -m pytest -s -m compose tests/compose $(ARGS)
 
 test-browser: $(FULL) ## run the tests that drive the page with Chromium
 	$(BIN)/python -m pytest -m "browser and not ($(SERVERS))" $(ARGS)
