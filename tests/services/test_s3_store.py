@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 from pydantic import SecretStr
-from services_fixtures import running_s3, unavailable
+from services_fixtures import running_minio, running_s3, unavailable
 
 from scripts.services import S3Server, ServiceFailed
 from scripts.services.certificates import Authority
@@ -52,14 +52,21 @@ def test_a_server_that_hangs_is_said_within_its_timeout():
         assert time.monotonic() - started < 8
 
 
-def test_refused_keys_are_said_with_the_settings_to_look_at(s3_server):
-    for access, secret in ((s3_server.access_key, "wrong-secret"), ("nobody", s3_server.secret_key)):
+@pytest.fixture(params=["s3_server", "minio_server"])
+def server(request):
+    """SeaweedFS, MinIO."""
+    return request.getfixturevalue(request.param)
+
+
+def test_refused_keys_are_said_with_the_settings_to_look_at(server):
+    for access, secret in ((server.access_key, "wrong-secret"), ("nobody", server.secret_key)):
         with pytest.raises(StoreUnavailable, match=r"refused the keys .* VIDEO_PLATFORM_OBJECTS__ACCESS_KEY"):
-            S3Store(settings_of(s3_server.endpoint, access, secret)).check()
+            S3Store(settings_of(server.endpoint, access, secret)).check()
 
 
-def test_a_server_that_comes_back_is_used_again(tmp_path):
-    with running_s3(tmp_path / "s3") as server:
+@pytest.mark.parametrize("running", [running_s3, running_minio])
+def test_a_server_that_comes_back_is_used_again(tmp_path, running):
+    with running(tmp_path / "s3") as server:
         store = S3Store(settings_of(server.endpoint, server.access_key, server.secret_key))
         store.put_bytes("a/b.json", b"kept", media_type="application/json")
         server.stop(kill=True)
@@ -69,8 +76,8 @@ def test_a_server_that_comes_back_is_used_again(tmp_path):
         assert store.get_bytes("a/b.json") == b"kept"
 
 
-def test_a_source_that_shrinks_under_the_upload_stores_nothing(s3_server, tmp_path):
-    store = S3Store(settings_of(s3_server.endpoint, s3_server.access_key, s3_server.secret_key), bucket="shrinking")
+def test_a_source_that_shrinks_under_the_upload_stores_nothing(server, tmp_path):
+    store = S3Store(settings_of(server.endpoint, server.access_key, server.secret_key), bucket="shrinking")
     assert list(store.list("")) == []
     path = tmp_path / "shrinking.mp4"
     path.write_bytes(b"x" * 40_000_000)
