@@ -275,8 +275,8 @@ def test_video_plays_with_boxes_and_a_sentence_seeks(up: Up, ready: None, page: 
 def test_summary_says_who_wrote_it(up: Up, ready: None) -> None:
     """On the real servers a model was asked over the wire: its digest and the prompt's hash stand in the manifest, whatever became of its words."""
     manifest = json.loads(store(up).get_bytes(layout.manifest_key(VIDEO, layout.LLM_SUMMARY)))
-    summary = httpx.get(f"{up.addresses['web']}/api/videos/{VIDEO}", timeout=60).json()["summary"]
-    told(f"\nsummary: {summary['engine']}, {manifest['cost']}")
+    summary = httpx.get(f"{up.addresses['web']}/api/videos/{VIDEO}/summary", timeout=60).json()
+    told(f"\nsummary by {summary['engine']}: {manifest['cost']}")
     assert manifest["degraded"] is None
     if up.env["VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE"] == "template":
         assert (summary["engine"]["name"], manifest["configuration"]["engine"]) == ("template", "template")
