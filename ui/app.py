@@ -4,19 +4,31 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import data
+from ui import data, links, words
+from video_platform.access import Role
+from video_platform.errors import SignInRefused
 
 LOOK_AGAIN_S = 2
 
 st.set_page_config(page_title="Video platform", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 
+try:
+    person = data.person()
+except SignInRefused as refused:
+    st.title("Signed out")
+    st.markdown(words.sentence(refused.message))
+    st.stop()
+
+rules = [st.Page("views/rules.py", title="Rules", icon=":material/rule:", url_path="rules", help="Zones, lines and rules: what counts as an alert.")]
+access = [st.Page("views/access.py", title="Access", icon=":material/group:", url_path="access", help="Who may sign in, and who did what.")]
 page = st.navigation(
     [
         st.Page(
             "views/library.py", title="Library", icon=":material/video_library:", default=True, help="All videos: add footage, see what is done, open one."
         ),
         st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts", help="What the rules found, newest first, live."),
-        st.Page("views/rules.py", title="Rules", icon=":material/rule:", url_path="rules", help="Zones, lines and rules: what counts as an alert."),
+        *(rules if data.sees_rules() else ()),
+        *(access if person.may(Role.ADMIN) else ()),
         st.Page("views/video.py", title="Video", icon=":material/movie:", url_path="video", visibility="hidden"),
     ],
     position="top",
@@ -36,3 +48,7 @@ def models() -> None:
 if data.model_pulls():
     models()
 page.run()
+if data.signs_in():
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
+        st.caption(f"Signed in as {words.plain(person.name, 80)} ({person.role})", width="content")
+        st.link_button("Sign out", links.absolute("/sign-out"), icon=":material/logout:", type="tertiary")

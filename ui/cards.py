@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui import data, links, words
 from ui.picture import picture
+from video_platform.access import Role
 from video_platform.catalog import VideoCard
 from video_platform.errors import PlatformError
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
@@ -74,9 +75,12 @@ def progress(record: VideoRecord) -> None:
 
 
 def menu(record: VideoRecord) -> None:
-    """What can be done with a video of a list."""
+    """What can be done with a video of a list, by who looks."""
+    actions = [action for action, role in ((AGAIN, Role.OPERATOR), (DELETE, Role.ADMIN)) if data.may(role)]
+    if not actions:
+        return
     key = f"menu-{record.video_id}"
-    st.menu_button("", [AGAIN, DELETE], key=key, icon=":material/more_vert:", type="tertiary", help="Actions", on_click=_chosen, args=(record.video_id, key))
+    st.menu_button("", actions, key=key, icon=":material/more_vert:", type="tertiary", help="Actions", on_click=_chosen, args=(record.video_id, key))
 
 
 def _chosen(video_id: str, key: str) -> None:
@@ -217,6 +221,8 @@ def _alert_actions(alert: AlertRecord) -> None:
             st.button("Play clip", key=f"clip-{alert.id}", icon=":material/movie:", on_click=_show_clip, args=(alert.id,))
         elif alert.lifecycle is Lifecycle.ACTIVE:
             st.caption(":material/hourglass: Clip is being made", width="content")
+        if not data.may(Role.OPERATOR):
+            return
         if alert.mark is Mark.NONE:
             st.button("Acknowledge", key=f"ack-{alert.id}", icon=":material/check:", on_click=data.mark, args=(alert.id, Mark.ACKNOWLEDGED))
             st.button("False alarm", key=f"false-{alert.id}", icon=":material/thumb_down:", on_click=data.mark, args=(alert.id, Mark.FALSE))

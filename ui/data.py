@@ -1,7 +1,8 @@
 """What the pages read and ask for; the only module that keeps anything between runs of a page.
 
-Lists are remembered for a second, so that many open pages cost one query; files are content-addressed and remembered by their key. Whatever is asked for
-(marking, deleting, processing again) goes to `ingest`, `ledger` and `rulesets` and empties what it made stale.
+Lists are remembered for a second and by the cameras that they are of, so that many open pages cost one query; files are content-addressed and remembered
+by their key, behind the question whether this person may see the video. Whatever is asked for (marking, deleting, processing again) goes to `deeds`, which
+asks whether this person may, and empties what it made stale.
 """
 
 import difflib
@@ -13,15 +14,18 @@ import streamlit as st
 
 from ui import opened
 from video_platform import detectors, layout, rules
+from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, VideoPage
-from video_platform.errors import PlatformError, Problem, RulesError
+from video_platform.deeds import Deeds
+from video_platform.errors import NotAllowed, PlatformError, Problem, RulesError, SignInRefused
 from video_platform.platform import Platform
-from video_platform.records import AlertRecord, Lane, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
 from video_platform.services import model_pulls as pulls
-from video_platform.services.database import ledger, refusals, rulesets
+from video_platform.services.database import audit, refusals, rulesets, users
 from video_platform.services.database import videos as video_rows
 from video_platform.services.database.rulesets import RuleVersion
 from video_platform.settings import Settings
+from video_platform.signing_in import COOKIE
 
 FRESH_S = 1.0
 """How old a remembered list may be: below the two seconds at which pages look again."""
@@ -31,11 +35,14 @@ PAGE_VIDEOS = 24
 
 PAGE_ALERTS = 20
 
-WHO = "web"
-"""Who did it, in the record of marks, deletions and rules: the page has no sign-in, so it is nobody in particular."""
+PAGE_AUDIT = 50
 
 MAX_STRIP_ALERTS = 500
 """Alerts of one video that its page shows; above it markers on the timeline touch each other."""
+
+
+Cameras = tuple[str, ...] | None
+"""What a list is remembered by: the patterns of who may see it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,43 @@ def _platform() -> Platform:
 
 
 def _catalog() -> Catalog:
-    return opened.services().catalog
+    return opened.services().catalog.seen_by(person())
+
+
+def _catalog_of(cameras: Cameras) -> Catalog:
+    return opened.services().catalog.seen_by(Person("page", Role.VIEWER, cameras))
+
+
+def _deeds() -> Deeds:
+    return Deeds(_platform(), opened.services().catalog, person())
+
+
+def person() -> Person:
+    """Who looks at the page: whoever the browser's session belongs to, asked anew at each run.
+
+    Raises:
+        SignInRefused: nobody, any more.
+    """
+    doors = opened.doors()
+    found = ANYONE if doors.open else doors.person(st.context.cookies.get(COOKIE))
+    if found is None:
+        raise SignInRefused("you are signed out; load the page again to sign in")
+    return found
+
+
+def may(role: Role) -> bool:
+    """Whether who looks may do what `role` may; pages hide what would be refused."""
+    return person().may(role)
+
+
+def opens_dagster() -> bool:
+    """Whether Dagster's page would open for who looks: it tells of everything, so links to it are for admins."""
+    return may(Role.ADMIN)
+
+
+def signs_in() -> bool:
+    """Whether people sign in on this installation."""
+    return not opened.doors().open
 
 
 def now() -> datetime:
@@ -80,7 +123,7 @@ def now() -> datetime:
 
 def media_path(key: str, download: str | None = None) -> str:
     """Signed path of an object; stable for minutes, so that a page drawn again shows the same picture. `download` is the name to save it under."""
-    return opened.signer().url(key, download=download)
+    return opened.signer().url(key, person(), download=download)
 
 
 def addresses_epoch() -> int:
@@ -97,58 +140,66 @@ def model_pulls() -> list[pulls.Pull]:
 # ---- library -------------------------------------------------------------------------------------------------------------------------------------------
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
 def videos(text: str, camera: str | None, states: tuple[VideoState, ...], page: int) -> VideoPage:
     """One page of the library, newest first; pages count from 1, no state means all but deleted ones."""
-    return _catalog().videos(state=states or None, camera=camera, text=text or None, limit=PAGE_VIDEOS, offset=(page - 1) * PAGE_VIDEOS)
+    return _videos(person().cameras, text, camera, states, page)
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=1, show_spinner=False)
+@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
+def _videos(seen: Cameras, text: str, camera: str | None, states: tuple[VideoState, ...], page: int) -> VideoPage:
+    return _catalog_of(seen).videos(state=states or None, camera=camera, text=text or None, limit=PAGE_VIDEOS, offset=(page - 1) * PAGE_VIDEOS)
+
+
 def cameras() -> list[str]:
     """All cameras that have videos."""
-    return _catalog().cameras()
+    return _cameras(person().cameras)
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=1, show_spinner=False)
+@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
+def _cameras(seen: Cameras) -> list[str]:
+    return _catalog_of(seen).cameras()
+
+
 def counts() -> dict[VideoState, int]:
     """Videos by state."""
-    return video_rows.counts(_platform().db)
+    return _counts(person().cameras)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
+def _counts(seen: Cameras) -> dict[VideoState, int]:
+    return _catalog_of(seen).counts()
 
 
 def recent_refusals(limit: int = 20) -> list[refusals.Refusal]:
     """Footage that was not taken in, newest first."""
-    return refusals.page(_platform().db, limit=limit)
+    return refusals.page(_platform().db, limit=limit, person=person())
 
 
 def process_again(video_id: str) -> None:
     """Ask for the whole graph of one video; what nothing changed for is reused. A failed video starts afresh."""
-    if _catalog().record(video_id).state is VideoState.FAILED:
-        _platform().ingest.retry(video_id)
-    else:
-        _platform().ingest.request_processing(video_id, lane=Lane.REQUEST)
+    _deeds().process_again(video_id)
     forget_lists()
 
 
 def write_summary_again(video_id: str) -> None:
     """Ask for the summary of a ready video alone, after it failed."""
-    _platform().ingest.retry(video_id)
+    _deeds().retry(video_id)
     forget_lists()
 
 
 def delete(video_id: str) -> None:
     """Remove a video with everything that was made from it; a tombstone stays."""
-    _platform().ingest.delete(video_id, WHO)
-    _catalog().forget(video_id)
+    _deeds().delete(video_id)
     forget_lists()
 
 
 def forget_lists() -> None:
     """Read lists anew at the next look."""
-    videos.clear()
-    cameras.clear()
-    counts.clear()
-    alerts.clear()
-    version.clear()
+    _videos.clear()
+    _cameras.clear()
+    _counts.clear()
+    _alerts.clear()
+    _version.clear()
 
 
 # ---- one video -----------------------------------------------------------------------------------------------------------------------------------------
@@ -160,8 +211,9 @@ def video(video_id: str) -> VideoDetail:
 
 
 def record(video_id: str) -> VideoRecord | None:
-    """The record of a video, None when there is none."""
-    return video_rows.get(_platform().db, video_id)
+    """The record of a video, also of a deleted one; None when there is none."""
+    found = video_rows.get(_platform().db, video_id)
+    return found if found is not None and person().may_see(found.camera) else None
 
 
 def alerts_of(video_id: str) -> list[AlertRecord]:
@@ -170,14 +222,19 @@ def alerts_of(video_id: str) -> list[AlertRecord]:
     return sorted(found, key=lambda alert: (alert.start_s, alert.id))
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
 def version(video_id: str) -> str:
     """Changes when anything that the page of a video shows has changed: its record, one of its assets, its alerts or their marks."""
+    return _version(person().cameras, video_id)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
+def _version(seen: Cameras, video_id: str) -> str:
+    catalog = _catalog_of(seen)
     try:
-        detail = _catalog().video(video_id)
+        detail = catalog.video(video_id)
     except PlatformError as error:
         return f"{type(error).__name__}: {error.message}"
-    found = _catalog().alerts(video_id=video_id, limit=MAX_STRIP_ALERTS).items
+    found = catalog.alerts(video_id=video_id, limit=MAX_STRIP_ALERTS).items
     shown = detail.record
     parts: list[object] = [shown.state, shown.failure_code, shown.summary_failure_code, shown.summary_failure_message]
     parts += [shown.camera, shown.recorded_at, shown.duration_s]
@@ -186,22 +243,34 @@ def version(video_id: str) -> str:
     return repr(parts)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
 def summary(video_id: str, key: str) -> Summary | None:
     """The summary of a video; `key` is its file."""
-    return _catalog().summary(video_id)
+    return _summary(person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
+def _summary(seen: Cameras, video_id: str, key: str) -> Summary | None:
+    return _catalog_of(seen).summary(video_id)
+
+
 def scenes(video_id: str, key: str) -> list[Scene]:
     """The scenes of a video; `key` is their file."""
-    return _catalog().scenes(video_id)
+    return _scenes(person().cameras, video_id, key)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _scenes(seen: Cameras, video_id: str, key: str) -> list[Scene]:
+    return _catalog_of(seen).scenes(video_id)
+
+
+def tracks(video_id: str, key: str) -> list[TrackRow]:
+    """The tracks of a video in order of appearance; `key` is their file."""
+    return _tracks(person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def tracks(video_id: str, key: str) -> list[TrackRow]:
-    """The tracks of a video in order of appearance; `key` is their file."""
-    sheet = _catalog().tracks(video_id)
+def _tracks(seen: Cameras, video_id: str, key: str) -> list[TrackRow]:
+    sheet = _catalog_of(seen).tracks(video_id)
     rows = [] if sheet is None else [TrackRow(line.id, line.class_name, line.start_s, line.end_s, line.score) for line in sheet.tracks]
     return sorted(rows, key=lambda row: (row.start_s, row.id))
 
@@ -220,7 +289,6 @@ def run_url(run_id: str) -> str:
 # ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
 def alerts(
     *,
     video_id: str | None,
@@ -233,7 +301,22 @@ def alerts(
     size: int = PAGE_ALERTS,
 ) -> AlertPage:
     """One page of alerts, newest first; pages count from 1."""
-    return _catalog().alerts(
+    return _alerts(person().cameras, video_id, rule, camera, severity, mark, superseded, page, size)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
+def _alerts(
+    seen: Cameras,
+    video_id: str | None,
+    rule: str | None,
+    camera: str | None,
+    severity: Severity | None,
+    mark: Mark | None,
+    superseded: bool,
+    page: int,
+    size: int,
+) -> AlertPage:
+    return _catalog_of(seen).alerts(
         video_id=video_id,
         rule=rule,
         camera=camera,
@@ -252,15 +335,19 @@ def alert(alert_id: str) -> AlertRecord:
 
 def mark(alert_id: str, what: Mark) -> None:
     """Record what a person says of an alert."""
-    ledger.mark(_platform().db, alert_id, what, WHO, now())
-    alerts.clear()
-    version.clear()
+    _deeds().mark(alert_id, what)
+    _alerts.clear()
+    _version.clear()
 
 
-@st.cache_data(ttl=60, max_entries=1, show_spinner=False)
 def rules_with_alerts() -> list[str]:
     """Names of rules that the newest alerts come from, also rules that are gone."""
-    found = _catalog().alerts(lifecycle=None, limit=200).items
+    return _rules_with_alerts(person().cameras)
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
+def _rules_with_alerts(seen: Cameras) -> list[str]:
+    found = _catalog_of(seen).alerts(lifecycle=None, limit=200).items
     return sorted({each.rule for each in found})
 
 
@@ -276,13 +363,25 @@ def names_of(video_ids: Sequence[str]) -> dict[str, str]:
 # ---- rules ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
+def sees_rules() -> bool:
+    """Whether who looks may read the rules, which tell of all cameras."""
+    return person().may(Role.OPERATOR) and person().sees_all
+
+
+def _must_see_rules() -> None:
+    if not sees_rules():
+        raise NotAllowed("the rules tell of all cameras; operators and admins who see all of them may read them")
+
+
 def active_rules() -> RuleVersion | None:
     """The rule set that counts."""
+    _must_see_rules()
     return rulesets.active(_platform().db)
 
 
 def rule_versions(limit: int = 20) -> list[RuleVersion]:
     """Rule sets that were active, newest first."""
+    _must_see_rules()
     return rulesets.versions(_platform().db, limit)
 
 
@@ -320,22 +419,18 @@ def compared(text: str, source: str) -> Draft | None:
 
 
 def apply_rules(text: str, *, source: str, who: str, why: str) -> RuleVersion:
-    """Make `text` the active rule set. Raises RulesError when it cannot be one."""
-    rules.parse(text, classes=detectors.class_names(settings().detection.model), source=source)
-    return rulesets.apply(_platform().db, text, source=source, who=who or WHO, why=why, now=now())
+    """Make `text` the active rule set; `who` counts only where nobody signs in. Raises RulesError when it cannot be one."""
+    return _deeds().apply_rules(text, source=source, who=who or None, why=why)
 
 
 def outdated_videos() -> int:
     """How many videos the active rules would judge differently than the rules that judged them."""
-    return len(rulesets.outdated(_platform().db))
+    return len(rulesets.outdated(_platform().db, person()))
 
 
 def evaluate_again() -> int:
     """Ask for all of these in lane backfill; only their alerts and clips are made again, the rest is reused. How many were asked for."""
-    asked = rulesets.outdated(_platform().db)
-    for video_id in asked:
-        _platform().ingest.request_processing(video_id, lane=Lane.BACKFILL)
-    return len(asked)
+    return len(_deeds().evaluate_again())
 
 
 def frame_key(card: VideoCard) -> str:
@@ -347,3 +442,18 @@ def frame_key(card: VideoCard) -> str:
 def frames() -> VideoPage:
     """Videos whose picture zones can be drawn on, newest first."""
     return videos("", None, (VideoState.READY,), 1)
+
+
+# ---- people --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def people() -> list[users.User]:
+    """Everybody who may sign in, by name; for admins."""
+    person().must(Role.ADMIN, "see who may sign in")
+    return users.listing(_platform().db, now())
+
+
+def audit_log(who: str | None, action: str | None, page: int) -> tuple[list[audit.Entry], int]:
+    """One page of the audit log, newest first, and how many lines match; pages count from 1; for admins."""
+    person().must(Role.ADMIN, "read the audit log")
+    return audit.page(_platform().db, who=who or None, action=action, limit=PAGE_AUDIT, offset=(page - 1) * PAGE_AUDIT)

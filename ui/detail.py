@@ -11,6 +11,7 @@ import streamlit as st
 from ui import cards, data, links, words
 from ui.player import Row, Span, StripAlert, StripScene, Tag, moments, player
 from video_platform import layout
+from video_platform.access import Role
 from video_platform.catalog import AssetView, VideoDetail, first_notes
 from video_platform.errors import MEDIA_CODES
 from video_platform.records import AlertRecord, Evidence, Manifest, Sentence, Summary, VideoRecord, VideoState
@@ -101,9 +102,9 @@ def failure(record: VideoRecord) -> None:
     body = text.removeprefix(title).strip()
     st.error(f"**{words.plain(title)}**" + (f"\n\n{words.plain(body, 600)}" if body else ""), icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Try again", icon=":material/refresh:", key=f"retry-{record.video_id}"):
+        if data.may(Role.OPERATOR) and st.button("Try again", icon=":material/refresh:", key=f"retry-{record.video_id}"):
             cards.again(record.video_id)
-        if record.run_id:
+        if record.run_id and data.opens_dagster():
             st.link_button("Open the run in Dagster", data.run_url(record.run_id), icon=":material/open_in_new:")
         if record.failure_code in MEDIA_CODES:
             st.caption("Trying again helps when the cause is gone. A file that is damaged must be sent again.", width="content")
@@ -254,7 +255,8 @@ def _summary_failure(view: View) -> None:
     reason = words.sentence(record.summary_failure_message or record.summary_failure_code, 600)
     st.warning(f"**The summary could not be written.** {reason} {stands}", icon=":material/warning:")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Write it again", icon=":material/refresh:", key=f"summary-{record.video_id}", on_click=cards.summary_again, args=(record.video_id,))
+        if data.may(Role.OPERATOR):
+            st.button("Write it again", icon=":material/refresh:", key=f"summary-{record.video_id}", on_click=cards.summary_again, args=(record.video_id,))
         st.caption(f"State: `{words.literal(record.summary_failure_code, 60)}`", width="content")
 
 
@@ -308,7 +310,8 @@ def alert_list(view: View) -> None:
     if not view.alerts:
         made = view.manifest(layout.ALERTS) is not None
         st.markdown("No rule fired on this video." if made else "Rules have not been evaluated on this video yet.")
-        st.page_link(links.RULES, label="See what the rules ask for", icon=":material/rule:")
+        if data.sees_rules():
+            st.page_link(links.RULES, label="See what the rules ask for", icon=":material/rule:")
         return
     rows = []
     for alert in view.alerts:
@@ -388,7 +391,7 @@ def _version_row(asset: AssetView) -> dict[str, object]:
         "What": ASSET_WORDS.get(asset.name, asset.name),
         "Made": words.instant(manifest.created_at),
         "Last run": "reused" if asset.reused else "made",
-        "Run": data.run_url(asset.run_id) if asset.run_id else None,
+        "Run": data.run_url(asset.run_id) if asset.run_id and data.opens_dagster() else None,
         "Seconds": manifest.cost.wall_s,
         "× real time": manifest.cost.real_time_factor,
         "Version": manifest.code_version,

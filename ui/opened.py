@@ -7,17 +7,19 @@ from video_platform.api import Services
 from video_platform.api.media import MediaSigner, open_signer
 from video_platform.catalog import Catalog
 from video_platform.platform import open_platform
+from video_platform.signing_in import Doors
 
 _LOCK = threading.Lock()
-_OPENED: list[tuple[Services, MediaSigner]] = []
+_OPENED: list[tuple[Services, MediaSigner, Doors]] = []
 
 
-def _opened() -> tuple[Services, MediaSigner]:
+def _opened() -> tuple[Services, MediaSigner, Doors]:
     with _LOCK:
         if not _OPENED:
             settings = platform_settings.load()
             platform = open_platform(settings)
-            _OPENED.append((Services(platform, Catalog(settings, platform.db, platform.store)), open_signer(settings)))
+            services = Services(platform, Catalog(settings, platform.db, platform.store))
+            _OPENED.append((services, open_signer(settings), Doors(settings, platform.db)))
         return _OPENED[0]
 
 
@@ -31,10 +33,15 @@ def signer() -> MediaSigner:
     return _opened()[1]
 
 
+def doors() -> Doors:
+    """Says who asks."""
+    return _opened()[2]
+
+
 def close() -> None:
     """Close what was opened; the next call opens anew."""
     with _LOCK:
-        for opened, _ in _OPENED:
+        for opened, *_ in _OPENED:
             opened.catalog.close()
             opened.platform.close()
         _OPENED.clear()

@@ -21,7 +21,9 @@ from streamlit import config as streamlit_config
 from ui import opened
 from video_platform import settings as platform_settings
 from video_platform.api import create_api
+from video_platform.api.gate import Gate
 from video_platform.api.guard import Guard
+from video_platform.api.sign_in import SignIn
 from video_platform.errors import PlatformError, SettingsError
 from video_platform.layout import API_PREFIX
 from video_platform.settings import Settings
@@ -52,7 +54,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def build(settings: Settings) -> st.App:
-    """The application: pages at /, API at /api, both behind the guard against other sites and other host names."""
+    """The application: pages at /, API at /api, both behind the guard against other sites and other host names, and behind the sign-in."""
     streamlit_config.get_config_options(force_reparse=True, options_from_flags=options(settings))
 
     @asynccontextmanager
@@ -63,11 +65,13 @@ def build(settings: Settings) -> st.App:
         finally:
             opened.close()
 
+    services, doors = opened.services(), opened.doors()
     return st.App(
         HERE / "app.py",
-        routes=[Mount(API_PREFIX, app=create_api(opened.services()))],
+        routes=[Mount(API_PREFIX, app=create_api(services, doors)), *SignIn(doors, services.catalog).routes()],
         middleware=[
-            Middleware(partial(Guard, settings=settings, added={"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}, max_body_bytes=None))
+            Middleware(partial(Guard, settings=settings, added={"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}, max_body_bytes=None)),
+            Middleware(partial(Gate, doors=doors)),
         ],
         lifespan=lifespan,
     )
@@ -113,7 +117,16 @@ def main() -> int:
     host = f"[{settings.web.host}]" if ":" in settings.web.host else settings.web.host
     print(f"http://{host}:{listener.getsockname()[1]}", flush=True)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, ws="websockets-sansio", server_header=False)
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            ws="websockets-sansio",
+            server_header=False,
+            proxy_headers=bool(settings.access.trusted_proxies),
+            forwarded_allow_ips=list(settings.access.trusted_proxies),
+        )
     )
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

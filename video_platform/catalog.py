@@ -6,10 +6,12 @@ asked only about the video that is shown. Nothing here decodes, detects or write
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 
 from video_platform import layout
+from video_platform.access import ANYONE, Person
 from video_platform.catalog_dagster import DagsterCatalog, RunView
 from video_platform.catalog_results import ResultReader
 from video_platform.errors import NotFound, VideoDeleted
@@ -113,7 +115,10 @@ class Addresses:
 
 
 class Catalog:
-    """The read side; safe to call from several threads."""
+    """The read side; safe to call from several threads.
+
+    It shows all; `seen_by` gives what one person may see: everything else is not there, in lists, in counts and when it is asked for by name.
+    """
 
     def __init__(self, settings: Settings, db: Database, store: ObjectStore) -> None:
         self._settings = settings
@@ -121,6 +126,15 @@ class Catalog:
         self._store = store
         self._dagster = DagsterCatalog(settings.dagster_home)
         self._results = ResultReader(store)
+        self._person = ANYONE
+
+    def seen_by(self, person: Person) -> "Catalog":
+        """The same catalogue as this person may see it; it shares everything with this one, which stays the one to close."""
+        if person.sees_all:
+            return self
+        seen = copy(self)
+        seen._person = person  # noqa: SLF001  (its own kind)
+        return seen
 
     @property
     def store(self) -> ObjectStore:
@@ -145,7 +159,7 @@ class Catalog:
     ) -> VideoPage:
         """Videos, newest first; deleted ones only when their state is asked for. every word of `text` stands in the name, camera, title or id."""
         states = None if state is None else [state] if isinstance(state, VideoState) else list(state)
-        records, total = videos.page(self._db, states=states, camera=camera, text=text, limit=limit, offset=offset)
+        records, total = videos.page(self._db, states=states, camera=camera, text=text, limit=limit, offset=offset, person=self._person)
         facts = videos.facts(self._db, [record.video_id for record in records]) if records else {}
         bare = [record.video_id for record in records if record.state is VideoState.READY and facts.get(record.video_id, videos.Facts()).thumbnail is None]
         posters = self._results.manifests([(video_id, layout.PROCESSED_VIDEO) for video_id in bare])
@@ -164,8 +178,8 @@ class Catalog:
             VideoDeleted: there was one.
         """
         record = videos.get(self._db, video_id) if layout.is_video_id(video_id) else None
-        if record is None:
-            raise NotFound(f"there is no video {video_id[:80]!r}; the list of videos shows what is there", video_id=video_id[:80])
+        if record is None or not self._person.may_see(record.camera):
+            raise _no_video(video_id)
         if record.state is VideoState.DELETED:
             raise VideoDeleted(
                 f"video {video_id} ({record.original_name[:120]!r}) was deleted on {record.updated_at:%Y-%m-%d %H:%M} UTC; ingest it again to have it back",
@@ -189,28 +203,41 @@ class Catalog:
 
     def cameras(self) -> list[str]:
         """Names of all cameras that have videos, sorted."""
-        return videos.cameras(self._db)
+        return videos.cameras(self._db, self._person)
+
+    def counts(self) -> dict[VideoState, int]:
+        """How many videos are in each state; every state is a key."""
+        return videos.counts(self._db, self._person)
 
     # ---- results ---------------------------------------------------------------------------------------------------------------------------------------
 
     def manifest(self, video_id: str, asset: str) -> Manifest | None:
         """The manifest of one asset, None until it was made."""
+        self._must_be_seen(video_id)
         return self._results.manifest(video_id, asset)
 
     def manifests(self, wanted: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Manifest]:
         """The manifests of several `(video_id, asset)`; those that are missing or out of reach are left out."""
+        if not self._person.sees_all:
+            ids = dict.fromkeys(video_id for video_id, _ in wanted)
+            found = {video_id: videos.get(self._db, video_id) for video_id in ids if layout.is_video_id(video_id)}
+            seen = {video_id for video_id, record in found.items() if record is not None and self._person.may_see(record.camera)}
+            wanted = [each for each in wanted if each[0] in seen]
         return self._results.manifests(wanted)
 
     def tracks(self, video_id: str) -> TrackSheet | None:
         """All tracks in the form that the player draws, None until they were made."""
+        self._must_be_seen(video_id)
         return self._results.model(video_id, layout.TRACKS, "player", TrackSheet)
 
     def summary(self, video_id: str) -> Summary | None:
         """The summary, None until it was written."""
+        self._must_be_seen(video_id)
         return self._results.model(video_id, layout.LLM_SUMMARY, "summary", Summary)
 
     def scenes(self, video_id: str) -> list[Scene]:
         """Scenes in order; empty until they were made. `thumbnail` is a file name of asset `scenes`."""
+        self._must_be_seen(video_id)
         manifest = self._results.manifest(video_id, layout.SCENES)
         rows = self._results.json(manifest, "scenes")
         return [Scene(row["index"], row["start_s"], row["end_s"], row.get("thumbnail")) for row in rows] if isinstance(rows, list) else []
@@ -228,6 +255,7 @@ class Catalog:
             _, _, sha256, _ = layout.parse_file_key(key)
         except ValueError as error:
             raise NotFound("there is no such file", video_id=video_id[:80]) from error
+        self._must_be_seen(video_id)
         manifest = self._results.manifest(video_id, asset)
         entry = next((entry for entry in manifest.files if entry.key == key), None) if manifest else None
         if entry is None and asset in (layout.ALERTS, layout.HIGHLIGHTS) and ledger.shows(self._db, video_id, key):
@@ -236,6 +264,14 @@ class Catalog:
         if entry is None:
             raise NotFound(f"asset {asset} of video {video_id} has no such file now; reload the page for its new version", video_id=video_id)
         return entry
+
+    def _must_be_seen(self, video_id: str) -> None:
+        """Pass when the person may see the video; one that is not there, or only as a tombstone, is left to who asks for it. Raises NotFound."""
+        if self._person.sees_all:
+            return
+        record = videos.get(self._db, video_id) if layout.is_video_id(video_id) else None
+        if record is None or not self._person.may_see(record.camera):
+            raise _no_video(video_id)
 
     def _evaluation(self, manifest: Manifest | None) -> tuple[list[NearMiss], list[tuple[str, str]]]:
         found = self._results.json(manifest, "alerts")
@@ -273,20 +309,30 @@ class Catalog:
             until=until,
             limit=limit,
             offset=offset,
+            person=self._person,
         )
         return AlertPage(items, total)
 
     def alert(self, alert_id: str) -> AlertRecord:
         """One alert; NotFound when there is none with this id."""
         found = ledger.get(self._db, alert_id)
-        if found is None:
+        if found is None or not self._person.may_see(found.camera):
             raise NotFound(f"there is no alert {alert_id[:80]!r}", alert_id=alert_id[:80])
         return found
+
+    def changes(self, after: int) -> ledger.Changes:
+        """What was raised, superseded, marked or given a picture after the revision `after`, in the order of the changes."""
+        return ledger.since(self._db, after, person=self._person)
+
+    def revision(self) -> int:
+        """The number of the latest change of any alert."""
+        return ledger.revision(self._db, self._person)
 
     # ---- runs ------------------------------------------------------------------------------------------------------------------------------------------
 
     def runs(self, video_id: str, limit: int = 20) -> list[RunView]:
         """The newest Dagster runs of a video, newest first; empty when there is no Dagster instance yet."""
+        self._must_be_seen(video_id)
         return self._dagster.runs(video_id, limit)
 
     def run_url(self, run_id: str) -> str:
@@ -326,6 +372,10 @@ class Catalog:
     def close(self) -> None:
         """Let go of Dagster's instance."""
         self._dagster.close()
+
+
+def _no_video(video_id: str) -> NotFound:
+    return NotFound(f"there is no video {video_id[:80]!r}; the list of videos shows what is there", video_id=video_id[:80])
 
 
 def _key(manifest: Manifest | None, role: str) -> str | None:

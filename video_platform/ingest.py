@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from video_platform import ingest_rows, keeping, layout, rebuilding
-from video_platform.errors import InputError, IntegrityError, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
+from video_platform.access import ANYONE, Person
+from video_platform.errors import InputError, IntegrityError, NotAllowed, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
 from video_platform.ingest_files import (
     DEFAULT_CAMERA,
     MEDIA_TYPES,
@@ -106,9 +107,17 @@ class Ingest:
             self._copy(path, spool)
             return self._take_in(spool, given)
 
-    def begin_stream(self, name: str, camera: str = DEFAULT_CAMERA, recorded_at: datetime | None = None, lane: Lane = Lane.LIVE) -> "Incoming":
-        """Start taking in footage that arrives in pieces. Raises what `ingest_path` raises."""
-        return Incoming(self, said(name, camera, recorded_at, lane), self._new_spool())
+    def begin_stream(
+        self, name: str, camera: str = DEFAULT_CAMERA, recorded_at: datetime | None = None, lane: Lane = Lane.LIVE, *, person: Person = ANYONE
+    ) -> "Incoming":
+        """Start taking in footage that arrives in pieces, from somebody who may see the camera; `finish` has the last word on it.
+
+        Raises what `ingest_path` raises, and NotAllowed.
+        """
+        given = said(name, camera, recorded_at, lane)
+        if given.camera is not None:
+            _may_bring(person, given.camera)
+        return Incoming(self, given, self._new_spool(), person)
 
     def adopt(self, object_key: str) -> Ingested:
         """Take up a raw video in the store that no row knows, as a kill between object and row leaves it; one that has a row stays as it is.
@@ -249,7 +258,7 @@ class Ingest:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or spool.size_bytes != after.st_size:
             raise UploadRefused("changing", f"{shown}: try again when its writer is done.", path=str(path))
 
-    def _take_in(self, spool: SpoolFile, given: Given) -> Ingested:
+    def _take_in(self, spool: SpoolFile, given: Given, person: Person = ANYONE) -> Ingested:
         if spool.size_bytes == 0:
             raise UploadRefused("empty", given.name)
         sha256 = spool.sha256
@@ -259,6 +268,8 @@ class Ingest:
             known = videos.get(self.db, video_id) or self._remembered(video_id)
             if known is not None and known.sha256 != sha256:
                 raise IntegrityError(f"two different files share the id {video_id}; this one cannot be taken in", expected=known.sha256, actual=sha256)
+            if known is not None and known.state is not VideoState.DELETED and not person.may_see(known.camera):
+                raise NotAllowed(f"this footage cannot be taken in by {person.name}: ask an admin to do it", person=person.name)
             if video_id in ingest_rows.unfinished_deletes(self.db, video_id):
                 self._remove_objects(video_id)
             key = layout.file_key(video_id, layout.RAW_VIDEO, sha256, extension)
@@ -338,8 +349,8 @@ class Ingest:
 class Incoming:
     """Footage that arrives in pieces; `size_bytes` is what has arrived. Ends with `finish` or `abort`; as a context manager it aborts what is unfinished."""
 
-    def __init__(self, ingest: Ingest, given: Given, spool: SpoolFile) -> None:
-        self._ingest, self._given, self._file = ingest, given, spool
+    def __init__(self, ingest: Ingest, given: Given, spool: SpoolFile, person: Person = ANYONE) -> None:
+        self._ingest, self._given, self._file, self._person = ingest, given, spool, person
 
     @property
     def size_bytes(self) -> int:
@@ -370,8 +381,9 @@ class Incoming:
         old = self._given
         try:
             given = said(name or old.name, camera or old.camera, recorded_at or old.recorded_at, lane or old.lane, announce=announce)
+            _may_bring(self._person, given.camera or DEFAULT_CAMERA)
             with self._ingest._noting_refusals(given):  # noqa: SLF001
-                return self._ingest._take_in(self._file, given)  # noqa: SLF001
+                return self._ingest._take_in(self._file, given, self._person)  # noqa: SLF001
         finally:
             self.abort()
 
@@ -388,6 +400,11 @@ class Incoming:
     def _must_be_open(self) -> None:
         if not self._file.open:
             raise StateError(f"the upload of {self._given.name!r} has ended; start a new one")
+
+
+def _may_bring(person: Person, camera: str) -> None:
+    if not person.may_see(camera):
+        raise NotAllowed(f"{person.name} may bring footage of their own cameras only ({', '.join(person.cameras or ())}); say which camera it is of")
 
 
 def _now() -> datetime:

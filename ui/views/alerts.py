@@ -14,7 +14,7 @@ MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]
 cards.follow()
 st.title("Alerts")
 
-active = data.active_rules()
+active = data.active_rules() if data.sees_rules() else None
 rule_set = data.parsed(active.text)[0] if active else None
 rule_names = sorted({rule.name for rule in rule_set.rules} | set(data.rules_with_alerts())) if rule_set else data.rules_with_alerts()
 
@@ -70,7 +70,8 @@ def feed() -> None:
             st.subheader("No alerts", anchor=False)
             st.markdown("Nothing that was looked at so far fits a rule. New alerts appear here by themselves.")
             with st.container(horizontal=True):
-                st.page_link(links.RULES, label="See what the rules ask for", icon=":material/rule:")
+                if data.sees_rules():
+                    st.page_link(links.RULES, label="See what the rules ask for", icon=":material/rule:")
                 st.page_link(links.LIBRARY, label="Add footage", icon=":material/video_library:")
 
 

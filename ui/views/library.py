@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui import cards, data, words
 from ui.upload import upload
+from video_platform.access import Role
 from video_platform.layout import api_videos
 from video_platform.records import VideoState
 
@@ -15,10 +16,12 @@ cards.follow()
 st.title("Library")
 known = sum(data.counts()[state] for state in SHOWN_STATES)
 
+taken_in = None
 opened = st.session_state.setdefault(OPENED, known == 0)  # not by what is there now: the first video that came in would close it over its queue
-with st.expander("Add footage", icon=":material/upload:", expanded=opened):
-    taken_in = upload(api_videos(), data.cameras())
-    st.caption("Any size and several at once. Many files, or files that stay where they are: `vp ingest PATH`, `vp watch FOLDER`.")
+if data.may(Role.OPERATOR):
+    with st.expander("Add footage", icon=":material/upload:", expanded=opened):
+        taken_in = upload(api_videos(), data.cameras())
+        st.caption("Any size and several at once. Many files, or files that stay where they are: `vp ingest PATH`, `vp watch FOLDER`.")
 if taken_in:
     data.forget_lists()
     st.toast(f"{words.plain(taken_in.name, words.LONGEST_NAME)} is in", icon=":material/check:")

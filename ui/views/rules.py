@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui import data, links, words
 from ui.zones import zones
+from video_platform.access import Role
 from video_platform.catalog import VideoCard
 from video_platform.errors import PlatformError, Problem
 
@@ -58,8 +59,11 @@ def draft_panel(draft: data.Draft, key: str) -> None:
     st.markdown(f"**{words.plain(draft.source)}** differs from the active rules: {changed}.")
     with st.expander("Show the difference", icon=":material/difference:", expanded=True):
         st.code(draft.diff, language="diff", wrap_lines=True)
+    if not data.may(Role.ADMIN):
+        st.caption("An admin can apply it.")
+        return
     with st.form(f"apply-{key}", border=True):
-        who = st.text_input("Who", placeholder="Your name", max_chars=120)
+        who = "" if data.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
         why = st.text_input("Why", placeholder="What this change is for", max_chars=500)
         if st.form_submit_button("Apply", type="primary", icon=":material/check:"):
             apply(draft, who.strip(), why.strip())

@@ -1,22 +1,18 @@
 """Alerts: finding them, following them live, saying what a person thinks of one."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
 from video_platform.api import shapes
-from video_platform.api.media import MediaSigner
-from video_platform.api.services import Ours
+from video_platform.api.services import Ours, Services
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity
-from video_platform.services.database import ledger
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 
 
 @router.get("", operation_id="list_alerts")
 def list_alerts(
-    request: Request,
     ours: Ours,
     video_id: shapes.Text | None = None,
     rule: shapes.Text | None = None,
@@ -32,7 +28,7 @@ def list_alerts(
 ) -> shapes.AlertsOut:
     """A page of alerts, newest first, and the cursor from which `changes` goes on."""
     # Read before the page: what changes in between is then told twice and never missed.
-    cursor = ledger.revision(ours.platform.db)
+    cursor = ours.catalog.revision()
     page = ours.catalog.alerts(
         video_id=video_id,
         rule=rule,
@@ -45,29 +41,28 @@ def list_alerts(
         limit=limit,
         offset=offset,
     )
-    return shapes.AlertsOut(items=[shown(request, each) for each in page.items], total=page.total, cursor=cursor)
+    return shapes.AlertsOut(items=[shown(ours, each) for each in page.items], total=page.total, cursor=cursor)
 
 
 @router.get("/changes", operation_id="alert_changes")
-def alert_changes(request: Request, ours: Ours, after: Annotated[int, Query(ge=0, le=shapes.MAX_CURSOR)] = 0) -> shapes.AlertChanges:
+def alert_changes(ours: Ours, after: Annotated[int, Query(ge=0, le=shapes.MAX_CURSOR)] = 0) -> shapes.AlertChanges:
     """What was raised, superseded, marked or given a picture after a cursor, in the order of the changes; for pages that follow alerts live."""
-    changes = ledger.since(ours.platform.db, after)
-    return shapes.AlertChanges(items=[shown(request, each) for each in changes.alerts], cursor=changes.revision)
+    changes = ours.catalog.changes(after)
+    return shapes.AlertChanges(items=[shown(ours, each) for each in changes.alerts], cursor=changes.revision)
 
 
 @router.get("/{alert_id}", operation_id="get_alert")
-def get_alert(request: Request, ours: Ours, alert_id: str) -> shapes.AlertOut:
+def get_alert(ours: Ours, alert_id: str) -> shapes.AlertOut:
     """One alert."""
-    return shown(request, ours.catalog.alert(alert_id))
+    return shown(ours, ours.catalog.alert(alert_id))
 
 
 @router.post("/{alert_id}/mark", operation_id="mark_alert")
-def mark_alert(request: Request, ours: Ours, alert_id: str, asked: shapes.MarkRequest) -> shapes.AlertOut:
+def mark_alert(ours: Ours, alert_id: str, asked: shapes.MarkRequest) -> shapes.AlertOut:
     """Acknowledge an alert, call it false, or take either back."""
-    return shown(request, ledger.mark(ours.platform.db, alert_id, asked.mark, asked.who, datetime.now(UTC)))
+    return shown(ours, ours.deeds.mark(alert_id, asked.mark, asked.who))
 
 
-def shown(request: Request, record: AlertRecord) -> shapes.AlertOut:
+def shown(ours: Services, record: AlertRecord) -> shapes.AlertOut:
     """An alert with signed addresses of its picture and clip."""
-    signer: MediaSigner = request.app.state.signer
-    return shapes.alert(record, signer.url(record.snapshot) if record.snapshot else None, signer.url(record.clip) if record.clip else None)
+    return shapes.alert(record, ours.url(record.snapshot), ours.url(record.clip))

@@ -1,12 +1,15 @@
 """The API as one application, ready to be mounted at `/api`."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import video_platform
 from video_platform.api import alerts, health, media, metrics, problems, reference, rules, videos
+from video_platform.api.gate import Gate
 from video_platform.api.guard import Guard
+from video_platform.api.permits import permit
 from video_platform.api.services import Services
 from video_platform.api.signing import open_signer
+from video_platform.signing_in import Doors
 
 DESCRIPTION = (
     "Videos, what was made of them, alerts and rules. Times are seconds from the first frame, instants have a time zone, positions are fractions of the "
@@ -14,10 +17,11 @@ DESCRIPTION = (
 )
 
 
-def create_api(services: Services) -> FastAPI:
-    """The API over `services`, with its checks of host, origin and size; mount it at `/api`.
+def create_api(services: Services, doors: Doors | None = None) -> FastAPI:
+    """The API over `services`, with its checks of person, role, host, origin and size; mount it at `/api`.
 
-    Whoever opened the services closes them. The signing key of the home is made here when there is none.
+    `doors` say who asks (those of the services' settings when not given). Whoever opened the services closes them.
+    The signing key of the home is made here when there is none.
     """
     # Swagger UI and ReDoc load scripts from other hosts; the page of `reference` loads none.
     api = FastAPI(
@@ -27,11 +31,13 @@ def create_api(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=problems.DOCUMENTED,
+        dependencies=[Depends(permit)],
     )
     api.state.services = services
     api.state.signer = open_signer(services.platform.settings)
     problems.register(api)
     for router in (videos.router, media.router, alerts.router, rules.router, health.router, metrics.router, reference.router):
         api.include_router(router)
+    api.add_middleware(Gate, doors=doors or Doors(services.platform.settings, services.platform.db))
     api.add_middleware(Guard, settings=services.platform.settings)
     return api

@@ -1,6 +1,6 @@
 """What every request must satisfy before a route sees it; plain ASGI, so that bodies stream through untouched.
 
-- *Host*: there is no sign-in, so a page of another site must not reach the service under a name of its own (DNS rebinding). Loopback names, the address
+- *Host*: without sign-in above all, a page of another site must not reach the service under a name of its own (DNS rebinding). Loopback names, the address
   that is bound and `VIDEO_PLATFORM_WEB__HOSTS` are answered for, and no other name, on a trusted network too.
 - *Origin*: requests that change something come from our own pages or from programs that are no browser (cross-site request forgery).
 - *Size*: bodies that are read whole are small; only the upload route streams.
@@ -63,7 +63,8 @@ class Guard:
         self._app = app
         self._safe_methods = safe_methods
         address = settings.web.host if bound is None else bound
-        self._names = frozenset(settings.web.hosts) | (frozenset() if is_any_address(address) else {host_name(address)})
+        public = urlsplit(settings.access.public_url).hostname
+        self._names = frozenset(settings.web.hosts) | (frozenset() if is_any_address(address) else {host_name(address)}) | ({public} if public else set())
         self._added = added
         self._max_body_bytes = max_body_bytes
 

@@ -108,7 +108,7 @@ def media(
     download: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Response:
     """One file of a video, in parts if a Range is asked for. The address comes signed from the other routes and ends after some minutes."""
-    request.app.state.signer.check(_signed_path(video_id, asset, name), expires, signature)
+    request.app.state.signer.check(_signed_path(video_id, asset, name), expires, signature, ours.person)
     entry = ours.catalog.media_file(video_id, asset, name)
     headers = _headers(entry, download, request.app.state.signer.life_s)
     if _none_match(request.headers.get("if-none-match"), headers["etag"]):

@@ -49,6 +49,8 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 STATUS: tuple[tuple[type[PlatformError], int], ...] = (
     (SignatureRefused, 403),
+    (errors.SignInRefused, 401),
+    (errors.NotAllowed, 403),
     (errors.NotFound, 404),
     (errors.RulesError, 422),
     (errors.MediaError, 422),

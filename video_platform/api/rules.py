@@ -1,6 +1,5 @@
 """Rules: what is active, what waits in the rules file, checking a text and making it the active one."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -37,9 +36,7 @@ def check_rules(ours: Ours, given: shapes.RulesText) -> shapes.CheckedRules:
 @router.post("/apply", operation_id="apply_rules")
 def apply_rules(ours: Ours, given: shapes.RulesApplication) -> shapes.RuleVersionOut:
     """Make a rules file the active one. Videos are evaluated with it from now on; a text with problems is refused whole."""
-    _parse(ours, given.text)
-    version = rulesets.apply(ours.platform.db, given.text, source="api", who=given.who, why=given.why, now=datetime.now(UTC))
-    return _version(version)
+    return _version(ours.deeds.apply_rules(given.text, source="api", why=given.why, who=given.who))
 
 
 def _parse(ours: Services, text: str) -> rules.RuleSet:

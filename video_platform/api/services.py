@@ -1,24 +1,49 @@
-"""What the routes work with, and how they get at it."""
+"""What the routes work with, on behalf of whom, and how they get at it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from video_platform.access import ANYONE, Person
+from video_platform.api.gate import NOBODY, person_of
+from video_platform.api.signing import MediaSigner
 from video_platform.catalog import Catalog
+from video_platform.deeds import Deeds
 from video_platform.platform import Platform
 
 
 @dataclass(frozen=True)
 class Services:
-    """The write side and the read side, opened once per process by whoever starts the server."""
+    """The write side and the read side, opened once per process by whoever starts the server.
+
+    A route gets them for the `person` who asks: its `catalog` shows what that person may see, and changes go through `deeds`.
+    """
 
     platform: Platform
     catalog: Catalog
+    person: Person = ANYONE
+    signer: MediaSigner | None = None
+
+    @property
+    def deeds(self) -> Deeds:
+        """Changes, as this person."""
+        return Deeds(self.platform, self.catalog, self.person)
+
+    def url(self, key: str | None) -> str | None:
+        """The address of an object, signed for this person; None for none."""
+        return None if key is None else self.address(key)
+
+    def address(self, key: str, download: str | None = None) -> str:
+        """The address of an object, signed for this person; `download` is the name to save it under."""
+        assert self.signer is not None
+        return self.signer.url(key, self.person, download=download)
 
 
 def _services(request: Request) -> Services:
-    return request.app.state.services
+    opened: Services = request.app.state.services
+    person = person_of(request.scope) or NOBODY
+    return replace(opened, catalog=opened.catalog.seen_by(person), person=person, signer=request.app.state.signer)
 
 
 Ours = Annotated[Services, Depends(_services)]

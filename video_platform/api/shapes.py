@@ -69,10 +69,10 @@ class ProcessRequest(Asked):
 
 
 class MarkRequest(Asked):
-    """What a person says of an alert."""
+    """What a person says of an alert. `who` is for installations without sign-in; else it is whoever asks."""
 
     mark: Mark
-    who: Text = "web"
+    who: Text | None = None
 
 
 class RulesText(Asked):
@@ -82,9 +82,9 @@ class RulesText(Asked):
 
 
 class RulesApplication(RulesText):
-    """A rules file to be made the active one, and why."""
+    """A rules file to be made the active one, and why. `who` is for installations without sign-in; else it is whoever asks."""
 
-    who: Text = "web"
+    who: Text | None = None
     why: Annotated[str, Field(max_length=500)] = ""
 
 

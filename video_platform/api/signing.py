@@ -1,7 +1,7 @@
 """Addresses of media that work for a short while and for nobody who was not given one.
 
-A player and an `<img>` cannot send a token, so the address carries its own proof: the instant at which it ends and a signature over path and instant. Only
-the path of one file is signed; `download` changes nothing but a header and stays outside.
+A player and an `<img>` cannot send a token, so the address carries its own proof: the instant at which it ends and a signature over path, instant and person.
+Only the path of one file is signed; `download` changes nothing but a header and stays outside. For anybody else than whom it was given to it is no address.
 """
 
 import hmac
@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from itsdangerous import Signer
 
+from video_platform.access import ANYONE, Person
 from video_platform.errors import PlatformError
 from video_platform.layout import api_media, parse_file_key
 from video_platform.settings import Settings
@@ -24,14 +25,14 @@ KEY_FILE = "media.key"
 """Name of the file in the home that holds the key; readable by its owner only."""
 
 KEY_BYTES = 32
-SALT = "video-platform.media.v1"
+SALT = "video-platform.media.v2"
 
 MAX_FIELD = 200
 """Longest `expires` or `signature` that is looked at."""
 
 
 class SignatureRefused(PlatformError):
-    """A media address that is expired, altered or signed for another file; answered with 403."""
+    """A media address that is expired, altered, or signed for another file or person; answered with 403."""
 
 
 class MediaSigner:
@@ -51,36 +52,42 @@ class MediaSigner:
         """The longest life of an address, seconds."""
         return self._life_s
 
-    def sign(self, path: str) -> str:
-        """`path` (percent-encoded, from the root of the server) with the query that lets it be read."""
+    def sign(self, path: str, person: Person = ANYONE) -> str:
+        """`path` (percent-encoded, from the root of the server) with the query that lets this person read it."""
         half = self._life_s / 2
         expires = math.floor((math.floor(self._clock() / half) + 2) * half * 1000)
-        return f"{path}?{urlencode({'expires': expires, 'signature': self._signature(path, str(expires))})}"
+        return f"{path}?{urlencode({'expires': expires, 'signature': self._signature(path, str(expires), person)})}"
 
-    def url(self, key: str, *, download: str | None = None) -> str:
+    def url(self, key: str, person: Person = ANYONE, *, download: str | None = None) -> str:
         """The signed address of the object `key`, which is one of a video's content-addressed files; `download` is the name to save it under."""
         video_id, asset, sha256, extension = parse_file_key(key)
-        signed = self.sign(api_media(video_id, asset, f"{sha256}.{extension}"))
+        signed = self.sign(api_media(video_id, asset, f"{sha256}.{extension}"), person)
         return signed if download is None else f"{signed}&download={quote(download.encode('utf-8', 'replace'), safe='')}"
 
-    def check(self, path: str, expires: str, signature: str) -> None:
-        """Pass when `signature` was made for this `path` and its life has not ended.
+    def check(self, path: str, expires: str, signature: str, person: Person = ANYONE) -> None:
+        """Pass when `signature` was made for this `path` and person, and its life has not ended.
 
         Raises:
             SignatureRefused: saying which of the two it is.
         """
-        if len(expires) > MAX_FIELD or len(signature) > MAX_FIELD or not hmac.compare_digest(signature.encode(), self._signature(path, expires).encode()):
-            raise SignatureRefused("this address was not made by this server for this file; open the video's page again for a fresh one")
+        wanted = self._signature(path, expires[:MAX_FIELD], person)
+        if len(expires) > MAX_FIELD or len(signature) > MAX_FIELD or not hmac.compare_digest(signature.encode(), wanted.encode()):
+            raise SignatureRefused("this address was not made by this server for this file and for you; open the video's page again for a fresh one")
         if self._clock() * 1000 >= int(expires):
             raise SignatureRefused("this address has expired; open the video's page again for a fresh one")
 
-    def _signature(self, path: str, expires: str) -> str:
-        return self._signer.get_signature(f"{path}\n{expires}".encode()).decode()
+    def _signature(self, path: str, expires: str, person: Person) -> str:
+        return self._signer.get_signature(f"{path}\n{expires}\n{person.name}".encode()).decode()
 
 
 def open_signer(settings: Settings) -> MediaSigner:
     """The signer of this home; its key is made on first use and shared by all processes of the home."""
     return MediaSigner(_key(settings.home / KEY_FILE), settings.web.media_url_s)
+
+
+def home_key(settings: Settings) -> bytes:
+    """The key of this home, for whatever else it signs (with a salt of its own)."""
+    return _key(settings.home / KEY_FILE)
 
 
 def _key(path: Path) -> bytes:

@@ -3,12 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from video_platform import exports, layout
 from video_platform.api import shapes
-from video_platform.api.media import MediaSigner, disposition
+from video_platform.api.media import disposition
 from video_platform.api.services import Ours
 from video_platform.api.uploads import Description, take_in
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera
@@ -18,9 +19,6 @@ router = APIRouter(prefix="/videos", tags=["videos"])
 
 CLIENT_GONE = 499
 """Written to the log for a client that closed its connection; nobody is left to read it."""
-
-WHO = "web"
-"""Who acts through the API while there is no sign-in."""
 
 
 @router.post(
@@ -63,9 +61,10 @@ async def ingest_video(
     described = Description(name, check_camera(camera) if camera else DEFAULT_CAMERA, recorded_at, lane)
     platform = ours.platform
     try:
-        ingested = await take_in(request, platform.ingest, platform.settings, described)
+        ingested = await take_in(request, platform.ingest, platform.settings, described, ours.person)
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)  # type: ignore[return-value]
+    await run_in_threadpool(ours.deeds.uploaded, ingested)
     if ingested.created:
         message = f"taken in as {ingested.video_id}; it is processed next"
     elif ingested.again:
@@ -79,7 +78,6 @@ async def ingest_video(
 
 @router.get("", operation_id="list_videos")
 def list_videos(
-    request: Request,
     ours: Ours,
     state: Annotated[list[VideoState] | None, Query(description="may be given several times")] = None,
     camera: shapes.Text | None = None,
@@ -89,7 +87,7 @@ def list_videos(
 ) -> shapes.VideosOut:
     """A page of videos, newest first."""
     page = ours.catalog.videos(state=state, camera=camera, text=text or None, limit=limit, offset=offset)
-    return shapes.VideosOut(items=[shapes.card(view, _url(request, view.thumbnail)) for view in page.items], total=page.total)
+    return shapes.VideosOut(items=[shapes.card(view, ours.url(view.thumbnail)) for view in page.items], total=page.total)
 
 
 @router.get("/{video_id}", operation_id="get_video")
@@ -115,11 +113,11 @@ def get_tracks(ours: Ours, video_id: str) -> TrackSheet | None:
 
 
 @router.get("/{video_id}/scenes", operation_id="get_scenes")
-def get_scenes(request: Request, ours: Ours, video_id: str) -> list[shapes.SceneOut]:
+def get_scenes(ours: Ours, video_id: str) -> list[shapes.SceneOut]:
     """Scenes in order; empty until they were made."""
     ours.catalog.record(video_id)
     prefix = f"{layout.video_prefix(video_id)}{layout.SCENES}/"
-    return [shapes.scene(each, _url(request, prefix + each.thumbnail if each.thumbnail else None)) for each in ours.catalog.scenes(video_id)]
+    return [shapes.scene(each, ours.url(prefix + each.thumbnail if each.thumbnail else None)) for each in ours.catalog.scenes(video_id)]
 
 
 @router.get("/{video_id}/summary", operation_id="get_summary")
@@ -136,9 +134,9 @@ def get_near_misses(ours: Ours, video_id: str) -> list[shapes.NearMissOut]:
 
 
 @router.get("/{video_id}/files", operation_id="get_files")
-def get_files(request: Request, ours: Ours, video_id: str) -> list[shapes.FileOut]:
+def get_files(ours: Ours, video_id: str) -> list[shapes.FileOut]:
     """Every file of the video with fresh addresses; a player whose address has ended asks here again."""
-    catalog, signer = ours.catalog, _signer(request)
+    catalog = ours.catalog
     record = catalog.record(video_id)
     stem = record.original_name.rsplit(".", 1)[0][:100] or video_id
     found: list[shapes.FileOut] = []
@@ -154,8 +152,8 @@ def get_files(request: Request, ours: Ours, video_id: str) -> list[shapes.FileOu
                     size_bytes=entry.size_bytes,
                     sha256=entry.sha256,
                     media_type=entry.media_type,
-                    url=signer.url(entry.key),
-                    download_url=signer.url(entry.key, download=saved),
+                    url=ours.address(entry.key),
+                    download_url=ours.address(entry.key, saved),
                 )
             )
     return found
@@ -173,8 +171,7 @@ def export_video(ours: Ours, video_id: str, format: exports.Format) -> Streaming
 @router.patch("/{video_id}", operation_id="correct_video")
 def correct_video(ours: Ours, video_id: str, correction: shapes.Correction) -> shapes.CorrectedOut:
     """Correct camera or recording time; alerts are evaluated again, nothing is decoded again."""
-    ours.catalog.record(video_id)
-    changed = ours.platform.ingest.correct(video_id, camera=correction.camera, recorded_at=correction.recorded_at)
+    changed = ours.deeds.correct(video_id, camera=correction.camera, recorded_at=correction.recorded_at)
     return shapes.CorrectedOut(changed=changed, video=ours.catalog.record(video_id))
 
 
@@ -182,16 +179,14 @@ def correct_video(ours: Ours, video_id: str, correction: shapes.Correction) -> s
 def process_video(ours: Ours, video_id: str, wanted: shapes.ProcessRequest | None = None) -> shapes.AcceptedOut:
     """Queue the video: what is missing or out of date is made, everything else is reused; with `force` everything is made again."""
     asked = wanted or shapes.ProcessRequest()
-    ours.catalog.record(video_id)
-    ours.platform.ingest.request_processing(video_id, lane=asked.lane, force=asked.force)
+    ours.deeds.process(video_id, asked.lane, force=asked.force)
     return shapes.AcceptedOut(video_id=video_id, message="queued; the video's page shows how far it is")
 
 
 @router.post("/{video_id}/retry", operation_id="retry_video", status_code=202)
 def retry_video(ours: Ours, video_id: str) -> shapes.AcceptedOut:
     """Try a failed or stuck video again; what is there already is reused."""
-    ours.catalog.record(video_id)
-    ours.platform.ingest.retry(video_id)
+    ours.deeds.retry(video_id)
     return shapes.AcceptedOut(video_id=video_id, message="queued again")
 
 
@@ -199,14 +194,5 @@ def retry_video(ours: Ours, video_id: str) -> shapes.AcceptedOut:
 def delete_video(ours: Ours, video_id: str) -> shapes.DeletedOut:
     """Delete a video with everything that was made of it; its runs are cancelled, a tombstone stays."""
     ours.catalog.record(video_id)
-    deleted = ours.platform.ingest.delete(video_id, WHO)
-    cancelled = ours.catalog.forget(video_id)
+    deleted, cancelled = ours.deeds.delete(video_id)
     return shapes.DeletedOut(video_id=video_id, objects=deleted.objects, cancelled_runs=cancelled)
-
-
-def _signer(request: Request) -> MediaSigner:
-    return request.app.state.signer
-
-
-def _url(request: Request, key: str | None) -> str | None:
-    return None if key is None else _signer(request).url(key)

@@ -2,7 +2,7 @@
 
 import typer
 
-from video_platform.cli import alerts, demo, dlq, doctor, env, export, get, ingest, models, process, rebuild, rules, serve, topics, up, videos, watch
+from video_platform.cli import alerts, demo, dlq, doctor, env, export, get, ingest, models, process, rebuild, rules, serve, topics, up, users, videos, watch
 
 FAILED = 1
 USAGE = 2
@@ -35,6 +35,7 @@ for module in (process, ingest, watch, up, demo, videos, get, alerts, export, do
 app.add_typer(models.app, name="models")
 app.add_typer(rules.app, name="rules")
 app.add_typer(topics.app, name="topics")
+app.add_typer(users.app, name="users")
 app.add_typer(dlq.app, name="dlq")
 
 
@@ -83,6 +84,7 @@ def _command(arguments: list[str]) -> str:
     """The command that was meant, with a space before it, for the hint after a usage error."""
     names = {command.name for command in app.registered_commands}
     first, second = (*arguments[:2], "", "")[:2]
-    if first in {"rules", "topics", "dlq"}:
-        return f" {first} {second}" if second in {"check", "list", "apply", "preview", "create", "show", "replay"} else f" {first}"
+    group = next((each.typer_instance for each in app.registered_groups if each.name == first), None)
+    if group is not None and group.registered_commands:
+        return f" {first} {second}" if second in {command.name for command in group.registered_commands} else f" {first}"
     return f" {first}" if first in names else ""

@@ -93,17 +93,15 @@ def apply(
     why: Annotated[str, typer.Option("--why", help="A word on the reason, kept with the version.")] = "",
 ) -> None:
     """Make a rules file the active rule set. It judges videos that come from now on; `vp retry --older-rules` has the others evaluated again."""
-    from datetime import UTC, datetime
-
     from video_platform.cli import opening, output
-    from video_platform.cli.videos import who
+    from video_platform.cli.videos import deeds
     from video_platform.services.database import rulesets
     from video_platform.supervisor.prepare import read_rules
 
-    with opening.platform() as platform:
+    with opening.catalog() as (platform, catalog):
         text = read_rules(platform.settings, file)[0]
         before = rulesets.active(platform.db)
-        now = rulesets.apply(platform.db, text, source=str(file), who=who(), why=why, now=datetime.now(UTC))
+        now = deeds(platform, catalog).apply_rules(text, source=str(file), why=why)
         older = len(rulesets.outdated(platform.db))
     output.say(f"version {now.id} was already active" if before and before.id == now.id else f"version {now.id} is active")
     if older:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from video_platform.catalog import VideoCard, VideoDetail
+    from video_platform.catalog import Catalog, VideoCard, VideoDetail
+    from video_platform.deeds import Deeds
     from video_platform.platform import Platform
     from video_platform.records import Summary
 
@@ -171,8 +172,7 @@ def correct(
     if camera is None and recorded_at is None:
         raise typer.BadParameter("say what to correct: --camera or --recorded-at")
     with opening.catalog() as (platform, catalog):
-        catalog.record(video)
-        changed = platform.ingest.correct(
+        changed = deeds(platform, catalog).correct(
             video,
             camera=camera,
             recorded_at=opening.moment(recorded_at) if recorded_at is not None else None,
@@ -192,8 +192,7 @@ def delete(
             _ask_to_delete([catalog.record(each).original_name for each in video])
 
         def delete_one(video_id: str) -> str:
-            deleted = platform.ingest.delete(video_id, who())
-            cancelled = catalog.forget(video_id)
+            deleted, cancelled = deeds(platform, catalog).delete(video_id)
             runs = f", {len(cancelled)} running cancelled" if cancelled else ""
             return f"{video_id}: deleted ({deleted.objects} objects, {deleted.alerts} alerts{runs})"
 
@@ -222,27 +221,17 @@ def retry(
     with opening.catalog() as (platform, catalog):
 
         def retry_one(video_id: str) -> str:
-            catalog.record(video_id)
-            platform.ingest.retry(video_id)
+            deeds(platform, catalog).retry(video_id)
             return f"{video_id}: asked for again"
 
         if older_rules:
-            output.say(f"{output.count(_evaluate_again(platform), 'video', 'videos')} asked for again; only alerts and clips are made anew")
+            output.say(
+                f"{output.count(len(deeds(platform, catalog).evaluate_again()), 'video', 'videos')} asked for again; only alerts and clips are made anew"
+            )
         else:
             for_each(video or [], retry_one)
         if opening.nobody_processes(platform.settings):
             output.note("nothing processes on this home now; start `vp up`")
-
-
-def _evaluate_again(platform: "Platform") -> int:
-    """Ask for every video that the active rules would judge differently, behind live footage; how many there are."""
-    from video_platform.records import Lane
-    from video_platform.services.database import rulesets
-
-    older = rulesets.outdated(platform.db)
-    for video_id in older:
-        platform.ingest.request_processing(video_id, lane=Lane.BACKFILL)
-    return len(older)
 
 
 def for_each(video_ids: Sequence[str], act: Callable[[str], str]) -> None:
@@ -259,6 +248,14 @@ def for_each(video_ids: Sequence[str], act: Callable[[str], str]) -> None:
             output.print_error(error)
     if failures:
         raise typer.Exit(1)
+
+
+def deeds(platform: "Platform", catalog: "Catalog") -> "Deeds":
+    """Changes, as whoever is at the terminal: who may write the home's files may do everything."""
+    from video_platform.access import Person, Role
+    from video_platform.deeds import Deeds
+
+    return Deeds(platform, catalog, Person(who(), Role.ADMIN))
 
 
 def who() -> str:

@@ -77,6 +77,7 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
         f"{PREFIX}HOME": str(settings.home),
         f"{PREFIX}WEB__PORT": str(addresses.web_port),
         f"{PREFIX}DAGSTER__PORT": str(addresses.dagster_port),
+        f"{PREFIX}ACCESS__SIGN_IN": settings.access.sign_in,
         "DAGSTER_HOME": str(settings.dagster_home),
         "DAGSTER_RUN_STATUS_SENSOR_PROCESS_LIMIT": RUN_FAILURES_PER_TICK,
         "DAGSTER_RUN_STATUS_SENSOR_FETCH_LIMIT": RUN_FAILURES_PER_TICK,

@@ -10,11 +10,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from video_platform.access import ANYONE, Person
 from video_platform.errors import NotFound
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity
 from video_platform.services.database.engine import Database
 from video_platform.services.database.ledger_rows import ACTIVE, next_revision, record
 from video_platform.services.database.reconciliation import EvaluationInput, LedgerChange, reconcile
+from video_platform.services.database.seeing import visible
 from video_platform.services.database.tables import alerts, counters, deliveries, evaluations
 
 __all__ = [
@@ -89,8 +91,9 @@ def page(
     until: datetime | None = None,
     limit: int = 100,
     offset: int = 0,
+    person: Person = ANYONE,
 ) -> tuple[list[AlertRecord], int]:
-    """One page of alerts, newest raise first, and how many match.
+    """One page of the alerts that `person` may see, newest raise first, and how many match.
 
     `since` (inclusive) and `until` (exclusive) speak of when it happened: the wall-clock time of the start, or of the raise when the recording time is unknown.
     """
@@ -101,17 +104,19 @@ def page(
         conditions.append(moment >= sa.bindparam("since", since, alerts.c.raised_at.type))
     if until is not None:
         conditions.append(moment < sa.bindparam("until", until, alerts.c.raised_at.type))
-    query = sa.select(alerts).where(*conditions).order_by(alerts.c.raised_at.desc(), alerts.c.start_s.desc(), alerts.c.id)
     with db.read() as connection:
+        conditions += visible(connection, person, alerts.c.camera)
+        query = sa.select(alerts).where(*conditions).order_by(alerts.c.raised_at.desc(), alerts.c.start_s.desc(), alerts.c.id)
         total = connection.execute(sa.select(sa.func.count()).select_from(alerts).where(*conditions)).scalar_one()
         rows = connection.execute(query.limit(limit).offset(offset)).all()
     return [record(row) for row in rows], total
 
 
-def since(db: Database, after: int, *, limit: int = 500) -> Changes:
-    """What changed after revision `after`; start an open page with `revision(db)`, or with 0 for everything."""
+def since(db: Database, after: int, *, limit: int = 500, person: Person = ANYONE) -> Changes:
+    """What changed after revision `after` of what `person` may see; start an open page with `revision`, or with 0 for everything."""
     with db.read() as connection:
-        rows = connection.execute(sa.select(alerts).where(alerts.c.revision > after).order_by(alerts.c.revision, alerts.c.id).limit(limit + 1)).all()
+        newer = sa.select(alerts).where(alerts.c.revision > after, *visible(connection, person, alerts.c.camera))
+        rows = connection.execute(newer.order_by(alerts.c.revision, alerts.c.id).limit(limit + 1)).all()
     if len(rows) > limit:
         # A revision is never cut in two: what does not fit whole comes with the next call.
         whole = [row for row in rows if row.revision < rows[-1].revision]
@@ -119,9 +124,11 @@ def since(db: Database, after: int, *, limit: int = 500) -> Changes:
     return Changes([record(row) for row in rows], max((row.revision for row in rows), default=after))
 
 
-def revision(db: Database) -> int:
-    """The number of the latest change of any alert."""
+def revision(db: Database, person: Person = ANYONE) -> int:
+    """The number of the latest change of any alert that `person` may see."""
     with db.read() as connection:
+        if shown := visible(connection, person, alerts.c.camera):
+            return connection.execute(sa.select(sa.func.coalesce(sa.func.max(alerts.c.revision), 0)).where(*shown)).scalar_one()
         return connection.execute(sa.select(counters.c.value).where(counters.c.name == "alerts")).scalar_one()
 
 

@@ -5,7 +5,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from video_platform.access import ANYONE, Person
 from video_platform.services.database.engine import Database
+from video_platform.services.database.seeing import visible
 from video_platform.services.database.tables import refusals
 
 KEEP = 1000
@@ -48,8 +50,9 @@ def forget(db: Database, *, name: str, camera: str, ending: str) -> int:
         return connection.execute(sa.delete(refusals).where(*where)).rowcount
 
 
-def page(db: Database, *, limit: int = 50, offset: int = 0) -> list[Refusal]:
-    """Refusals, newest first."""
+def page(db: Database, *, limit: int = 50, offset: int = 0, person: Person = ANYONE) -> list[Refusal]:
+    """Refusals of footage of cameras that `person` may see, newest first."""
     with db.read() as connection:
-        rows = connection.execute(sa.select(refusals).order_by(refusals.c.at.desc(), refusals.c.id.desc()).limit(limit).offset(offset)).all()
+        shown = visible(connection, person, refusals.c.camera)
+        rows = connection.execute(sa.select(refusals).where(*shown).order_by(refusals.c.at.desc(), refusals.c.id.desc()).limit(limit).offset(offset)).all()
     return [Refusal(**row._asdict()) for row in rows]

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from video_platform import rules
+from video_platform.access import ANYONE, Person
 from video_platform.errors import RulesError
 from video_platform.fingerprints import canonical
 from video_platform.layout import ALERTS
@@ -62,8 +63,8 @@ def versions(db: Database, limit: int = 100) -> list[RuleVersion]:
     return [RuleVersion(**row._asdict()) for row in rows]
 
 
-def outdated(db: Database) -> list[str]:
-    """The ready videos whose alerts come from rules that said something else for their camera than the active ones do, oldest ingest first.
+def outdated(db: Database, person: Person = ANYONE) -> list[str]:
+    """The ready videos that `person` may see, oldest ingest first, whose alerts come from rules that said something else for their camera than the active ones.
 
     Only what decides alerts counts: another comment, severity or channel, or a rule of another camera, makes no video outdated.
     """
@@ -92,7 +93,7 @@ def outdated(db: Database) -> list[str]:
         found = rule_set(version)
         return None if found is None else canonical(found.for_camera(camera).configuration(camera))
 
-    return [row.video_id for row in rows if says(row.rules_version, row.camera) != says(in_force, row.camera)]
+    return [row.video_id for row in rows if person.may_see(row.camera) and says(row.rules_version, row.camera) != says(in_force, row.camera)]
 
 
 def apply(db: Database, text: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from video_platform.access import ANYONE, Person
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.events import TOPIC_VIDEO_EVENTS
 from video_platform.layout import ALERTS
 from video_platform.records import Lifecycle, Severity, VideoRecord, VideoState
 from video_platform.services.database import outbox
 from video_platform.services.database.engine import Database
+from video_platform.services.database.seeing import visible
 from video_platform.services.database.tables import alerts, evaluations, videos
 
 MAX_MESSAGE = 4000
@@ -83,8 +85,9 @@ def page(
     text: str | None = None,
     limit: int = 50,
     offset: int = 0,
+    person: Person = ANYONE,
 ) -> tuple[list[VideoRecord], int]:
-    """One page of videos, newest ingest first, and how many match; without `states` everything but deleted ones.
+    """One page of the videos that `person` may see, newest ingest first, and how many match; without `states` everything but deleted ones.
 
     Every word of `text` has to stand in the name, camera, title or id.
     """
@@ -96,6 +99,7 @@ def page(
         fields = (videos.c.original_name, videos.c.camera, videos.c.title, videos.c.video_id)
         query = query.where(sa.or_(*(column.icontains(word, autoescape=True) for column in fields)))
     with db.read() as connection:
+        query = query.where(*visible(connection, person, videos.c.camera))
         total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
         rows = connection.execute(query.order_by(videos.c.ingested_at.desc(), videos.c.video_id).limit(limit).offset(offset)).all()
     return [record(row) for row in rows], total
@@ -108,17 +112,18 @@ def ids(db: Database, states: Collection[VideoState]) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
-def cameras(db: Database) -> list[str]:
-    """The cameras of all videos that are not deleted, sorted."""
+def cameras(db: Database, person: Person = ANYONE) -> list[str]:
+    """The cameras of all videos that are not deleted and that `person` may see, sorted."""
     query = sa.select(videos.c.camera).where(videos.c.state != str(VideoState.DELETED)).distinct().order_by(videos.c.camera)
     with db.read() as connection:
-        return list(connection.execute(query).scalars())
+        return [camera for camera in connection.execute(query).scalars() if person.may_see(camera)]
 
 
-def counts(db: Database) -> dict[VideoState, int]:
-    """How many videos are in each state; every state is a key."""
+def counts(db: Database, person: Person = ANYONE) -> dict[VideoState, int]:
+    """How many videos that `person` may see are in each state; every state is a key."""
     with db.read() as connection:
-        rows = connection.execute(sa.select(videos.c.state, sa.func.count()).group_by(videos.c.state)).all()
+        shown = visible(connection, person, videos.c.camera)
+        rows = connection.execute(sa.select(videos.c.state, sa.func.count()).where(*shown).group_by(videos.c.state)).all()
     found = {VideoState(state): count for state, count in rows}
     return {state: found.get(state, 0) for state in VideoState}
 
