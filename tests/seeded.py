@@ -44,9 +44,9 @@ RATE = 5
 """Looked-at frames per second of the hand-made results; the source has 30."""
 
 
-def open_home(folder: Path, **web: object) -> tuple[Platform, Catalog]:
-    """A fresh embedded home in `folder`."""
-    settings = Settings(home=folder / "home", web=WebSettings(**web))  # type: ignore[arg-type]
+def open_home(folder: Path, groups: Mapping[str, object] | None = None, **web: object) -> tuple[Platform, Catalog]:
+    """A fresh embedded home in `folder`; `groups` are further groups of settings."""
+    settings = Settings(home=folder / "home", web=WebSettings(**web), **(groups or {}))  # type: ignore[arg-type]
     platform = open_platform(settings)
     return platform, Catalog(settings, platform.db, platform.store)
 

@@ -3,23 +3,29 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 import uvicorn
 from seeded import open_home
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
 
 from video_platform.api import Services, create_api
+from video_platform.api.gate import Gate, person_of
+from video_platform.api.guard import Guard
 from video_platform.api.problems import problem
+from video_platform.api.sign_in import SignIn
 from video_platform.catalog import Catalog
 from video_platform.platform import Platform
+from video_platform.signing_in import Doors
 
 START_DEADLINE_S = 20
 
@@ -53,11 +59,24 @@ async def _not_here(_request: Request, _error: Exception) -> Response:
     return problem(404, "Not Found", "there is nothing here")
 
 
+async def _who(request: Request) -> PlainTextResponse:
+    person = person_of(request.scope)
+    return PlainTextResponse("nobody" if person is None else person.name)
+
+
 @contextmanager
-def serving(folder: Path, **web: object) -> Iterator[Served]:
-    """Uvicorn in a thread on a free port of loopback."""
-    platform, catalog = open_home(folder, **web)
-    app = Starlette(routes=[Mount("/api", create_api(Services(platform, catalog)))], exception_handlers={404: _not_here})
+def serving(folder: Path, groups: Mapping[str, object] | None = None, **web: object) -> Iterator[Served]:
+    """Uvicorn in a thread on a free port of loopback: the API, the sign-in pages, and a page that says who looks, behind guard and gate as in the web app."""
+    platform, catalog = open_home(folder, groups, **web)
+    doors = Doors(platform.settings, platform.db)
+    app = Starlette(
+        routes=[Mount("/api", create_api(Services(platform, catalog), doors)), *SignIn(doors, catalog).routes(), Route("/video", _who)],
+        middleware=[
+            Middleware(partial(Guard, settings=platform.settings, added={}, max_body_bytes=None)),
+            Middleware(partial(Gate, doors=doors)),
+        ],
+        exception_handlers={404: _not_here},
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

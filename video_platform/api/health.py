@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz", operation_id="health", responses={503: {"model": shapes.HealthOut, "description": "database, objects or event log do not answer"}})
 def health(ours: Ours, response: Response) -> shapes.HealthOut:
-    """Every server and process, with versions for who is signed in. 503 when a part is away that the web app cannot do without; with others away the status is `degraded`."""
+    """Every server and process, with versions for who is signed in. 503 when one is away that the web app needs; with others away: `degraded`."""
     parts = parts_of.check(ours.platform, ours.catalog.dagster)
     up = parts_of.is_up(parts)
     response.status_code = 200 if up else 503
