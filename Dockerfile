@@ -13,6 +13,7 @@ COPY deploy/requirements.py ./
 RUN python3 -m venv /opt/venv \
     && python3 requirements.py models postgres containers > requirements.txt \
     && PIP_CONSTRAINT=/build/constraints.txt /opt/venv/bin/pip install --find-links wheels ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt \
+    && echo /opt/platform > "$(/opt/venv/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/platform.pth" \
     && /opt/venv/bin/pip uninstall -y pip setuptools \
     && find /opt/venv -type d '(' -name tests -o -path '*/torch/test' -o -path '*/torch/include' -o -path '*/pyarrow/include' ')' -prune -exec rm -rf '{}' +
 
@@ -38,7 +39,7 @@ RUN groupadd --gid 10001 platform && useradd --uid 10001 --gid 10001 --no-create
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/platform /opt/platform
 ENV PATH=/opt/platform/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONPATH=/opt/platform PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/var/lib/video-platform VIDEO_PLATFORM_HOME=/var/lib/video-platform DAGSTER_HOME=/var/lib/video-platform/dagster
 USER 10001:10001
 WORKDIR /var/lib/video-platform
