@@ -402,3 +402,25 @@ def test_memory_stays_flat_for_large_footage(backend, store, tmp_path):
     assert found[1] == digest.hexdigest()
     print(f"peak memory grew by {int(found[0]) / MIB:.1f} MiB")
     assert int(found[0]) < MEMORY_GROWTH_BYTES
+
+
+NEAR_KEYS = st.lists(st.text(max_size=12) | st.sampled_from(["..", ".", "", "inbox", "%2e%2e", "\\..", "a\0", "ü" * 130, "-", "~"]), max_size=5).map("/".join)
+
+
+@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(NEAR_KEYS)
+def test_any_key_is_refused_or_kept_exactly(store, key):
+    """Also on a server: no text becomes another object's name, above or beside the bucket."""
+    try:
+        check_key(key)
+    except InputError:
+        with pytest.raises(InputError, match="cannot be used"):
+            store.put_bytes(key, b"x", media_type="video/mp4")
+        with pytest.raises(InputError, match="cannot be used"):
+            store.get_bytes(key)
+        return
+    store.put_bytes(key, b"x", media_type="video/mp4")
+    assert keys(store) == [key]
+    assert store.get_bytes(key) == b"x"
+    assert store.delete([key]) == 1
+    assert keys(store) == []

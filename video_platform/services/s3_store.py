@@ -7,6 +7,7 @@ asks first; a race is harmless because equal keys carry equal bytes (`layout`).
 import errno
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ PART_BYTES = 16 * MIB
 """One part of a large upload: two of them are in memory at once."""
 MAX_PARTS = 10_000
 """S3's own limit; footage above 160 GiB gets larger parts."""
+
+NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""Characters that the request which deletes many objects cannot hold: one such name would make the server refuse all of them."""
 
 CONNECT_S = 5.0
 """A server that is there accepts a connection at once."""
@@ -134,8 +138,12 @@ class S3Store:
         wanted = [check_key(key) for key in keys]
         if not wanted:
             return 0
+        together = [key for key in wanted if not NO_XML.search(key)]
         with self._errors("delete"):
-            failed = list(self._ready().remove_objects(self._bucket, [DeleteObject(key) for key in wanted]))
+            failed = list(self._ready().remove_objects(self._bucket, [DeleteObject(key) for key in together])) if together else []
+            for key in wanted:
+                if NO_XML.search(key):
+                    self._ready().remove_object(self._bucket, key)
         bad = [error for error in failed if error.code not in NOT_FOUND]
         if bad:
             names = ", ".join(f"{error.name} ({error.code})" for error in bad[:3])
