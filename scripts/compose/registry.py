@@ -41,6 +41,8 @@ class Registry(BaseHTTPRequestHandler):
         self.send_response(206 if asked else 200)
         self.send_header("content-type", "application/vnd.docker.distribution.manifest.v2+json" if "/manifests/" in self.path else "application/octet-stream")
         self.send_header("content-length", str(last - first + 1))
+        if "/blobs/" in self.path:
+            self.send_header("location", self.path)  # Ollama asks every registry where the content itself lies
         if asked:
             self.send_header("content-range", f"bytes {first}-{last}/{size}")
         self.end_headers()
