@@ -105,47 +105,47 @@ def test_words_that_yaml_takes_for_something_else_stay_words():
     assert parsed(with_rule("name: no, when: {appears: person}")).rules[0].name == "no"
 
 
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ("name: a, when: {enter: plaza, class: person}", "line 11, column 21: rules[0].when: no kind of rule where one is needed; did you mean 'enters'?"),
-        (
-            "name: a, when: {enters: plaza, class: persn}",
-            "line 11, column 44: rules[0].when.class: the detector has no class 'persn'; did you mean 'person'? It knows: person, ",
-        ),
-        ("name: a, when: {enters: palza, class: person}", "line 11, column 30: rules[0].when.enters: no zone is called 'palza'; did you mean 'plaza'?"),
-        ("name: a, when: {crosses: plaza, class: person}", "rules[0].when.crosses: no line is called 'plaza'; known: path"),
-        ("name: a, when: {dwells: plaza, class: person}", "line 11, column 21: rules[0].when: 'for' is missing"),
-        (
-            "name: a, when: {dwells: plaza, class: person, for: 10 days}",
-            "a duration such as 30s, 2m or 1h (or seconds) of at most 31 days is needed",
-        ),
-        ("name: a, when: {appears: person, for: 3s}", "rules[0].when.for: unknown key 'for'"),
-        ("name: a, when: {appears: person, crosses: path}", "2 kinds of rule (appears, crosses) where one is needed"),
-        ("name: a, when: {count: person, at_least: 0}", "a whole number from 1 to 10000 is needed here, not '0'"),
-        ("name: a, when: {count: person, at_least: 2.5}", "a whole number is needed here, not '2.5'"),
-        ("name: a, when: {appears: person}, severity: high", "'high' is none of: info, warning, critical"),
-        ("name: a, when: {appears: person}, min_score: 50", "rules[0].min_score: a number from 0 to 1 is needed here, not '50'"),
-        ("name: a, when: {appears: person}, coolown: 3s", "unknown key 'coolown'; did you mean 'cooldown'?"),
-        ("name: a, when: {appears: person}, channels: [opps]", "no channel is called 'opps'; did you mean 'ops'?"),
-        ("name: a, when: {appears: person}, schedule: {days: mon-fry, timezone: UTC}", "'mon-fry' is no day"),
-        ("name: a, when: {appears: person}, schedule: {from: '25:00', timezone: UTC}", 'a time of day such as "08:00" is needed here'),
-        ("name: a, when: {appears: person}, schedule: {timezone: Europe/Belin}", "no time zone is called 'Europe/Belin'"),
-        ("name: a, when: {appears: person}, schedule: {timezone: ../../etc/passwd}", "no time zone is called '../../etc/passwd'"),
-        ("name: a, when: {crosses: path, class: person, direction: left}", "'left' is none of: left_to_right, right_to_left, any"),
-        ("name: a, when: {near: [person], within: 0.1}", "two classes are needed here"),
-        ("name: , when: {appears: person}", "rules[0].name: a name of at most"),
-        ("name: '<script>', when: {appears: person}", "'<script>' is not a name"),
-        ("when: {appears: person}", "rules[0]: 'name' is missing"),
-        ("name: a, when: {appears: person}, moving: maybe", "rules[0].moving: 'maybe' is none of: true, false"),
-        ("name: a, when: {appears: person}, min_frames: 0", "rules[0].min_frames: a whole number from 1 to 100000 is needed here, not '0'"),
-        ("name: a, when: {appears: person}, min_size: 2", "a fraction of the picture's area from 0 to 1 is needed here, not '2'"),
-        ("name: a, when: {appears: person}, min_size: 0.2, max_size: 0.1", "rules[0].min_size: min_size 0.2 is more than max_size 0.1"),
-        ("name: a, when: {appears: person}, min_score: {persn: 0.4}", "column 52: rules[0].min_score.persn: the detector has no class 'persn'; did you mean"),
-        ("name: a, when: {appears: person}, min_score: {person: 4}", "rules[0].min_score.person: a number from 0 to 1 is needed here, not '4'"),
-        ("name: a, when: {silent: gate-1}", "rules[0].when: 'for' is missing"),
-    ],
-)
+WRONG_RULES = [
+    ("name: a, when: {enter: plaza, class: person}", "line 11, column 21: rules[0].when: no kind of rule where one is needed; did you mean 'enters'?"),
+    (
+        "name: a, when: {enters: plaza, class: persn}",
+        "line 11, column 44: rules[0].when.class: the detector has no class 'persn'; did you mean 'person'? It knows: person, ",
+    ),
+    ("name: a, when: {enters: palza, class: person}", "line 11, column 30: rules[0].when.enters: no zone is called 'palza'; did you mean 'plaza'?"),
+    ("name: a, when: {crosses: plaza, class: person}", "rules[0].when.crosses: no line is called 'plaza'; known: path"),
+    ("name: a, when: {dwells: plaza, class: person}", "line 11, column 21: rules[0].when: 'for' is missing"),
+    (
+        "name: a, when: {dwells: plaza, class: person, for: 10 days}",
+        "a duration such as 30s, 2m or 1h (or seconds) of at most 31 days is needed",
+    ),
+    ("name: a, when: {appears: person, for: 3s}", "rules[0].when.for: unknown key 'for'"),
+    ("name: a, when: {appears: person, crosses: path}", "2 kinds of rule (appears, crosses) where one is needed"),
+    ("name: a, when: {count: person, at_least: 0}", "a whole number from 1 to 10000 is needed here, not '0'"),
+    ("name: a, when: {count: person, at_least: 2.5}", "a whole number is needed here, not '2.5'"),
+    ("name: a, when: {appears: person}, severity: high", "'high' is none of: info, warning, critical"),
+    ("name: a, when: {appears: person}, min_score: 50", "rules[0].min_score: a number from 0 to 1 is needed here, not '50'"),
+    ("name: a, when: {appears: person}, coolown: 3s", "unknown key 'coolown'; did you mean 'cooldown'?"),
+    ("name: a, when: {appears: person}, channels: [opps]", "no channel is called 'opps'; did you mean 'ops'?"),
+    ("name: a, when: {appears: person}, schedule: {days: mon-fry, timezone: UTC}", "'mon-fry' is no day"),
+    ("name: a, when: {appears: person}, schedule: {from: '25:00', timezone: UTC}", 'a time of day such as "08:00" is needed here'),
+    ("name: a, when: {appears: person}, schedule: {timezone: Europe/Belin}", "no time zone is called 'Europe/Belin'"),
+    ("name: a, when: {appears: person}, schedule: {timezone: ../../etc/passwd}", "no time zone is called '../../etc/passwd'"),
+    ("name: a, when: {crosses: path, class: person, direction: left}", "'left' is none of: left_to_right, right_to_left, any"),
+    ("name: a, when: {near: [person], within: 0.1}", "two classes are needed here"),
+    ("name: , when: {appears: person}", "rules[0].name: a name of at most"),
+    ("name: '<script>', when: {appears: person}", "'<script>' is not a name"),
+    ("when: {appears: person}", "rules[0]: 'name' is missing"),
+    ("name: a, when: {appears: person}, moving: maybe", "rules[0].moving: 'maybe' is none of: true, false"),
+    ("name: a, when: {appears: person}, min_frames: 0", "rules[0].min_frames: a whole number from 1 to 100000 is needed here, not '0'"),
+    ("name: a, when: {appears: person}, min_size: 2", "a fraction of the picture's area from 0 to 1 is needed here, not '2'"),
+    ("name: a, when: {appears: person}, min_size: 0.2, max_size: 0.1", "rules[0].min_size: min_size 0.2 is more than max_size 0.1"),
+    ("name: a, when: {appears: person}, min_score: {persn: 0.4}", "column 52: rules[0].min_score.persn: the detector has no class 'persn'; did you mean"),
+    ("name: a, when: {appears: person}, min_score: {person: 4}", "rules[0].min_score.person: a number from 0 to 1 is needed here, not '4'"),
+    ("name: a, when: {silent: gate-1}", "rules[0].when: 'for' is missing"),
+]
+
+
+@pytest.mark.parametrize(("rule", "expected"), WRONG_RULES)
 def test_a_problem_says_line_column_field_and_what_to_do(rule, expected):
     found = problems(with_rule(rule))
     assert any(expected in problem for problem in found), found

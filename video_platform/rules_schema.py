@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from video_platform.errors import Problem
 from video_platform.records import Point, Severity
-from video_platform.rules_values import ANY_CAMERA, DAYS, KINDS, Condition, Line, Mask, Rule, RuleSet, Schedule, Zone
+from video_platform.rules_conditions import Known, Read, class_names, condition
+from video_platform.rules_values import ANY_CAMERA, DAYS, Line, Mask, Rule, RuleSet, Schedule, Zone
 from video_platform.rules_yaml import Node, Reader, did_you_mean
 
 VERSION = "1"
@@ -18,7 +18,6 @@ MAX_ENTRIES = 1000
 MAX_POINTS = 200
 """Points of a polygon; whether it crosses itself is checked pair by pair."""
 
-DIRECTIONS = ("left_to_right", "right_to_left", "any")
 MIN_SCORE = 0.5
 DEFAULTS: dict[str, Any] = {
     "min_score": MIN_SCORE,
@@ -34,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """What a rule may say for itself or `defaults` for all; `min_score` may be a mapping of class to score."""
 
+Scores = float | dict[str, float]
 OTHER = "other"
 """Key of a mapping of scores: what counts for classes that it does not name."""
 
@@ -43,87 +43,6 @@ SECTIONS = ("zones", "lines", "ignore", "channels")
 TIME_OF_DAY = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 VARIABLE = re.compile(r"[A-Za-z_]\w*")
 MINUTES_OF_A_DAY = 24 * 60
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The names that the rules of a file may use."""
-
-    classes: Sequence[str] | None
-    zones: Sequence[str]
-    lines: Sequence[str]
-    channels: Sequence[str]
-
-
-Scores = float | dict[str, float]
-_Read = Callable[[Reader, Node, _Known], Any]
-
-
-def _classes(reader: Reader, node: Node, known: _Known) -> tuple[str, ...] | None:
-    found = reader.texts(node, what="the name of a class")
-    if found and known.classes is not None:
-        for name in found:
-            if name not in known.classes:
-                hint = did_you_mean(name, known.classes)
-                everything = "" if hint.startswith("known") else f" It knows: {', '.join(known.classes)}"
-                reader.problem(node, f"the detector has no class {name!r}; {hint}{everything}")
-    return found
-
-
-def _pair(reader: Reader, node: Node, known: _Known) -> tuple[str, str] | None:
-    items = reader.items(node, at_most=2)
-    if items is None:
-        return None
-    if len(items) != 2:
-        reader.problem(node, "two classes are needed here: [person, truck]")
-        return None
-    first, second = (_classes(reader, item, known) for item in items)
-    return (first[0], second[0]) if first and second else None
-
-
-_VALUES: dict[str, tuple[str, _Read]] = {
-    "class": ("classes", _classes),
-    "classes": ("classes", _classes),
-    "zone": ("zone", lambda reader, node, known: reader.reference(node, known.zones, "zone")),
-    "in": ("zone", lambda reader, node, known: reader.reference(node, known.zones, "zone")),
-    "line": ("line", lambda reader, node, known: reader.reference(node, known.lines, "line")),
-    "direction": ("direction", lambda reader, node, known: reader.choice(node, DIRECTIONS)),
-    "for": ("for_s", lambda reader, node, known: reader.duration(node)),
-    "at_least": ("at_least", lambda reader, node, known: reader.whole(node, 1, 10_000)),
-    "near": ("near", _pair),
-    "within": ("within", lambda reader, node, known: reader.number(node, 0, 1, what="a fraction of the frame width")),
-    "above": ("above", lambda reader, node, known: reader.number(node, 0, 100, what="frame widths per second")),
-    "question": ("question", lambda reader, node, known: reader.text(node, what="what to look for")),
-    "words": ("words", lambda reader, node, known: reader.texts(node, what="a word")),
-    "camera": ("camera", lambda reader, node, known: reader.text(node, what="a camera")),
-}
-"""Key in the file (or meaning of a kind's own value) -> field of `Condition`, how it is read."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What the value of the kind's own key means, and its other keys; `defaults` are of `Condition`."""
-
-    value: str
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    defaults: Mapping[str, object] | None = None
-
-
-_KINDS = {
-    "appears": _Kind("classes", optional=("in",)),
-    "enters": _Kind("zone", required=("class",)),
-    "leaves": _Kind("zone", required=("class",)),
-    "crosses": _Kind("line", required=("class",), optional=("direction",), defaults={"direction": "any"}),
-    "dwells": _Kind("zone", required=("class", "for")),
-    "count": _Kind("classes", required=("at_least",), optional=("in", "for"), defaults={"for_s": 0.0}),
-    "absent": _Kind("classes", required=("for",), optional=("in",)),
-    "near": _Kind("near", required=("within",), optional=("in", "for"), defaults={"for_s": 0.0}),
-    "speed": _Kind("classes", required=("above",), optional=("in", "for"), defaults={"for_s": 0.0}),
-    "sees": _Kind("question"),
-    "says": _Kind("words"),
-    "silent": _Kind("camera", required=("for",)),
-}
 
 
 def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list[Problem]]:
@@ -138,7 +57,7 @@ def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list
     zones = _named(reader, top.get("zones"), _zone)
     lines = _named(reader, top.get("lines"), _line)
     channels = _named(reader, top.get("channels"), _channel)
-    known = _Known(classes, list(zones), list(lines), list(channels))
+    known = Known(classes, list(zones), list(lines), list(channels))
     masks = _named(reader, top.get("ignore"), lambda reader, node: _mask(reader, node, known))
     defaults = {**DEFAULTS, **_defaults(reader, top.get("defaults"), known)}
     items = reader.items(top["rules"], at_most=MAX_ENTRIES) if "rules" in top else None
@@ -174,11 +93,11 @@ def _zone(reader: Reader, node: Node) -> Zone | None:
     return Zone(corners, _cameras(reader, entries)) if entries and corners else None
 
 
-def _mask(reader: Reader, node: Node, known: _Known) -> Mask | None:
+def _mask(reader: Reader, node: Node, known: Known) -> Mask | None:
     entries = reader.mapping(node, required=("polygon",), optional=("cameras", "class"))
     corners = _polygon(reader, entries["polygon"]) if entries and "polygon" in entries else None
-    classes = _classes(reader, entries["class"], known) if entries and "class" in entries else ()
-    return Mask(corners, _cameras(reader, entries), classes) if entries and corners and classes is not None else None
+    named = class_names(reader, entries["class"], known) if entries and "class" in entries else ()
+    return Mask(corners, _cameras(reader, entries), named) if entries and corners and named is not None else None
 
 
 def _polygon(reader: Reader, node: Node) -> tuple[Point, ...] | None:
@@ -225,12 +144,12 @@ def _cameras(reader: Reader, entries: Mapping[str, Node]) -> tuple[str, ...]:
     return (reader.texts(entries["cameras"], what="a camera or a pattern such as gate-*") if "cameras" in entries else None) or ANY_CAMERA
 
 
-def _defaults(reader: Reader, node: Node | None, known: _Known) -> dict[str, Any]:
+def _defaults(reader: Reader, node: Node | None, known: Known) -> dict[str, Any]:
     entries = reader.mapping(node, optional=tuple(DEFAULTS)) if node else None
     return _options(reader, entries or {}, known)
 
 
-_OPTIONS: dict[str, _Read] = {
+_OPTIONS: dict[str, Read] = {
     "min_score": lambda reader, node, known: _scores(reader, node, known),
     "severity": lambda reader, node, known: (chosen := reader.choice(node, [str(severity) for severity in Severity])) and Severity(chosen),
     "cooldown": lambda reader, node, known: reader.duration(node),
@@ -244,13 +163,13 @@ _OPTIONS: dict[str, _Read] = {
 }
 
 
-def _options(reader: Reader, entries: Mapping[str, Node], known: _Known) -> dict[str, Any]:
+def _options(reader: Reader, entries: Mapping[str, Node], known: Known) -> dict[str, Any]:
     """Those of the keys of `DEFAULTS` that are there and have no problem."""
     found = {key: _OPTIONS[key](reader, entries[key], known) for key in DEFAULTS if key in entries}
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _scores(reader: Reader, node: Node, known: _Known) -> Scores | None:
+def _scores(reader: Reader, node: Node, known: Known) -> Scores | None:
     """One least score for all classes, or class -> least score."""
     if not isinstance(node.value, dict):
         return reader.number(node, 0, 1)
@@ -275,12 +194,12 @@ def _for_classes(common: Scores, own: Scores | None, classes: Sequence[str]) -> 
     return other, tuple(sorted((name, score) for name, score in found.items() if score != other))
 
 
-def _rule(reader: Reader, node: Node, known: _Known, defaults: Mapping[str, Any]) -> Rule | None:
+def _rule(reader: Reader, node: Node, known: Known, defaults: Mapping[str, Any]) -> Rule | None:
     entries = reader.mapping(node, required=("name", "when"), optional=(*DEFAULTS, "channels", "cameras", "schedule"))
     if entries is None:
         return None
     name = reader.name(entries["name"]) if "name" in entries else None
-    when = _condition(reader, entries["when"], known) if "when" in entries else None
+    when = condition(reader, entries["when"], known) if "when" in entries else None
     own = _options(reader, entries, known)
     options = {**defaults, **own}
     schedule = _schedule(reader, entries["schedule"]) if "schedule" in entries else None
@@ -313,32 +232,10 @@ def _rule(reader: Reader, node: Node, known: _Known, defaults: Mapping[str, Any]
     )
 
 
-def _rule_channels(reader: Reader, node: Node, known: _Known) -> tuple[str, ...]:
+def _rule_channels(reader: Reader, node: Node, known: Known) -> tuple[str, ...]:
     items = node.value if isinstance(node.value, list) else [node]
     found = [reader.reference(item, known.channels, "channel") for item in items]
     return tuple(sorted({name for name in found if name}))
-
-
-def _condition(reader: Reader, node: Node, known: _Known) -> Condition | None:
-    entries = reader.entries(node)
-    if entries is None:
-        return None
-    kinds = [key for key in entries if key in KINDS]
-    if len(kinds) != 1:
-        stranger = next((key for key in entries if key not in _VALUES), None)
-        hint = did_you_mean(stranger, KINDS) if stranger and not kinds else f"one of: {', '.join(KINDS)}"
-        found = f"{len(kinds)} kinds of rule ({', '.join(kinds)})" if kinds else "no kind of rule"
-        reader.problem(node, f"{found} where one is needed; {hint}")
-        return None
-    kind = _KINDS[kinds[0]]
-    read = reader.mapping(node, required=(kinds[0], *kind.required), optional=kind.optional) or {}
-    values: dict[str, Any] = dict(kind.defaults or {})
-    complete = all(key in read for key in (kinds[0], *kind.required))
-    for key, child in read.items():
-        field, how = _VALUES[kind.value if key == kinds[0] else key]
-        values[field] = how(reader, child, known)
-        complete = complete and values[field] is not None
-    return Condition(kinds[0], **values) if complete else None
 
 
 def _schedule(reader: Reader, node: Node) -> Schedule | None:

@@ -51,6 +51,15 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
         output.say("  says the same as what is active")
 
 
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of rules files, for editors that complete and check while one writes."""
+    from video_platform import rules_json_schema
+    from video_platform.cli import output
+
+    output.say(rules_json_schema.text().rstrip())
+
+
 @app.command("list")
 def listing(as_json: AsJson = False) -> None:
     """List the active rules; when this version of the program cannot read them, the versions there are."""
