@@ -206,4 +206,18 @@ def test_what_containers_need_is_asked_for(monkeypatch):
     monkeypatch.delenv("VIDEO_PLATFORM_RUNS__LOGS")
     monkeypatch.setenv("VIDEO_PLATFORM_RUNS__LAUNCHER", "docker")
     with pytest.raises(SettingsError, match="code_server"):
+
+
+def test_zones_of_cameras(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_RECORDING__TIMEZONES", "gate-*=Europe/Berlin, yard=UTC")
+    found = settings.load().recording
+    assert [str(found.zone_of(camera)) for camera in ("gate-1", "yard", "shop")] == ["Europe/Berlin", "UTC", "None"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TIMEZONE", "Europe/Belin"), ("TIMEZONES", "gate=Europe/Belin"), ("TIMEZONES", "gate"), ("TIMEZONE", "../../etc/passwd")]
+)
+def test_zones_that_do_not_exist_are_named(monkeypatch, name, value):
+    monkeypatch.setenv(f"VIDEO_PLATFORM_RECORDING__{name}", value)
+    with pytest.raises(SettingsError, match=f"VIDEO_PLATFORM_RECORDING__{name}"):
         settings.load()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from ui import opened
-from video_platform import detectors, layout, rules
+from video_platform import detectors, layout, rules, rules_files
 from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, VideoPage
 from video_platform.deeds import Deeds
@@ -399,8 +399,10 @@ def draft() -> Draft | None:
     if path is None:
         return None
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = rules_files.read_file(path)
+    except RulesError as error:
+        return Draft("", path.name, list(error.problems), "", [])
+    except (OSError, ValueError) as error:
         return Draft("", path.name, [Problem(f"the file cannot be read: {error}")], "", [])
     return compared(text, path.name)
 

@@ -126,16 +126,17 @@ class FootageAway(MediaError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a file that people write; `line` and `column` count from 1, 0 when unknown."""
+    """One thing wrong in a file that people write; `line` and `column` count from 1, 0 when unknown; `file` names an included one."""
 
     message: str
     field: str = ""
     line: int = 0
     column: int = 0
+    file: str = ""
 
     def __str__(self) -> str:
         where = f"line {self.line}" + (f", column {self.column}" if self.column else "") if self.line else ""
-        return ": ".join(part for part in (where, self.field, self.message) if part)
+        return ": ".join(part for part in (self.file, where, self.field, self.message) if part)
 
 
 class RulesError(InputError):

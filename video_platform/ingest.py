@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from video_platform import ingest_rows, keeping, layout, rebuilding
+from video_platform import ingest_rows, keeping, layout, rebuilding, recording_time
 from video_platform.access import ANYONE, Person
 from video_platform.errors import InputError, IntegrityError, NotAllowed, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
 from video_platform.ingest_files import (
@@ -277,10 +277,17 @@ class Ingest:
             if known is not None:
                 arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type)
             self._put(spool, arrived, vouched=known is not None)
-            result = self._record(arrived, given)
+            result = self._record(arrived, self._guessed(given))
             keeping.keep_quietly(self.db, self.store, video_id)
         self._announced()
         return result
+
+    def _guessed(self, given: Given) -> Given:
+        """With the recording time that the name tells, where the settings want that."""
+        if given.recorded_at is not None or not self.settings.recording.from_name:
+            return given
+        zone = self.settings.recording.zone_of(given.camera or DEFAULT_CAMERA)
+        return replace(given, guessed_at=recording_time.from_name(given.name, zone, _now()))
 
     def _remembered(self, video_id: str) -> VideoRecord | None:
         """A video that only the objects remember, since the database was lost: brought back, or all its alerts would be raised again."""

@@ -22,7 +22,7 @@ OUTCOME = ("step", "progress", "run_id", "failure_code", "failure_message", "sum
 
 @dataclass(frozen=True)
 class Given:
-    """What was said of footage by whoever brought it; None where nothing was said."""
+    """What was said of footage by whoever brought it; None where nothing was said. `guessed_at` is the recording time in its name."""
 
     name: str
     camera: str | None
@@ -30,6 +30,7 @@ class Given:
     lane: Lane
     announce: bool = True
     renamed: bool = False
+    guessed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,12 @@ def arrive(connection: Connection, arrived: Arrived, given: Given, now: datetime
     video_id = layout.video_id_of(arrived.sha256)
     known = videos.find(connection, video_id, lock=True)
     if known is None:
-        attributes = {"original_name": given.name, "camera": given.camera or DEFAULT_CAMERA, "recorded_at": given.recorded_at, "lane": str(given.lane)}
+        attributes = {
+            "original_name": given.name,
+            "camera": given.camera or DEFAULT_CAMERA,
+            "recorded_at": given.recorded_at or given.guessed_at,
+            "lane": str(given.lane),
+        }
         state = {"state": str(VideoState.RECEIVED), "generation": 1, "ingested_at": now, "updated_at": now}
         place = {"size_bytes": arrived.size_bytes, "object_key": arrived.object_key, "media_type": arrived.media_type}
         insert_new(connection, table, [{"video_id": video_id, "sha256": arrived.sha256, **place, **attributes, **state}])
@@ -162,7 +168,7 @@ def _revived(known: VideoRecord, given: Given, now: datetime) -> dict[str, objec
         "lane": str(given.lane),
         "original_name": given.name if fresh or given.renamed else known.original_name,
         "camera": given.camera or (DEFAULT_CAMERA if fresh else known.camera),
-        "recorded_at": given.recorded_at or (None if fresh else known.recorded_at),
+        "recorded_at": given.recorded_at or (None if fresh else known.recorded_at) or given.guessed_at,
         "ingested_at": now,
         "updated_at": now,
     }

@@ -5,10 +5,9 @@ import threading
 from datetime import UTC, datetime
 from functools import cached_property
 
-from video_platform import rebuilding, rules
+from video_platform import rebuilding, rules, rules_files
 from video_platform.errors import PlatformError, SettingsError
 from video_platform.ingest import Ingest
-from video_platform.rules_yaml import read_text
 from video_platform.services.database import Database, open_database, rulesets
 from video_platform.services.event_log import EventLog, open_log
 from video_platform.services.object_store import ObjectStore, open_store
@@ -100,7 +99,7 @@ def _first_rules(settings: Settings) -> tuple[str, str]:
     if settings.rules is None:
         return rules.DEFAULT_TEXT, "default"
     try:
-        return read_text(settings.rules), str(settings.rules)
+        return rules_files.read_file(settings.rules), str(settings.rules)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(

@@ -67,7 +67,7 @@ class VideoProbe:
 
     `width` and `height` are pixels of the upright picture; `rotation_deg` is the clockwise turn (0, 90, 180, 270) that makes the stored picture upright;
     `duration_s` and `frame_rate` are None when the container does not know them; `first_pts_s` is the presentation time of the first frame on the
-    container's own clock; `bit_rate` is bits per second of the whole file.
+    container's own clock; `bit_rate` is bits per second of the whole file; `created` is the creation time that it tells, as it stands there.
     """
 
     container: str
@@ -81,6 +81,7 @@ class VideoProbe:
     first_pts_s: float
     bit_rate: int | None
     audio_codec: str | None
+    created: str | None = None
 
 
 @dataclass(frozen=True)

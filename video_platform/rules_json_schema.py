@@ -1,7 +1,7 @@
 """The JSON Schema of a rules file, for editors: made from the tables that reading a file goes by.
 
 It says which keys there are and what each holds. What needs the file as a whole (zones that exist, polygons that cross themselves, names that are there
-twice) and the classes of the detector are checked by `vp rules check` alone.
+twice, a file without rules that no other includes) and the classes of the detector are checked by `vp rules check` alone.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from video_platform.records import Severity
 from video_platform.rules_conditions import DIRECTIONS, KEYS, KindKeys
-from video_platform.rules_schema import DEFAULTS, MAX_ENTRIES, MAX_POINTS
+from video_platform.rules_schema import DEFAULTS, INCLUDE, MAX_ENTRIES, MAX_POINTS
 from video_platform.rules_values import DAYS
 from video_platform.rules_yaml import DURATION, MAX_NAME, MAX_TEXT, NAME
 
@@ -36,10 +36,11 @@ def schema() -> Schema:
         "$schema": ID,
         "title": "Rules of the video platform",
         "type": "object",
-        "required": ["version", "rules"],
+        "required": ["version"],
         "additionalProperties": False,
         "properties": {
             "version": {"enum": [1, "1"]},
+            INCLUDE: _one_or_more({"type": "string"}),
             **sections,
             "defaults": _object({name: _OPTIONS[name] for name in DEFAULTS}),
             "rules": {"type": "array", "maxItems": MAX_ENTRIES, "items": _ref("rule")},

@@ -37,6 +37,7 @@ Scores = float | dict[str, float]
 OTHER = "other"
 """Key of a mapping of scores: what counts for classes that it does not name."""
 
+INCLUDE = "include"
 SECTIONS = ("zones", "lines", "ignore", "channels")
 """Keys of a file that hold named entries."""
 
@@ -49,9 +50,16 @@ def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list
     """The rule set in `text` and every problem found; with a problem the rule set is not to be used."""
     reader = Reader()
     root = reader.document(text)
-    top = reader.mapping(root, required=("version", "rules"), optional=(*SECTIONS, "defaults")) if root else None
+    return (read_root(reader, root, classes) if root else None), reader.problems
+
+
+def read_root(reader: Reader, root: Node, classes: Sequence[str] | None) -> RuleSet | None:
+    """The rule set in a whole file's node; problems are left with the reader."""
+    top = reader.mapping(root, required=("version", "rules"), optional=(*SECTIONS, "defaults", INCLUDE))
     if top is None:
-        return None, reader.problems
+        return None
+    if INCLUDE in top:
+        reader.problem(top[INCLUDE], "only a file can include others; write out here what they say", key=True)
     if "version" in top and top["version"].value != VERSION:
         reader.problem(top["version"], f"this installation reads version {VERSION} of the rule language")
     zones = _named(reader, top.get("zones"), _zone)
@@ -63,7 +71,7 @@ def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list
     items = reader.items(top["rules"], at_most=MAX_ENTRIES) if "rules" in top else None
     rules = [rule for item in items or [] if (rule := _rule(reader, item, known, defaults))]
     _unique_names(reader, items or [])
-    return RuleSet(tuple(rules), _present(zones), _present(lines), _present(channels), _present(masks)), reader.problems
+    return RuleSet(tuple(rules), _present(zones), _present(lines), _present(channels), _present(masks))
 
 
 def _unique_names(reader: Reader, items: Sequence[Node]) -> None:

@@ -59,6 +59,7 @@ class Node:
     line: int
     column: int
     key_at: tuple[int, int] | None = None
+    file: str = ""
 
 
 class Reader:
@@ -71,32 +72,43 @@ class Reader:
         """Record what is wrong at `node`, or at its key."""
         line, column = node.key_at if key and node.key_at else (node.line, node.column)
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(message, node.field, line, column))
+            self.problems.append(Problem(message, node.field, line, column, node.file))
 
     def document(self, text: str) -> Node | None:
         """The whole file as nodes; None when it is not YAML, too large, too deep, or uses anchors, aliases or tags."""
+        root = self.compose(text)
+        return None if root is None else self.node(root)
+
+    def compose(self, text: str, file: str = "") -> yaml.Node | None:
+        """The whole file as PyYAML has it, checked as in `document`; problems in it name `file`."""
         size_bytes = len(text.encode(errors="replace"))
         if size_bytes > MAX_BYTES:
-            self.problems.append(Problem(f"the file has {size_bytes} bytes; the limit is {MAX_BYTES}"))
+            self.problems.append(Problem(f"the file has {size_bytes} bytes; the limit is {MAX_BYTES}", file=file))
             return None
         try:
-            if self._refused(text):
+            if self._refused(text, file):
                 return None
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            loader = yaml.SafeLoader(text)
+            loader.name = file
+            root = loader.get_single_node()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             message = f"this is not YAML: {error.problem or error.context}"
-            self.problems.append(Problem(message, "", mark.line + 1 if mark else 0, mark.column + 1 if mark else 0))
+            self.problems.append(Problem(message, "", mark.line + 1 if mark else 0, mark.column + 1 if mark else 0, file))
             return None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            self.problems.append(Problem(f"this is not YAML: {str(error).splitlines()[0]}"))
+            self.problems.append(Problem(f"this is not YAML: {str(error).splitlines()[0]}", file=file))
             return None
         if root is None:
-            self.problems.append(Problem("the file is empty; it starts with `version: 1`"))
+            self.problems.append(Problem("the file is empty; it starts with `version: 1`", file=file))
             return None
-        return self._node(root, "")
+        return root
 
-    def _refused(self, text: str) -> bool:
+    def node(self, raw: yaml.Node, field: str = "") -> Node:
+        """A value of PyYAML's as a node; `field` is its path."""
+        return self._node(raw, field)
+
+    def _refused(self, text: str, file: str) -> bool:
         """Whether the stream of events holds what this language has no use for; stops at the first, so a bomb is never unfolded."""
         depth = documents = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -113,18 +125,18 @@ class Reader:
             elif documents > 1:
                 why = "a second document (---) starts here; a rules file is one document"
             if why:
-                self.problems.append(Problem(why, "", event.start_mark.line + 1, event.start_mark.column + 1))
+                self.problems.append(Problem(why, "", event.start_mark.line + 1, event.start_mark.column + 1, file))
                 return True
         return False
 
     def _node(self, raw: yaml.Node, field: str, key_at: tuple[int, int] | None = None) -> Node:
-        line, column = _place(raw)
+        line, column, file = *_place(raw), str(raw.start_mark.name)
         if isinstance(raw, yaml.MappingNode):
-            return Node(self._entries(raw, field), field, line, column, key_at)
+            return Node(self._entries(raw, field), field, line, column, key_at, file)
         if isinstance(raw, yaml.SequenceNode):
-            return Node([self._node(item, f"{field}[{i}]") for i, item in enumerate(raw.value)], field, line, column, key_at)
+            return Node([self._node(item, f"{field}[{i}]") for i, item in enumerate(raw.value)], field, line, column, key_at, file)
         empty = isinstance(raw, yaml.ScalarNode) and raw.tag == "tag:yaml.org,2002:null" and raw.style is None
-        return Node(None if empty else str(raw.value), field, line, column, key_at)
+        return Node(None if empty else str(raw.value), field, line, column, key_at, file)
 
     def _entries(self, raw: yaml.MappingNode, field: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}

@@ -6,11 +6,13 @@ A secret may lie in a file instead: `VIDEO_PLATFORM_OBJECTS__SECRET_KEY_FILE=/ru
 
 import os
 import re
+from fnmatch import fnmatchcase
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from platformdirs import user_data_dir
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -119,6 +121,46 @@ class MediaSettings(Group):
     worker_memory_bytes: int = Field(default=4 * GIB, gt=0, description="address space of the analysis child process")
     worker_base_s: float = Field(default=120.0, gt=0, description="wall time that any pass may take")
     worker_per_second: float = Field(default=10.0, gt=0, description="more wall time per second of footage")
+
+
+class RecordingSettings(Group):
+    """When footage was recorded, where nobody says it."""
+
+    from_name: bool = Field(default=True, description="take the recording time from names like 20261123_083000.mp4 or 2026-11-23T08-30-00.mp4")
+    from_container: bool = Field(default=True, description="else take the creation time that the file itself tells")
+    timezone: str = Field(default="", description="zone of the clocks in file names, like Europe/Berlin; empty means this machine's")
+    timezones: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        default=(), description="zones of single cameras: camera or pattern=zone, comma separated (gate-*=Europe/Berlin,yard=UTC); the first that fits counts"
+    )
+
+    @field_validator("timezones", mode="before")
+    @classmethod
+    def _paired(cls, given: object) -> object:
+        pairs = [part.partition("=") for part in given.split(",") if part.strip()] if isinstance(given, str) else None
+        return given if pairs is None else tuple((camera.strip(), zone.strip()) for camera, _, zone in pairs)
+
+    @field_validator("timezones")
+    @classmethod
+    def _known_each(cls, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for camera, zone in pairs:
+            if not camera or not zone:
+                raise ValueError("write camera=zone, separated by commas: gate-*=Europe/Berlin,yard=UTC")
+            cls._known(zone)
+        return pairs
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name or "UTC")
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"no time zone is called {name!r}; names are like Europe/Berlin or UTC") from None
+        return name
+
+    def zone_of(self, camera: str) -> ZoneInfo | None:
+        """The zone of a camera's clock; None is this machine's."""
+        name = next((zone for pattern, zone in self.timezones if fnmatchcase(camera, pattern)), self.timezone)
+        return ZoneInfo(name) if name else None
 
 
 class DetectionSettings(Group):
@@ -349,6 +391,7 @@ class Settings(BaseSettings):
     event_log: EventLogSettings = EventLogSettings()
     database: DatabaseSettings = DatabaseSettings()
     media: MediaSettings = MediaSettings()
+    recording: RecordingSettings = RecordingSettings()
     detection: DetectionSettings = DetectionSettings()
     tracking: TrackingSettings = TrackingSettings()
     proxy: ProxySettings = ProxySettings()

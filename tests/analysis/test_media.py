@@ -258,3 +258,26 @@ def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.mp4"))
     path.write_bytes(SAMPLE.read_bytes())
     assert media.probe(path).width == 768
+
+
+@pytest.mark.parametrize(
+    ("tags", "created"),
+    [
+        ({"creation_time": "2025-11-23T07:30:00Z"}, "2025-11-23T07:30:00.000000Z"),
+        ({"creation_time": "1970-01-01T00:00:00Z"}, None),
+        ({}, None),
+    ],
+)
+def test_the_probe_tells_the_creation_time_of_the_container(tmp_path, tags, created):
+    import av
+
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata.update(tags)
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    with media.open_video(path) as video:
+        assert video.probe.created == created

@@ -7,6 +7,7 @@ are the ones listed below; picture sizes are bounded in the demuxer, in the deco
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ FIRST_FRAME_PACKETS = 3000
 MAX_FRAME_RATE = 1000.0
 """Stated frame rates above this are a clock's rate, not a picture's, and count as unknown."""
 
+
+LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]{5,16}(Z|[+-]\d\d:?\d\d)?")
 
 GUESSED_DURATIONS = ("mpegts", "mpeg")
 """Containers that state no duration; FFmpeg takes the distance between the first and the last time stamp, which a clock that was set makes absurd."""
@@ -328,7 +331,14 @@ def _probe(
         first_pts_s=float((first.pts or 0) * (stream.time_base or 0)),
         bit_rate=int(size_bytes * 8 / duration_s) if duration_s else None,
         audio_codec=audio.codec_context.codec.canonical_name if audio is not None else None,
+        created=_created(container, stream),
     )
+
+
+def _created(container: "InputContainer", stream: "VideoStream") -> str | None:
+    """The creation time in the metadata; Apple's own tag first, which knows the time zone. Anything that does not look like a time is no time."""
+    told = (container.metadata.get("com.apple.quicktime.creationdate"), container.metadata.get("creation_time"), stream.metadata.get("creation_time"))
+    return next((text for text in told if text and LIKE_A_TIME.fullmatch(text)), None)
 
 
 def _stated_duration(container: "InputContainer", stream: "VideoStream", size_bytes: int) -> float | None:

@@ -94,7 +94,10 @@ def register(app: FastAPI) -> None:
 
 def listed(problems: list[Problem]) -> list[dict[str, object]]:
     """Problems of a file that people write, as JSON."""
-    return [{"message": each.message, "field": each.field, "line": each.line, "column": each.column} for each in problems[:MAX_PROBLEMS]]
+    return [
+        {"message": each.message, "field": each.field, "line": each.line, "column": each.column, **({"file": each.file} if each.file else {})}
+        for each in problems[:MAX_PROBLEMS]
+    ]
 
 
 async def _platform_error(_request: Request, error: Exception) -> Response:

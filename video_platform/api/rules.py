@@ -4,13 +4,12 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from video_platform import rules
+from video_platform import rules, rules_files
 from video_platform.api import shapes
 from video_platform.api.problems import listed
 from video_platform.api.services import Ours, Services
 from video_platform.detectors import class_names
 from video_platform.errors import Problem, RulesError
-from video_platform.rules_yaml import read_text
 from video_platform.services.database import rulesets
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -69,7 +68,9 @@ def _draft(ours: Services, active: rulesets.RuleVersion | None) -> shapes.DraftO
     if path is None:
         return None
     try:
-        text = read_text(path)
+        text = rules_files.read_file(path)
+    except RulesError as error:
+        return _draft_out(path, None, {}, _problems(error))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return _draft_out(path, None, {}, _shown([Problem(f"the file cannot be read: {why}")]))

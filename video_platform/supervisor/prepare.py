@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from video_platform import detectors, events, inbox, rules
+from video_platform import detectors, events, inbox, rules, rules_files
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
-from video_platform.rules_yaml import read_text
 from video_platform.services import ollama
 from video_platform.services.database import rulesets
 from video_platform.settings import Settings
@@ -60,16 +59,15 @@ def clean_leftovers(platform: Platform) -> int:
 
 
 def read_rules(settings: Settings, path: Path) -> tuple[str, rules.RuleSet]:
-    """The text of a rules file, and what it means to this installation's detector.
+    """The text of a rules file (with what it includes), and what it means to this installation's detector.
 
     Raises:
         RulesError: with every problem, or because the file cannot be read.
     """
     try:
-        text = read_text(path)
+        return rules_files.load(path, detectors.class_names(settings.detection.model))
     except (OSError, ValueError) as error:
         raise RulesError([Problem(f"it cannot be read: {getattr(error, 'strerror', None) or error}")], source=str(path)) from error
-    return text, rules.parse(text, classes=detectors.class_names(settings.detection.model), source=str(path))
 
 
 def describe_rules(platform: Platform) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from video_platform import recording_time
 from video_platform.errors import IntegrityError
 from video_platform.layout import RAW_VIDEO
 from video_platform.pipeline import checks
@@ -84,4 +86,7 @@ def _probe(at: Step, path: Path) -> dict[str, Any]:
     probe.pop("cost", None)  # the cost of the step as a whole stands in the manifest
     known_s = probe["duration_s"] or at.record.duration_s  # where the container does not say it, decoding did
     videos.set_media(at.desk.platform.db, at.video_id, known_s, probe["width"], probe["height"])
+    told = recording_time.from_container(probe["created"], datetime.now(UTC)) if settings.recording.from_container else None
+    if told and videos.note_recorded_at(at.desk.platform.db, at.video_id, told):
+        at.context.log.info(f"recorded at {told.isoformat()}, says the container; correct it with `vp set {at.video_id} --recorded-at TIME`")
     return probe

@@ -271,6 +271,16 @@ def set_media(
             _update(connection, video_id, now, **values)
 
 
+def note_recorded_at(db: Database, video_id: str, recorded_at: datetime, *, now: datetime | None = None) -> bool:
+    """Note when a video was recorded where that is unknown; what somebody said stays. Returns whether it was noted."""
+    with db.write() as connection:
+        row = connection.execute(sa.select(videos.c.recorded_at).where(videos.c.video_id == video_id).with_for_update()).one_or_none()
+        if row is None or row.recorded_at is not None:
+            return False
+        _update(connection, video_id, now, recorded_at=recorded_at)
+        return True
+
+
 def _update(connection: Connection, video_id: str, now: datetime | None, **values: object) -> None:
     connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(**values, updated_at=now or datetime.now(UTC)))
 
