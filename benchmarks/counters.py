@@ -107,11 +107,11 @@ def lines(tracks: Tracks, samples: Samples, camera_rules: CameraRules, width: in
     foot = (sv.Position.BOTTOM_CENTER,)
     found = []
     for name, (start, end) in camera_rules.lines.items():
-        points = {"start": sv.Point(start[0] * width, start[1] * height), "end": sv.Point(end[0] * width, end[1] * height)}
+        a, b = sv.Point(start[0] * width, start[1] * height), sv.Point(end[0] * width, end[1] * height)
         ways = {
-            "LineZone, four corners": sv.LineZone(**points),
-            "LineZone, foot point": sv.LineZone(**points, triggering_anchors=foot),
-            "LineZone, foot point, 3 frames": sv.LineZone(**points, triggering_anchors=foot, minimum_crossing_threshold=3),
+            "LineZone, four corners": sv.LineZone(a, b),
+            "LineZone, foot point": sv.LineZone(a, b, triggering_anchors=foot),
+            "LineZone, foot point, 3 frames": sv.LineZone(a, b, triggering_anchors=foot, minimum_crossing_threshold=3),
         }
         for label, zone in ways.items():
             counts: list[Count] = []

@@ -45,8 +45,9 @@ def problem_list(text: str, problems: list[Problem]) -> None:
     st.error(f"{words.count(len(problems), 'problem')}; nothing of it is used until they are mended.", icon=":material/error:")
     for problem in problems:
         where = f"Line {problem.line}" + (f", column {problem.column}" if problem.column else "") if problem.line else "The file"
+        where = f"{words.plain(problem.file)}, {where[:1].lower()}{where[1:]}" if problem.file else where
         st.markdown(f"**{where}**: {words.plain(': '.join(part for part in (problem.field, problem.message) if part))}")
-        if 0 < problem.line <= len(lines):
+        if 0 < problem.line <= len(lines) and not problem.file:
             st.code(f"{problem.line:>4} | {lines[problem.line - 1][:300]}", language=None, wrap_lines=True)
 
 

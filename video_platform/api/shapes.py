@@ -240,12 +240,13 @@ class DeletedOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """One thing wrong in a rules file; line and column count from 1, 0 when unknown."""
+    """One thing wrong in a rules file; line and column count from 1, 0 when unknown; `file` names an included one."""
 
     message: str
     field: str
     line: int
     column: int
+    file: str = ""
 
 
 class CheckedRules(BaseModel):
