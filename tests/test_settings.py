@@ -206,6 +206,7 @@ def test_what_containers_need_is_asked_for(monkeypatch):
     monkeypatch.delenv("VIDEO_PLATFORM_RUNS__LOGS")
     monkeypatch.setenv("VIDEO_PLATFORM_RUNS__LAUNCHER", "docker")
     with pytest.raises(SettingsError, match="code_server"):
+        settings.load()
 
 
 def test_zones_of_cameras(monkeypatch):
