@@ -35,6 +35,11 @@ def api(deployment: Deployment, path: str, **more: Any) -> Any:
     return reply.json()
 
 
+def health(deployment: Deployment) -> dict[str, Any]:
+    """What /api/healthz says, 503 included: on a busy machine a part may be late."""
+    return httpx.get(f"{deployment.stack.url('web')}/api/healthz", timeout=120).json()
+
+
 def video(deployment: Deployment, video_id: str) -> dict[str, Any]:
     return next((each for each in api(deployment, "/videos")["items"] if each["video_id"] == video_id), {})
 
@@ -80,9 +85,8 @@ def test_every_service_is_healthy(deployment: Deployment) -> None:
 
 def test_the_page_says_how_far_the_model_is_and_everything_works_already(deployment: Deployment, context: BrowserContext) -> None:
     """From a file in the browser to an alert on another page, while the model is being fetched."""
-    health = api(deployment, "/healthz")
-    assert health["status"] != "unavailable"
-    wait(lambda: re.search(r"is being fetched: \d+ %", api(deployment, "/healthz")["parts"]["models"]["detail"]), DEADLINE_S, "the pull is under way")
+    wait(lambda: health(deployment)["status"] != "unavailable", DEADLINE_S, "the web app has all that it needs")
+    wait(lambda: re.search(r"is being fetched: \d+ %", health(deployment)["parts"]["models"]["detail"]), DEADLINE_S, "the pull is under way")
     library, alerts = context.new_page(), context.new_page()
     alerts.goto("/alerts")
     expect(alerts.get_by_role("heading", name="No alerts")).to_be_visible()
@@ -172,14 +176,14 @@ def test_footage_comes_in_by_the_inbox(deployment: Deployment) -> None:
 def test_the_model_writes_once_it_is_there(deployment: Deployment) -> None:
     deployment.gate.touch()
     wait(lambda: deployment.stack.states()["models"] == "done", DEADLINE_S, "the model is fetched")
-    health = api(deployment, "/healthz")
-    assert health["parts"]["models"]["detail"] == "none is being fetched"
+    wait(lambda: health(deployment)["parts"]["models"]["detail"] == "none is being fetched", DEADLINE_S, "healthz says so")
     content, video_id = another_clip(2)
     upload(deployment, content, "second.mp4")
     processed(deployment, video_id)
     wait(lambda: any(each["pipelineName"] == "describe_video" and each["status"] == "SUCCESS" for each in runs(deployment, video_id)), DEADLINE_S, "described")
-    told(f"\n{health['parts']['language_model']['detail']}")
-    assert "smollm2" in health["parts"]["language_model"]["detail"]
+    writer = health(deployment)["parts"]["language_model"]["detail"]
+    told(f"\n{writer}")
+    assert "smollm2" in writer
 
 
 def test_memory_is_within_its_bounds(deployment: Deployment) -> None:
