@@ -20,6 +20,15 @@ except SignInRefused as refused:
     st.stop()
 
 rules = [st.Page("views/rules.py", title="Rules", icon=":material/rule:", url_path="rules", help="Zones, lines and rules: what counts as an alert.")]
+pipeline = [
+    st.Page(
+        "views/pipeline.py",
+        title="Pipeline",
+        icon=":material/account_tree:",
+        url_path="pipeline",
+        help="What waits, what goes on, what failed and why, and the health of every server.",
+    )
+]
 access = [st.Page("views/access.py", title="Access", icon=":material/group:", url_path="access", help="Who may sign in, and who did what.")]
 page = st.navigation(
     [
@@ -28,6 +37,7 @@ page = st.navigation(
         ),
         st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts", help="What the rules found, newest first, live."),
         *(rules if data.sees_rules() else ()),
+        *(pipeline if data.sees_pipeline() else ()),
         *(access if person.may(Role.ADMIN) else ()),
         st.Page("views/video.py", title="Video", icon=":material/movie:", url_path="video", visibility="hidden"),
     ],

@@ -286,6 +286,17 @@ def run_url(run_id: str) -> str:
     return _catalog().run_url(run_id)
 
 
+def dagster_url(path: str) -> str:
+    """A page of Dagster's own web app."""
+    return f"{_catalog().addresses().dagster}/{path}"
+
+
+def try_again(video_id: str) -> None:
+    """Ask for a failed video, or for the summary that a ready one lacks; what is there already is reused."""
+    _deeds().retry(video_id)
+    forget_lists()
+
+
 # ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +377,21 @@ def names_of(video_ids: Sequence[str]) -> dict[str, str]:
 def sees_rules() -> bool:
     """Whether who looks may read the rules, which tell of all cameras."""
     return person().may(Role.OPERATOR) and person().sees_all
+
+
+def sees_pipeline() -> bool:
+    """Whether who looks may see what goes on and what failed, which tells of all cameras."""
+    return sees_rules()
+
+
+def must_see_pipeline() -> None:
+    """Pass when they may.
+
+    Raises:
+        NotAllowed: naming who may.
+    """
+    if not sees_pipeline():
+        raise NotAllowed("the pipeline tells of all cameras; operators and admins who see all of them may look at it")
 
 
 def _must_see_rules() -> None:
