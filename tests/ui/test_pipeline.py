@@ -7,11 +7,13 @@ import dagster as dg
 import pytest
 from streamlit.testing.v1 import AppTest
 from ui_seed import HOSTILE
-from ui_serving import Seeded
+from ui_serving import APP, RUN_S, Seeded
 
-from ui import operating
+from ui import data, operating
 from video_platform import events
+from video_platform.access import Person, Role
 from video_platform.dead_letters import letter
+from video_platform.errors import NotAllowed
 from video_platform.events import Message
 from video_platform.pipeline.instance import open_instance
 from video_platform.records import QUARANTINED, VideoState
@@ -113,6 +115,17 @@ def test_dead_letters_are_listed_with_their_reason(open_page: Open, seeded: Seed
 def test_a_relay_that_lives_is_no_trouble(open_page: Open, seeded: Seeded) -> None:
     measures.beat(seeded.home.platform.db, HEARTBEAT, "here:1", datetime.now(UTC))
     assert "2 parts not well" in said(open_page("pipeline"))
+
+
+@pytest.mark.parametrize("person", [Person("vera", Role.VIEWER), Person("olga", Role.OPERATOR, ("gate-*",))], ids=lambda person: person.name)
+def test_who_may_not_see_all_cameras_sees_nothing_of_it(open_page: Open, seeded: Seeded, monkeypatch: pytest.MonkeyPatch, person: Person) -> None:
+    monkeypatch.setattr(data, "person", lambda: person)
+    with pytest.raises(NotAllowed):
+        data.must_see_pipeline()
+    page = AppTest.from_file(str(APP.with_name("views") / "pipeline.py"), default_timeout=RUN_S).run()
+    assert "operators and admins" in page.error[0].value
+    assert not page.dataframe
+    assert not page.metric
 
 
 @pytest.mark.usefixtures("open_page")
