@@ -29,7 +29,7 @@ MESSAGES = {
     INTERRUPTED: "The process that worked on this video was ended before it was done. It is started again on its own; nothing is lost.",
     CANCELLED: "Processing was cancelled. Press “process again” to start it.",
     QUARANTINED: "Processing was started again {attempts} times and never got done, so it waits for you. "
-    "What kept failing: {why} Mend that, then press “process again”.",
+    "What kept failing: {why} Mend that, then press “Try again” or type `vp retry`.",
 }
 """Failed states that are not an error of the footage: code -> what happened and what to do."""
 
