@@ -9,6 +9,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -227,13 +228,14 @@ def _on_its_way(instance: dg.DagsterInstance, desk: Desk, topic: str) -> Callabl
 
 
 def _unread(instance: dg.DagsterInstance, desk: Desk, topic: str) -> set[str] | None:
-    """The videos of the events that the sensor of this topic has not read yet; None when there are too many to look at."""
+    """The videos of the events that the sensor of this topic has not read yet; None when there are too many to look at, or too slow to come."""
     states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
     cursors = [getattr(state.instigator_data, "cursor", None) for state in states if state.instigator_name == READERS[topic]]
     unread: set[str] | None = None
     for cursor in cursors or [None]:  # a code location that was renamed leaves the state of its sensors behind: the one that is ahead counts
+        began_s = time.monotonic()
         records = consuming.read(desk.platform.log, topic, consuming.Position.parse(cursor), MAX_UNREAD).records
-        if len(records) < MAX_UNREAD:
+        if len(records) < MAX_UNREAD and time.monotonic() - began_s < consuming.BUDGET_S:  # a reading that its budget ended may have seen a part
             found = {record.message.key.decode(errors="replace") for record in records}
             unread = found if unread is None else unread & found
     return unread

@@ -168,6 +168,18 @@ def test_an_event_that_its_topic_lost_is_asked_for_within_two_looks(sensor, plat
     assert [event.subject for event in requests(platform)] == [video_id]
 
 
+def test_a_topic_that_was_not_read_to_its_end_in_time_loses_nothing(sensor, platform, tmp_path, monkeypatch):
+    video_id = footage(platform, tmp_path)
+    platform.ingest.request_processing(video_id)
+    platform.announce()
+    age(platform, video_id, minutes=30)
+    monkeypatch.setattr(consuming, "BUDGET_S", 0.0)
+    for _ in range(MAX_ATTEMPTS + 2):
+        sensor.tick()
+    assert len(requests(platform)) == 1
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED
+
+
 def test_a_video_that_changed_before_the_clock_was_set_back_is_not_left_alone(sensor, platform, tmp_path):
     video_id = footage(platform, tmp_path)
     videos.failed(platform.db, video_id, "run-1", INTERRUPTED, "the process was ended")
