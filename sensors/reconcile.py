@@ -205,12 +205,19 @@ def _unfinished(tick: Tick) -> None:
         if record is None or not tick.quiet(record):
             continue
         if record.state is VideoState.FAILED:
-            if record.failure_code in RETRIABLE_CODES:
+            if record.failure_code in RETRIABLE_CODES or _is_back(record):
                 _again(tick, record, str(record.failure_message))
         elif not tick.on_its_way(video_id, TOPIC_VIDEO_EVENTS):
             lost = record.state is VideoState.RECEIVED and tick.is_lost(video_id, TOPIC_VIDEO_EVENTS)
             if lost or record.state is VideoState.PROCESSING or tick.quiet(record, UNREAD):
                 _again(tick, record, STUCK)
+
+
+def _is_back(record: VideoRecord) -> bool:
+    """Whether footage that was not where it had been taken in lies there again, as far as can be seen from here."""
+    from video_platform.services import references
+
+    return record.failure_code in ("moved", "changed") and record.reference_path is not None and references.standing(record) == "there"
 
 
 def _on_its_way(instance: dg.DagsterInstance, desk: Desk, topic: str) -> Callable[[str], bool]:

@@ -53,6 +53,8 @@ def video_card(view: VideoCard) -> None:
                 if number := view.alerts.get(severity, 0):
                     st.badge(f"{number:,}", icon=words.SEVERITY_ICONS[severity], color=words.SEVERITY_COLORS[severity], help=f"{severity} alerts")  # type: ignore[arg-type]
         st.caption(facts(record))
+        if record.reference_path:
+            st.markdown(f":small[:material/link: In place: {words.plain(record.reference_path, 120)}]")
         if view.title:
             st.markdown(f":small[{words.plain(view.title, 160)}]")
         if record.state is VideoState.READY and record.summary_failure_code:

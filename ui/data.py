@@ -237,7 +237,7 @@ def _version(seen: Cameras, video_id: str) -> str:
     found = catalog.alerts(video_id=video_id, limit=MAX_STRIP_ALERTS).items
     shown = detail.record
     parts: list[object] = [shown.state, shown.failure_code, shown.summary_failure_code, shown.summary_failure_message]
-    parts += [shown.camera, shown.recorded_at, shown.duration_s]
+    parts += [shown.camera, shown.recorded_at, shown.duration_s, shown.reference_path, str(detail.away or "")]
     parts += [(asset.name, asset.manifest.fingerprint, asset.manifest.created_at, asset.run_id) for asset in detail.assets if asset.manifest]
     parts += [(alert.id, alert.mark, alert.snapshot, alert.clip) for alert in found]
     return repr(parts)

@@ -111,6 +111,16 @@ def failure(record: VideoRecord) -> None:
         st.caption(f"State: `{words.literal(record.failure_code or 'failed', 60)}`", width="content")
 
 
+def in_place(found: VideoDetail) -> None:
+    """Where the footage lies when it was not copied, and what to do when it is not there."""
+    path = found.record.reference_path
+    if path is None:
+        return
+    st.caption(f":material/link: The footage stays where it lies: {words.plain(path, 400)}")
+    if (away := found.away) is not None and found.record.failure_code != away.facts["code"]:
+        st.warning(words.sentence(away.message, 900), icon=":material/link_off:")
+
+
 def notes(found: VideoDetail) -> None:
     """What was noticed while the video was looked at, before anything that it made less of: a recording that is cut off, first of all."""
     if found.notes:

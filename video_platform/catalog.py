@@ -5,7 +5,8 @@ asked only about the video that is shown. Nothing here decodes, detects or write
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from video_platform import layout
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_dagster import DagsterCatalog, RunView
 from video_platform.catalog_results import ResultReader
-from video_platform.errors import NotFound, VideoDeleted
+from video_platform.errors import FootageAway, NotFound, VideoDeleted
 from video_platform.records import (
     AlertRecord,
     FileEntry,
@@ -29,6 +30,7 @@ from video_platform.records import (
     VideoRecord,
     VideoState,
 )
+from video_platform.services import references
 from video_platform.services.database import Database, ledger, videos
 from video_platform.services.object_store import ObjectStore
 from video_platform.settings import Settings, url_of
@@ -95,6 +97,17 @@ class VideoDetail:
     assets: list[AssetView]
     near_misses: list[NearMiss]
     cannot_evaluate: list[tuple[str, str]]
+
+    @property
+    def away(self) -> FootageAway | None:
+        """Why footage that stays where it lies cannot be read from here; None when it can, and for footage in the store."""
+        if self.record.reference_path is None:
+            return None
+        try:
+            references.locate(self.record)
+        except FootageAway as error:
+            return error
+        return None
 
     @property
     def notes(self) -> list[str]:
@@ -272,6 +285,22 @@ class Catalog:
         record = videos.get(self._db, video_id) if layout.is_video_id(video_id) else None
         if record is None or not self._person.may_see(record.camera):
             raise _no_video(video_id)
+
+    def open_file(self, entry: FileEntry, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
+        """The bytes of a file that `media_file` or a manifest named, from the store or from where the footage lies.
+
+        Raises, on entering:
+            FootageAway: the footage was taken in in place, and is not there or was changed.
+            ObjectNotFound, StoreUnavailable: the object cannot be had.
+        """
+        try:
+            video_id, asset, _, _ = layout.parse_file_key(entry.key)
+        except ValueError:
+            return self.store.open(entry.key, offset=offset, length=length)
+        record = videos.get(self._db, video_id) if asset == layout.RAW_VIDEO else None
+        if record is not None and record.reference_path is not None and record.object_key == entry.key:
+            return references.reading(record, offset=offset, length=length)
+        return self.store.open(entry.key, offset=offset, length=length)
 
     def _evaluation(self, manifest: Manifest | None) -> tuple[list[NearMiss], list[tuple[str, str]]]:
         found = self._results.json(manifest, "alerts")

@@ -32,9 +32,11 @@ from video_platform.ingest_files import (
     open_footage,
     refuse_too_large,
 )
+from video_platform.ingest_in_place import InPlace, look_at
 from video_platform.ingest_rows import Arrived, Given, said
 from video_platform.ingest_spool import SpoolFile, full, held, sweep
 from video_platform.records import Lane, VideoRecord, VideoState
+from video_platform.services import references
 from video_platform.services.database import Database, refusals, videos
 from video_platform.services.object_store import ObjectStore
 from video_platform.settings import MIB, Settings
@@ -106,6 +108,25 @@ class Ingest:
         with self._noting_refusals(given), self._writing() as spool:
             self._copy(path, spool)
             return self._take_in(spool, given)
+
+    def ingest_in_place(
+        self,
+        path: Path | str,
+        *,
+        camera: str = DEFAULT_CAMERA,
+        recorded_at: datetime | None = None,
+        lane: Lane = Lane.LIVE,
+        announce: bool = True,
+        name: str | None = None,
+    ) -> Ingested:
+        """Take in the file at `path` where it lies: it is read once, and never copied, moved or deleted. Links are resolved now and not followed later.
+
+        Footage that was copied before stays copied. Footage that is taken in as a copy afterwards no longer needs the file. Raises what `ingest_path` raises.
+        """
+        path = Path(path)
+        given = said(name if name is not None else path.name, camera, recorded_at, lane, announce=announce, renamed=name is not None)
+        with self._noting_refusals(given):
+            return self._refer_to(look_at(path, max_bytes=self.settings.media.max_bytes, home=self.settings.home), given)
 
     def begin_stream(
         self, name: str, camera: str = DEFAULT_CAMERA, recorded_at: datetime | None = None, lane: Lane = Lane.LIVE, *, person: Person = ANYONE
@@ -265,18 +286,14 @@ class Ingest:
         video_id = layout.video_id_of(sha256)
         extension, media_type = kind_of(spool.head, given.name)
         with held(self._locks, video_id):
-            known = videos.get(self.db, video_id) or self._remembered(video_id)
-            if known is not None and known.sha256 != sha256:
-                raise IntegrityError(f"two different files share the id {video_id}; this one cannot be taken in", expected=known.sha256, actual=sha256)
+            known = self._known(video_id, sha256)
             if known is not None and known.state is not VideoState.DELETED and not person.may_see(known.camera):
                 raise NotAllowed(f"this footage cannot be taken in by {person.name}: ask an admin to do it", person=person.name)
-            if video_id in ingest_rows.unfinished_deletes(self.db, video_id):
-                self._remove_objects(video_id)
             key = layout.file_key(video_id, layout.RAW_VIDEO, sha256, extension)
             arrived = Arrived(sha256, spool.size_bytes, key, media_type)
             if known is not None:
                 arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type)
-            self._put(spool, arrived, vouched=known is not None)
+            self._put(spool, arrived, vouched=known is not None and known.reference_path is None)
             result = self._record(arrived, self._guessed(given))
             keeping.keep_quietly(self.db, self.store, video_id)
         self._announced()
@@ -288,6 +305,41 @@ class Ingest:
             return given
         zone = self.settings.recording.zone_of(given.camera or DEFAULT_CAMERA)
         return replace(given, guessed_at=recording_time.from_name(given.name, zone, _now()))
+
+    def _refer_to(self, found: InPlace, given: Given) -> Ingested:
+        """Record a file that stays where it lies, unless its bytes are here already or it is in place elsewhere."""
+        video_id = layout.video_id_of(found.sha256)
+        extension, media_type = kind_of(found.head, given.name)
+        with held(self._locks, video_id):
+            known = self._known(video_id, found.sha256)
+            key = layout.file_key(video_id, layout.RAW_VIDEO, found.sha256, extension)
+            arrived = Arrived(found.sha256, found.size_bytes, key, media_type, found.path, found.modified_ns)
+            if known is not None:
+                arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type, keeps_place=self._has_place(known, found))
+            result = self._record(arrived, self._guessed(given))
+            keeping.keep_quietly(self.db, self.store, video_id)
+        self._announced()
+        return result
+
+    def _has_place(self, known: VideoRecord, found: InPlace) -> bool:
+        """Whether a video needs no other place: it was copied and is there, or its own file is."""
+        if known.state is VideoState.DELETED or known.reference_path == found.path:
+            return False
+        if known.reference_path is not None:
+            return references.standing(known) == "there"
+        try:
+            return self.store.stat(known.object_key).size_bytes == known.size_bytes
+        except ObjectNotFound:
+            return False
+
+    def _known(self, video_id: str, sha256: str) -> VideoRecord | None:
+        """The video of these bytes, or its tombstone with what a killed deletion left removed."""
+        known = videos.get(self.db, video_id) or self._remembered(video_id)
+        if known is not None and known.sha256 != sha256:
+            raise IntegrityError(f"two different files share the id {video_id}; this one cannot be taken in", expected=known.sha256, actual=sha256)
+        if video_id in ingest_rows.unfinished_deletes(self.db, video_id):
+            self._remove_objects(video_id)
+        return known
 
     def _remembered(self, video_id: str) -> VideoRecord | None:
         """A video that only the objects remember, since the database was lost: brought back, or all its alerts would be raised again."""

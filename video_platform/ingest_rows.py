@@ -35,12 +35,20 @@ class Given:
 
 @dataclass(frozen=True)
 class Arrived:
-    """Footage that lies in the store."""
+    """Footage that lies in the store, or at `reference_path` where it stays; with `keeps_place` a video that is known stays as it is."""
 
     sha256: str
     size_bytes: int
     object_key: str
     media_type: str
+    reference_path: str | None = None
+    reference_modified_ns: int | None = None
+    keeps_place: bool = False
+
+    @property
+    def place(self) -> dict[str, object]:
+        """The columns that say where it lies."""
+        return {"reference_path": self.reference_path, "reference_modified_ns": self.reference_modified_ns}
 
 
 def said(name: str, camera: str | None, recorded_at: datetime | None, lane: Lane, *, announce: bool = True, renamed: bool = False) -> Given:
@@ -68,14 +76,24 @@ def arrive(connection: Connection, arrived: Arrived, given: Given, now: datetime
             "lane": str(given.lane),
         }
         state = {"state": str(VideoState.RECEIVED), "generation": 1, "ingested_at": now, "updated_at": now}
-        place = {"size_bytes": arrived.size_bytes, "object_key": arrived.object_key, "media_type": arrived.media_type}
+        place = {"size_bytes": arrived.size_bytes, "object_key": arrived.object_key, "media_type": arrived.media_type, **arrived.place}
         insert_new(connection, table, [{"video_id": video_id, "sha256": arrived.sha256, **place, **attributes, **state}])
     elif known.state in (VideoState.FAILED, VideoState.DELETED):
-        connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**_revived(known, given, now)))
+        place = {} if arrived.keeps_place else arrived.place
+        connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**_revived(known, given, now), **place))
+    elif not arrived.keeps_place and (known.reference_path, known.reference_modified_ns) != (arrived.reference_path, arrived.reference_modified_ns):
+        _moves(connection, known, arrived, now)
     record = videos.lock(connection, video_id)
     if given.announce and record.state is VideoState.RECEIVED:
         outbox.add_event(connection, _event(events.VIDEO_INGESTED, record, record.generation, now), now)
     return known, record
+
+
+def _moves(connection: Connection, known: VideoRecord, arrived: Arrived, now: datetime) -> None:
+    """The footage of a video lies elsewhere from now on. One that is done is looked at again, so that its manifest says so too; nothing else is made anew."""
+    connection.execute(sa.update(table).where(table.c.video_id == known.video_id).values(**arrived.place, updated_at=now))
+    if known.reference_path != arrived.reference_path and known.state is VideoState.READY:
+        request(connection, videos.lock(connection, known.video_id), Lane.REQUEST, str(uuid.uuid4()), now)
 
 
 def request(connection: Connection, current: VideoRecord, lane: Lane, request_id: str, now: datetime, *, force: bool = False) -> None:
@@ -136,7 +154,7 @@ def bury(connection: Connection, video_id: str, who: str, why: str, now: datetim
     connection.execute(sa.delete(deliveries).where(deliveries.c.video_id == video_id))
     removed = connection.execute(sa.delete(alerts).where(alerts.c.video_id == video_id)).rowcount
     connection.execute(sa.delete(evaluations).where(evaluations.c.video_id == video_id))
-    cleared = dict.fromkeys((*OUTCOME, "title", "thumbnail", "objects_removed_at"))
+    cleared = dict.fromkeys((*OUTCOME, "title", "thumbnail", "objects_removed_at", "reference_path", "reference_modified_ns"))
     stone = {"state": str(VideoState.DELETED), "deleted_at": now, "updated_at": now, "deleted_by": who[:128], "deleted_reason": why}
     connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**cleared, **stone))
     return removed

@@ -9,6 +9,7 @@ from video_platform.analysis import media, worker
 from video_platform.errors import PlatformError
 from video_platform.records import VideoRecord
 from video_platform.rules import CameraRules
+from video_platform.services import references
 from video_platform.services.object_store import ObjectStore
 from video_platform.settings import Settings
 
@@ -19,7 +20,7 @@ def draw(settings: Settings, store: ObjectStore, record: VideoRecord, rules: Cam
     with tempfile.TemporaryDirectory(prefix="preview-", dir=settings.scratch) as folder:
         media_settings = settings.media
         payload = {
-            "path": str(store.fetch(record.object_key, Path(folder))),
+            "path": str(references.footage(store, record, Path(folder))),
             "out_dir": folder,
             "wanted": [{"id": "preview", "at_s": at_s, "boxes": [], "zones": rules.zones, "lines": rules.lines}],
             "limits": asdict(media.Limits(media_settings.max_pixels, media_settings.max_duration_s, media_settings.max_frames)),

@@ -160,6 +160,7 @@ def _from_manifests(store: ObjectStore, video_id: str, rule_set: RuleSet | None)
         "size_bytes": footage.size_bytes,
         "media_type": footage.media_type,
         "object_key": footage.key,
+        "reference_path": footage.reference,
         "lane": str(Lane.LIVE),
         "generation": 1,
         "state": str(VideoState.READY if evaluated else VideoState.RECEIVED),

@@ -154,13 +154,17 @@ class Stored(BaseModel):
 
 
 class FileEntry(Stored):
-    """One file of an asset. `role` says what it is for ("video", "tracks", "snapshot:<alert id>" ...)."""
+    """One file of an asset. `role` says what it is for ("video", "tracks", "snapshot:<alert id>" ...).
+
+    With a `reference` no object lies under `key`: the bytes are those of the file at that path, which was taken in where it lies.
+    """
 
     role: str
     key: str
     size_bytes: int
     sha256: str
     media_type: str
+    reference: str | None = None
 
     @property
     def name(self) -> str:
@@ -218,6 +222,7 @@ class VideoRecord(Stored):
 
     `recorded_at` is the wall-clock time of the first frame, None when unknown. `generation` counts ingests: it rises when a failed or deleted video is
     ingested again. `failure_code` is a key of `errors.MEDIA_CODES` or the name of an error class. `progress` is 0-1 of the current `step`.
+    `reference_path` is where the footage lies when it was taken in in place, `reference_modified_ns` its time of change then; without it, it lies in the store.
     `summary_failure_code` and `summary_failure_message` say why the last attempt to write the summary failed: the video is ready without it.
     """
 
@@ -229,6 +234,8 @@ class VideoRecord(Stored):
     size_bytes: int
     media_type: str
     object_key: str
+    reference_path: str | None = None
+    reference_modified_ns: int | None = None
     lane: Lane
     generation: int = 1
     state: VideoState

@@ -45,6 +45,7 @@ st.page_link(links.LIBRARY, label="Library", icon=":material/arrow_back:")
 st.title(cards.name_of(record), anchor=False)
 status()
 
+detail.in_place(found)
 detail.notes(found)
 view = detail.View(found, data.alerts_of(video_id))
 left, right = st.columns([3, 2], gap="large")

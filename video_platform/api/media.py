@@ -114,6 +114,8 @@ def media(
     if _none_match(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
     if request.method == "HEAD":
+        with ours.catalog.open_file(entry, length=0):  # footage that stays where it lies may be gone
+            pass
         return Response(status_code=200, headers=headers | {"content-length": str(entry.size_bytes)}, media_type=_media_type(entry))
     wanted = request.headers.get("range")
     if wanted is not None and request.headers.get("if-range", headers["etag"]).strip() != headers["etag"]:
@@ -124,10 +126,10 @@ def media(
         text = f"this file has {entry.size_bytes} bytes; the range starts behind its end"
         return problem(416, "Range Not Satisfiable", text, headers={"content-range": f"bytes */{entry.size_bytes}", "accept-ranges": "bytes"})
     if span is None:
-        return ObjectResponse(ours.catalog.store.open(entry.key), 200, headers | {"content-length": str(entry.size_bytes)}, _media_type(entry))
+        return ObjectResponse(ours.catalog.open_file(entry), 200, headers | {"content-length": str(entry.size_bytes)}, _media_type(entry))
     headers["content-range"] = f"bytes {span.offset}-{span.offset + span.length - 1}/{entry.size_bytes}"
     headers["content-length"] = str(span.length)
-    return ObjectResponse(ours.catalog.store.open(entry.key, offset=span.offset, length=span.length), 206, headers, _media_type(entry))
+    return ObjectResponse(ours.catalog.open_file(entry, offset=span.offset, length=span.length), 206, headers, _media_type(entry))
 
 
 def _signed_path(video_id: str, asset: str, name: str) -> str:

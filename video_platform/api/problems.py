@@ -53,6 +53,7 @@ STATUS: tuple[tuple[type[PlatformError], int], ...] = (
     (errors.NotAllowed, 403),
     (errors.NotFound, 404),
     (errors.RulesError, 422),
+    (errors.FootageAway, 409),
     (errors.MediaError, 422),
     (errors.UploadRefused, 422),
     (errors.InputError, 400),

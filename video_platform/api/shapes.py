@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from video_platform.catalog import AssetView, VideoCard
+from video_platform.catalog import AssetView, VideoCard, VideoDetail
 from video_platform.catalog_dagster import RunView
 from video_platform.records import AlertRecord, Cost, Lane, Mark, Scene, VideoRecord
 
@@ -166,10 +166,22 @@ class CannotEvaluate(BaseModel):
     reason: str
 
 
+class InPlaceOut(BaseModel):
+    """Footage that stays where it lies, and whether this server can read it there; `message` says what to do when it cannot."""
+
+    path: str
+    state: Literal["there", "moved", "changed"]
+    message: str | None
+
+
 class VideoDetailOut(BaseModel):
-    """Everything about one video but its tracks. `notes` are sentences on what was noticed while it was looked at, such as a recording that is cut off."""
+    """Everything about one video but its tracks. `in_place` is null for footage that lies in the store.
+
+    `notes` are sentences on what was noticed while it was looked at, such as a recording that is cut off.
+    """
 
     video: VideoRecord
+    in_place: InPlaceOut | None
     notes: list[str]
     assets: list[AssetOut]
     near_misses: list[NearMissOut]
@@ -332,6 +344,15 @@ def asset(view: AssetView, run_url: str | None) -> AssetOut:
         materialised_at=view.materialised_at,
         reused=view.reused,
     )
+
+
+def in_place(detail: VideoDetail) -> InPlaceOut | None:
+    """Where the footage lies, when it was not copied."""
+    if detail.record.reference_path is None:
+        return None
+    away = detail.away
+    state: Literal["there", "moved", "changed"] = "there" if away is None else "moved" if away.facts["code"] == "moved" else "changed"
+    return InPlaceOut(path=detail.record.reference_path, state=state, message=away.message if away else None)
 
 
 def run(view: RunView, url: str) -> RunOut:

@@ -97,6 +97,7 @@ def get_video(ours: Ours, video_id: str) -> shapes.VideoDetailOut:
     detail = catalog.video(video_id)
     return shapes.VideoDetailOut(
         video=detail.record,
+        in_place=shapes.in_place(detail),
         notes=detail.notes,
         assets=[shapes.asset(view, catalog.run_url(view.run_id) if view.run_id else None) for view in detail.assets],
         near_misses=[shapes.NearMissOut(rule=each.rule, text=each.text, at_s=each.at_s) for each in detail.near_misses],

@@ -33,7 +33,7 @@ def get(
 
     if asset not in ASSETS:
         raise typer.BadParameter(f"there is no asset {out.safe(asset)!r}; there are {', '.join(ASSETS)}")
-    with opening.catalog() as (platform, catalog):
+    with opening.catalog() as (_, catalog):
         catalog.record(video)
         manifest = catalog.manifest(video, asset)
         if manifest is None:
@@ -42,7 +42,7 @@ def get(
             _list(manifest, as_json)
             return
         entry = _choose(manifest, file)
-        with platform.store.open(entry.key) as chunks:
+        with catalog.open_file(entry) as chunks:
             path = opening.write_out(output, f"{video}-{asset}.{entry.name.rpartition('.')[2]}", chunks)
         if path is not None:
             out.say(f"{path}: {out.size(entry.size_bytes)}, sha256 {entry.sha256}")

@@ -10,9 +10,10 @@ import typer
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from video_platform.ingest import Ingest
+    from video_platform.ingest import Ingest, Ingested
     from video_platform.platform import Platform
     from video_platform.records import Lane, VideoRecord
+    from video_platform.settings import Settings
 
 LANES = ("live", "request", "backfill")
 WAIT_LOOK_S = 1.0
@@ -30,6 +31,7 @@ def ingest(
     recorded_at: Annotated[str | None, typer.Option("--recorded-at", help="When the first frame was recorded: 2026-11-23T08:30.")] = None,
     lane: Annotated[str, typer.Option("--lane", help="live (goes first), request or backfill (goes last, notifies nobody).")] = "live",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until they are processed; failed ones count.")] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Leave the files where they lie: read from there, never copied, moved or deleted.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
@@ -50,13 +52,16 @@ def ingest(
             if dry_run:
                 batch.would_take(path, platform.settings.media.max_bytes)
             else:
-                _take(platform, batch, path, camera, recorded, Lane(lane))
+                _take(platform, batch, path, camera, recorded, Lane(lane), in_place=in_place)
         if wait:
             batch.failed += _wait(platform, batch.taken, quiet=as_json)
         if as_json:
             output.print_json(batch.rows)
-        elif not dry_run and batch.taken and not wait:
-            _say_who_processes(platform)
+        elif not dry_run and batch.taken:
+            if in_place:
+                output.note(see_the_same(platform.settings))
+            if not wait:
+                _say_who_processes(platform)
     if batch.failed:
         raise typer.Exit(1)
 
@@ -95,10 +100,11 @@ class Batch:
         except (UploadRefused, OSError) as error:
             self.refused(path, error)
 
-    def took(self, path: Path, video_id: str, created: bool) -> None:
-        """Footage that is in the store now."""
-        self.taken.append(video_id)
-        self._row(path, "taken" if created else "already there", f"{video_id} {'taken in' if created else 'already there'}", video_id=video_id)
+    def took(self, path: Path, taken: "Ingested") -> None:
+        """Footage that is known now."""
+        self.taken.append(taken.video_id)
+        words = f"{taken.video_id} {'taken in' if taken.created else 'already there'}{where(taken.record)}"
+        self._row(path, "taken" if taken.created else "already there", words, video_id=taken.video_id, in_place=taken.record.reference_path)
 
     def _row(self, path: Path, state: str, words: str, **more: object) -> None:
         from video_platform.cli import output
@@ -133,15 +139,30 @@ def files(ingest: "Ingest", paths: list[Path], batch: Batch) -> Iterator[Path]:
                 yield file
 
 
-def _take(platform: "Platform", batch: Batch, path: Path, camera: str, recorded_at: "datetime | None", lane: "Lane") -> None:
+def where(record: "VideoRecord") -> str:
+    """Words for a video whose footage stays where it lies."""
+    from video_platform.cli import output
+
+    return "" if record.reference_path is None else f", stays at {output.safe(record.reference_path)}"
+
+
+def see_the_same(settings: "Settings") -> str:
+    """What footage in place asks of whoever processes it."""
+    if settings.event_log.kind == "kafka":
+        return "the files stay where they are: every machine that processes or serves them has to see them under the same path, and says so if not"
+    return "the files stay where they are; whoever moves or changes one finds its video named `moved` or `changed`"
+
+
+def _take(platform: "Platform", batch: Batch, path: Path, camera: str, recorded_at: "datetime | None", lane: "Lane", *, in_place: bool) -> None:
     from video_platform.errors import InputError, StateError, StoreFull
 
     try:
-        taken = platform.ingest.ingest_path(path, camera=camera, recorded_at=recorded_at, lane=lane)
+        take = platform.ingest.ingest_in_place if in_place else platform.ingest.ingest_path
+        taken = take(path, camera=camera, recorded_at=recorded_at, lane=lane)
     except (InputError, StateError, StoreFull, OSError) as error:
         batch.refused(path, error)
     else:
-        batch.took(path, taken.video_id, taken.created)
+        batch.took(path, taken)
 
 
 def _wait(platform: "Platform", video_ids: list[str], *, quiet: bool) -> int:

@@ -109,7 +109,7 @@ def _videos(platform: "Platform", batch: "Batch", paths: list[str], camera: str,
         except (InputError, StateError, StoreFull, OSError) as error:
             batch.refused(path, error)
         else:
-            batch.took(path, taken.video_id, taken.created)
+            batch.took(path, taken)
             yield taken.video_id, path.name, taken.created
 
 

@@ -87,6 +87,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
         output.print_json(
             {
                 **detail.record.model_dump(mode="json"),
+                "in_place": None if detail.record.reference_path is None else detail.away.facts["code"] if detail.away else "there",
                 "notes": detail.notes,
                 "assets": detail.assets,
                 "alerts": found,
@@ -121,6 +122,9 @@ def _show_record(detail: "VideoDetail") -> None:
     output.say(f"camera {record.camera}, recorded {recorded}, {length} long{picture}, {output.size(record.size_bytes)}")
     step = f" ({record.step}, {record.progress or 0:.0%})" if record.state == "processing" and record.step else ""
     output.say(f"state: {record.state}{step}")
+    if record.reference_path is not None:
+        away = detail.away
+        output.say(f"in place: {output.safe(record.reference_path)}" + (f"\n{away.facts['code']}: {output.safe(away.message)}" if away else ""))
     if record.failure_message:
         output.say(f"failed: {record.failure_message}")
     for note in first_notes(detail.notes):

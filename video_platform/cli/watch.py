@@ -99,6 +99,7 @@ def register(app: typer.Typer) -> None:
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; DIR/gate-1/x.mp4 is footage of camera gate-1.")],
     camera: Annotated[str, typer.Option("--camera", help="The camera of files that lie in DIR itself.")] = "default",
+    in_place: Annotated[bool, typer.Option("--in-place", help="Leave the files where they lie: read from there, never copied, moved or deleted.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Take what is there now, then end.")] = False,
 ) -> None:
     """Take in every video that appears in a folder, once it is whole (unchanged for 10 s); a running `vp up` processes it. Ctrl-C ends it."""
@@ -115,17 +116,20 @@ def watch(
     with opening.platform() as platform:
         journal = Journal(platform.settings.home / "watch.db")
         try:
-            failed = _run(platform, Watch(folder.absolute(), journal), journal, folder.absolute(), camera, stop, once=once)
+            failed = _run(platform, Watch(folder.absolute(), journal), journal, folder.absolute(), camera, stop, once=once, in_place=in_place)
         finally:
             journal.close()
     if failed and once:
         raise typer.Exit(1)
 
 
-def _run(platform: "Platform", watching: Watch, journal: Journal, folder: Path, camera: str, stop: threading.Event, *, once: bool) -> int:
+def _run(platform: "Platform", watching: Watch, journal: Journal, folder: Path, camera: str, stop: threading.Event, *, once: bool, in_place: bool) -> int:
     from video_platform.cli import opening, output
+    from video_platform.cli.ingest import see_the_same
 
     output.say(f"watching {output.safe(folder)}; Ctrl-C ends it")
+    if in_place:
+        output.note(see_the_same(platform.settings))
     if opening.nobody_processes(platform.settings):
         output.note("nothing processes on this home now; start `vp up`")
     failed = 0
@@ -134,7 +138,7 @@ def _run(platform: "Platform", watching: Watch, journal: Journal, folder: Path, 
         for path, seen in watching.settled(now):
             if stop.is_set():
                 break
-            outcome = _take(platform, path, camera_of(folder, path, camera))
+            outcome = _take(platform, path, camera_of(folder, path, camera), in_place=in_place)
             if outcome is None:
                 failed += 1
                 watching.wait_again(path, now)
@@ -147,20 +151,21 @@ def _run(platform: "Platform", watching: Watch, journal: Journal, folder: Path, 
     return failed
 
 
-def _take(platform: "Platform", path: Path, camera: str) -> str | None:
+def _take(platform: "Platform", path: Path, camera: str, *, in_place: bool) -> str | None:
     """Take one file in; its video id, or "refused: …", or None when it is worth trying again."""
     from video_platform.cli import output
+    from video_platform.cli.ingest import where
     from video_platform.errors import InputError, PlatformError
 
     try:
-        taken = platform.ingest.ingest_path(path, camera=camera)
+        taken = (platform.ingest.ingest_in_place if in_place else platform.ingest.ingest_path)(path, camera=camera)
     except InputError as error:
         output.note(output.failure(path, error))
         return None if error.facts.get("code") == "changing" else f"refused: {error}"
     except (PlatformError, OSError) as error:
         output.note(f"{output.failure(path, error)}; it is tried again in {RETRY_S:g} s")
         return None
-    output.say(f"{output.safe(path)}: {taken.video_id} {'taken in' if taken.created else 'already there'}, camera {output.safe(camera)}")
+    output.say(f"{output.safe(path)}: {taken.video_id} {'taken in' if taken.created else 'already there'}, camera {output.safe(camera)}{where(taken.record)}")
     return taken.video_id
 
 

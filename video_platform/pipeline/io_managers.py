@@ -20,7 +20,7 @@ from video_platform.pipeline.failures import INVALID, as_dagster_errors
 from video_platform.pipeline.made import Handle, Made, NewFile
 from video_platform.pipeline.resources import Desk
 from video_platform.pipeline.steps import failed_state, last_of_run, video_record
-from video_platform.records import FileEntry, Manifest
+from video_platform.records import FileEntry, Manifest, VideoRecord
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,13 @@ class AssetFiles(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> Handle:
         """A lazy handle; nothing is read here."""
         asset = context.asset_key.path[-1]
-        return Handle(self._desk.platform.store, self._desk.scratch / "inputs", context.partition_key, asset)
+        record = (lambda: self._record(context.partition_key)) if asset == layout.RAW_VIDEO else None
+        return Handle(self._desk.platform.store, self._desk.scratch / "inputs", context.partition_key, asset, record)
+
+    def _record(self, video_id: str) -> VideoRecord | None:
+        from video_platform.services.database import videos
+
+        return videos.get(self._desk.platform.db, video_id)
 
     def _settle(self, video_id: str, run_id: str) -> None:
         """The run has no further step: a video with alerts is ready again, also when all of them were reused."""
@@ -143,6 +149,8 @@ def event_metadata(manifest: Manifest, *, reused: bool, thumbnail: Path | None =
     }
     if first is not None:
         found |= {"key": dg.MetadataValue.text(first.key), "sha256": dg.MetadataValue.text(first.sha256)}
+        if first.reference is not None:
+            found["in_place"] = dg.MetadataValue.path(first.reference)
     if 1 < len(manifest.files) <= MAX_LISTED_FILES:
         found["keys"] = dg.MetadataValue.json({entry.role: entry.key for entry in manifest.files})
     if manifest.degraded:

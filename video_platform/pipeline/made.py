@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,10 @@ from pydantic import ValidationError
 
 from video_platform import layout
 from video_platform.errors import IntegrityError, NotFound, ObjectNotFound
-from video_platform.records import Cost, FileEntry, Manifest, Verdict
+from video_platform.records import Cost, FileEntry, Manifest, Verdict, VideoRecord
+from video_platform.services import references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from video_platform.services.object_store import ObjectStore
 
 
@@ -89,8 +87,10 @@ def speaks_of(summary: Manifest | None, sources: Mapping[str, Manifest | None]) 
 class Handle:
     """One asset of one video as an input. Lazy: nothing is read before it is asked for, and only then can it be missing."""
 
-    def __init__(self, store: "ObjectStore", folder: Path, video_id: str, asset: str) -> None:
+    def __init__(self, store: "ObjectStore", folder: Path, video_id: str, asset: str, record: "Callable[[], VideoRecord | None] | None" = None) -> None:
+        """`record` looks the video up, for footage that may lie elsewhere than in the store."""
         self._store = store
+        self._record = record
         self._folder = folder
         self.video_id = video_id
         self.asset = asset
@@ -128,9 +128,13 @@ class Handle:
 
         Raises:
             ObjectNotFound: the object is gone.
+            FootageAway: the footage stayed where it lay, and is not there or was changed.
             IntegrityError: it has another size than its manifest says.
         """
         entry = self.entry(role)
+        record = self._record() if self._record is not None else None
+        if record is not None and record.reference_path is not None and record.object_key == entry.key:
+            return references.locate(record)
         copy = self._folder / entry.name
         path = copy if copy.exists() else self._store.local_path(entry.key) or self._store.fetch(entry.key, self._made_folder())
         size_bytes = path.stat().st_size
@@ -141,10 +145,6 @@ class Handle:
                 actual=size_bytes,
             )
         return path
-
-    def open(self, role: str) -> "AbstractContextManager[Iterator[bytes]]":
-        """The bytes of a file in small chunks."""
-        return self._store.open(self.entry(role).key)
 
     def read_json(self, role: str) -> dict[str, Any]:
         """A small JSON file that holds an object."""

@@ -86,10 +86,10 @@ class Step:
         return replace(plan, stored=stored)
 
     def _files_are_there(self, manifest: Manifest) -> bool:
-        """One listing instead of one question per file."""
+        """One listing instead of one question per file. Footage that stays where it lies is looked at by the step that reads it: one that reuses needs none."""
         prefix = f"{layout.video_prefix(self.video_id)}{manifest.asset}/"
         sizes = {info.key: info.size_bytes for info in self.desk.platform.store.list(prefix)}
-        missing = [entry.key for entry in manifest.files if sizes.get(entry.key) != entry.size_bytes]
+        missing = [entry.key for entry in manifest.files if entry.reference is None and sizes.get(entry.key) != entry.size_bytes]
         if missing:
             self.context.log.warning(f"{manifest.asset} is made again: {len(missing)} of its files are missing or have another size, first {missing[0]}")
         return not missing

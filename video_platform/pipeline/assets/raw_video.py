@@ -1,7 +1,8 @@
 """The footage itself: the stored object is verified once and probed. Its content is its bytes."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from video_platform import recording_time
-from video_platform.errors import IntegrityError
+from video_platform.errors import FootageAway, IntegrityError
 from video_platform.layout import RAW_VIDEO
 from video_platform.pipeline import checks
 from video_platform.pipeline.budgets import PROBE_SECONDS, media_limits, worker_budget
@@ -17,6 +18,7 @@ from video_platform.pipeline.io_managers import hash_file
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import FileEntry, VideoRecord
+from video_platform.services import references
 
 CODE_VERSION = "1"
 """Raise it when what is verified or probed changes."""
@@ -38,7 +40,10 @@ def raw_video(context: dg.AssetExecutionContext) -> Iterator[Yielded]:
     with step(context, RAW_VIDEO) as at:
         settings = {"sha256": at.record.sha256, "size_bytes": at.record.size_bytes}
         plan = at.plan(RAW_VIDEO, CODE_VERSION, settings, {})
+        if plan.stored and plan.stored.file("video") != _entry(at.record):
+            plan = replace(plan, stored=None)  # it lies elsewhere now: the same bytes, but the manifest has to say where
         if plan.stored:
+            _look_again(at, at.record)
             made = at.reused(plan)
         else:
             at.begin()
@@ -56,11 +61,31 @@ def raw_video(context: dg.AssetExecutionContext) -> Iterator[Yielded]:
 
 
 def _entry(record: VideoRecord) -> FileEntry:
-    return FileEntry(role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type)
+    return FileEntry(
+        role="video", key=record.object_key, size_bytes=record.size_bytes, sha256=record.sha256, media_type=record.media_type, reference=record.reference_path
+    )
+
+
+def _look_again(at: Step, record: VideoRecord) -> None:
+    """A file in place that was only touched counts as the same again. One that is away is for the steps that need its pixels to say: the others do not."""
+    if record.reference_path is not None and references.standing(record) == "changed":
+        with suppress(FootageAway):
+            _confirm(at, record)
+
+
+def _confirm(at: Step, record: VideoRecord) -> Path:
+    from video_platform.services.database import videos
+
+    modified_ns = references.confirm(record)
+    if modified_ns != record.reference_modified_ns:
+        videos.confirm_reference(at.desk.platform.db, record.video_id, str(record.reference_path), modified_ns)
+    return Path(str(record.reference_path))
 
 
 def _verified(at: Step, record: VideoRecord) -> Path:
-    """A local copy whose bytes are what was promised."""
+    """A local file whose bytes are what was promised: a copy, or the one that stays where it lies."""
+    if record.reference_path is not None:
+        return _confirm(at, record)
     folder = at.desk.scratch / "inputs"
     folder.mkdir(parents=True, exist_ok=True)
     path = at.desk.platform.store.fetch(record.object_key, folder)

@@ -48,6 +48,8 @@ videos = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.String(128), nullable=False),
     sa.Column("object_key", sa.String(255), nullable=False),
+    sa.Column("reference_path", sa.Text),
+    sa.Column("reference_modified_ns", sa.BigInteger),
     sa.Column("lane", sa.String(16), nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),

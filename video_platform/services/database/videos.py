@@ -281,6 +281,12 @@ def note_recorded_at(db: Database, video_id: str, recorded_at: datetime, *, now:
         return True
 
 
+def confirm_reference(db: Database, video_id: str, path: str, modified_ns: int) -> None:
+    """The file at `path` was read and is the one that was taken in; it counts as the same while it keeps this time of change (ns)."""
+    with db.write() as connection:
+        connection.execute(sa.update(videos).where(videos.c.video_id == video_id, videos.c.reference_path == path).values(reference_modified_ns=modified_ns))
+
+
 def _update(connection: Connection, video_id: str, now: datetime | None, **values: object) -> None:
     connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(**values, updated_at=now or datetime.now(UTC)))
 
