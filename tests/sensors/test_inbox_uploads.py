@@ -13,6 +13,7 @@ import pytest
 from dagster._core.storage.runs.schema import RunsTable
 from graphs import Ticking
 from intake import MP4
+from stack import embedded_only
 
 from sensors.consuming import Position
 from sensors.inbox_uploads import FIRST_RETRY, LONGEST_RETRY, Memory, inbox_uploads, tick
@@ -99,6 +100,7 @@ def keys_of(requests):
     return [request.run_config["ops"][TAKE_IN]["config"]["key"] for request in requests]
 
 
+@embedded_only
 class TestNotifications:
     def test_one_run_per_object(self, inbox):
         inbox.drop("inbox/gate-1/a b.mp4", age_s=0)
@@ -199,6 +201,7 @@ class TestNotifications:
         assert isinstance(inbox.tick(), dg.SkipReason)
 
 
+@embedded_only
 class TestScan:
     def test_it_finds_what_no_notification_spoke_of(self, inbox):
         inbox.drop("inbox/gate-1/a.mp4")
@@ -297,6 +300,7 @@ class TestScan:
         assert [note.code for note in refusals.page(inbox.platform.db)] == ["bad_name"]
 
 
+@embedded_only
 class TestTheJob:
     def test_a_key_outside_the_inbox_fails_in_words(self, inbox):
         request = dg.RunRequest(run_config=run_config("videos/0123456789abcdef/raw_video/x.mp4"), tags={tags.INBOX: "x.y"})

@@ -208,6 +208,21 @@ def test_bad_footage_is_not_tried_again(sensor, platform, tmp_path):
     assert requests(platform) == []
 
 
+def test_footage_in_place_that_was_away_is_asked_for_once_it_is_back(sensor, platform, tmp_path):
+    path = tmp_path / "archive.mp4"
+    path.write_bytes(b"footage")
+    video_id = platform.ingest.ingest_in_place(path, announce=False).video_id
+    path.rename(tmp_path / "elsewhere.mp4")
+    videos.failed(platform.db, video_id, None, "moved", "it is not there")
+    age(platform, video_id)
+    sensor.tick()
+    assert requests(platform) == []
+    (tmp_path / "elsewhere.mp4").rename(path)
+    sensor.tick()
+    assert [event.subject for event in requests(platform)] == [video_id]
+    assert videos.get(platform.db, video_id).state is VideoState.RECEIVED
+
+
 def test_a_deleted_video_loses_its_partition_and_its_objects(sensor, platform, tmp_path):
     video_id = footage(platform, tmp_path)
     sensor.instance.add_dynamic_partitions("videos", [video_id])
