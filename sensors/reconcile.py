@@ -286,7 +286,7 @@ def _ready_one(tick: Tick, record: VideoRecord, catalogued: dict[tuple[str, str]
         tick.add.add(video_id)
         tick.say(f"{video_id}: its partition was missing")
     missing = [asset for asset in PROCESS_ASSETS if asset not in manifests]
-    if missing and tick.requested < MAX_REQUESTS:
+    if missing and tick.requested < MAX_REQUESTS and not tick.on_its_way(video_id, TOPIC_VIDEO_EVENTS):
         tick.say(f"{video_id}: no manifest of {', '.join(missing)}")
         _again(tick, record, f"No result of {', '.join(missing)} is left when it has run.")
     for asset, manifest in manifests.items():

@@ -341,6 +341,11 @@ def test_a_lost_manifest_asks_for_the_video_again(processed, sensor, platform):
     age(platform, processed, minutes=5)
     sensor.tick()
     assert [event.subject for event in requests(platform)] == [processed]
+    for _ in range(MAX_ATTEMPTS + 2):  # while that request has still to be read, another would only use up its attempts
+        age(platform, processed, minutes=5)
+        sensor.tick()
+    assert len(requests(platform)) == 1
+    assert videos.get(platform.db, processed).state is VideoState.READY
 
 
 @embedded_only
