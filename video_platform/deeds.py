@@ -56,7 +56,7 @@ class Deeds:
             raise NotAllowed(f"{self.person.name} may move videos between their own cameras only", person=self.person.name)
         changed = self.platform.ingest.correct(video_id, camera=camera, recorded_at=recorded_at)
         if changed:
-            stated = {"camera": [before.camera, camera]} if camera not in (None, before.camera) else {}
+            stated: dict[str, list[str | None]] = {"camera": [before.camera, camera]} if camera not in (None, before.camera) else {}
             if recorded_at is not None:
                 stated["recorded_at"] = [before.recorded_at.isoformat() if before.recorded_at else None, recorded_at.isoformat()]
             self._note("video-correct", video_id, **stated)

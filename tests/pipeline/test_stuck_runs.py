@@ -17,8 +17,9 @@ from dagster._daemon.monitoring import run_monitoring
 from pydantic import SecretStr
 
 from video_platform.definitions import defs
-from video_platform.pipeline.instance import LOST, STORAGE_VARIABLE, fail_lost_runs, open_instance
+from video_platform.pipeline.instance import LOST, fail_lost_runs, open_instance
 from video_platform.pipeline.jobs import PROCESS_VIDEO
+from video_platform.pipeline.postgres_storage import STORAGE_VARIABLE
 from video_platform.pipeline.run_host import PROCESS, boot_id, started_ticks
 from video_platform.settings import DagsterSettings, RunSettings, Settings
 

@@ -67,7 +67,7 @@ class ContainerLauncher(DockerRunLauncher):
             client.close()
 
     @property
-    def supports_resume_run(self) -> bool:
+    def supports_resume_run(self) -> bool:  # type: ignore[override]
         """A run whose container died is retried as a new run, like everywhere else."""
         return False
 

@@ -48,7 +48,7 @@ def make(admin: ObjectSettings, keys: Mapping[Account, tuple[str, str]]) -> list
         StoreUnavailable: the server does not answer, or is no MinIO.
     """
     from minio import MinioAdmin
-    from minio.credentials import StaticProvider
+    from minio.credentials.providers import StaticProvider
     from minio.error import MinioAdminException, MinioException
     from urllib3.exceptions import HTTPError
 

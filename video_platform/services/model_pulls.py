@@ -116,7 +116,7 @@ def _once(settings: LanguageModelSettings, model: str, insecure: bool) -> Iterat
         if "error" in said:
             raise ModelUnavailable(f"Ollama cannot fetch {model}: {str(said['error'])[:300]}", model=model)
         if said.get("digest"):
-            sizes[str(said["digest"])] = (int(said.get("completed") or 0), int(said.get("total") or 0))
+            sizes[str(said["digest"])] = (_bytes(said.get("completed")), _bytes(said.get("total")))
         ended = said.get("status") == "success"
         if ended or time.monotonic() - told_at >= WRITE_EVERY_S:
             told_at = time.monotonic()
@@ -124,6 +124,11 @@ def _once(settings: LanguageModelSettings, model: str, insecure: bool) -> Iterat
             yield Pull(model, PullState.READY if ended else PullState.PULLING, completed, total, str(said.get("status", ""))[:200], datetime.now(UTC))
     if not ended:
         raise ModelUnavailable(f"Ollama stopped in the middle of fetching {model}", model=model)
+
+
+def _bytes(said: object) -> int:
+    """A number of bytes as the server says it; 0 for anything else."""
+    return said if isinstance(said, int) and said > 0 else 0
 
 
 def _stream(settings: LanguageModelSettings, model: str, insecure: bool) -> Iterator[dict[str, object]]:

@@ -52,7 +52,7 @@ class Question:
 
         try:
             with grpc.insecure_channel(self.target) as channel:
-                said = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=ASK_S).status
+                said = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=ASK_S).status  # type: ignore[attr-defined]
         except grpc.RpcError as error:
             return f"the code server at {self.target} does not answer: {error}"
         return None if said == HealthCheckResponse.SERVING else f"the code server at {self.target} is not serving"
