@@ -21,6 +21,7 @@ from video_platform import health
 from video_platform.api.services import Ours, Services
 from video_platform.dagster_now import DagsterNow
 from video_platform.operations import Operations
+from video_platform.platform import Platform
 from video_platform.records import QUARANTINED
 from video_platform.services.database import measures
 
@@ -178,14 +179,14 @@ class _Kept:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._answer: tuple[Services, float, bytes] | None = None
+        self._answer: tuple[Platform, float, bytes] | None = None
 
     def text(self, ours: Services) -> bytes:
         with self._lock:
-            if self._answer is None or self._answer[0] is not ours or time.monotonic() - self._answer[1] > FRESH_S:
+            if self._answer is None or self._answer[0] is not ours.platform or time.monotonic() - self._answer[1] > FRESH_S:
                 registry = CollectorRegistry(auto_describe=False)
                 registry.register(Scrape(ours))
-                self._answer = (ours, time.monotonic(), generate_latest(registry))
+                self._answer = (ours.platform, time.monotonic(), generate_latest(registry))
             return self._answer[2]
 
 
