@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from graphs import CROSSING, Graph, made, states
+from stack import embedded_only
 
 from video_platform import rules
 from video_platform.analysis import summary
@@ -178,6 +179,7 @@ class FlakyStore(FolderStore):
         return super().put_bytes(key, data, media_type=media_type, if_absent=if_absent)
 
 
+@embedded_only  # the store that fails is a folder
 def test_an_outage_is_waited_out(graph):
     video_id = ingest(graph, CROSSING)
     graph.workplace_type = Flaky
@@ -217,6 +219,7 @@ Graph(Settings(home=home), DeadlyPlace).run(video_id, [asset], tags={"vp/force":
 """
 
 
+@embedded_only  # the store that kills is a folder
 @pytest.mark.parametrize("asset", [ALERTS, TRACKS])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_around_the_manifest(processed, asset, moment):
