@@ -163,7 +163,7 @@ def test_damaged_files_end_in_words(tmp_path, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_hundreds_of_damaged_files_end_in_words(tmp_path, name):
     data = clips.make(tmp_path / name, frames=12, codec=KINDS[name], size=(160, 120), audio="mp2").path.read_bytes()
-    for seed in range(1000, 1250):
+    for seed in range(1000, 1040):  # of each kind; hundreds together
         survives(tmp_path / name, bombs.mutated(data, seed))
 
 
