@@ -24,8 +24,9 @@ LIMITS = """
 - **Naive loop**: one detector run and one encoded frame for every frame of the source.
 - **Orchestration, default launcher**: each run is a process of its own that imports Dagster and opens its storage.
   The warm launcher forks a process that has done so already.
-- **Sensor tick**: Dagster makes the runs one by one and writes 14 planned events for each into two SQLite files: 0.04 s a run where nothing else happens, with
-  connections that stay open and run files that are copied (0.17 s and 34.3 s for the tick before). The first of the runs, which work meanwhile, and the queue take the rest.
+- **Sensor tick**: Dagster makes the runs one by one and writes 14 planned events for each into two SQLite files: 0.04 s a run where nothing else
+  happens, with connections that stay open and run files that are copied (0.17 s and 34.3 s for the tick before). The first of the runs, which work
+  meanwhile, and the queue take the rest.
 - **Upload to alert**: the sensor's loop (up to 5 s), the start of the run, the pass over the clip, tracking and snapshots.
 - **Ingest**: chunks of at most 1 MiB travel from the socket or file to the disk while they are hashed.
 """
