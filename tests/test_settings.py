@@ -4,6 +4,7 @@ import pytest
 
 from video_platform import settings
 from video_platform.errors import SettingsError
+from video_platform.hosts import url_of
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +105,7 @@ def test_every_variable_is_known_with_its_default():
     ],
 )
 def test_what_is_bound_has_a_url_that_opens(host, url):
-    assert settings.url_of(host, 8501) == url
+    assert url_of(host, 8501) == url
 
 
 @pytest.mark.parametrize(

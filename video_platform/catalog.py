@@ -16,6 +16,7 @@ from video_platform.access import ANYONE, Person
 from video_platform.catalog_dagster import DagsterCatalog, RunView
 from video_platform.catalog_results import ResultReader
 from video_platform.errors import FootageAway, NotFound, VideoDeleted
+from video_platform.hosts import url_of
 from video_platform.records import (
     AlertRecord,
     FileEntry,
@@ -33,7 +34,7 @@ from video_platform.records import (
 from video_platform.services import references
 from video_platform.services.database import Database, ledger, videos
 from video_platform.services.object_store import ObjectStore
-from video_platform.settings import Settings, url_of
+from video_platform.settings import Settings
 
 ADDRESSES_FILE = "addresses.json"
 """Where `vp up` writes the addresses it really serves: {"web": "http://...", "dagster": "http://..."}."""

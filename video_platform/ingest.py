@@ -5,10 +5,7 @@ transaction: object first, row second. A kill in between leaves an object that n
 The same bytes are one video, whatever they are called.
 """
 
-import hashlib
 import logging
-import os
-import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -19,6 +16,7 @@ from pathlib import Path
 from video_platform import ingest_rows, keeping, layout, rebuilding, recording_time
 from video_platform.access import ANYONE, Person
 from video_platform.errors import InputError, IntegrityError, NotAllowed, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
+from video_platform.ingest_copying import bring, copy, verified
 from video_platform.ingest_files import (
     DEFAULT_CAMERA,
     MEDIA_TYPES,
@@ -26,10 +24,7 @@ from video_platform.ingest_files import (
     Collected,
     check_camera,
     collect,
-    display_name,
-    has_writer,
     kind_of,
-    open_footage,
     refuse_too_large,
 )
 from video_platform.ingest_in_place import InPlace, look_at
@@ -39,14 +34,11 @@ from video_platform.records import Lane, VideoRecord, VideoState
 from video_platform.services import references
 from video_platform.services.database import Database, refusals, videos
 from video_platform.services.object_store import ObjectStore
-from video_platform.settings import MIB, Settings
+from video_platform.settings import Settings
 
 __all__ = ["DEFAULT_CAMERA", "Collected", "Deleted", "Incoming", "Ingest", "Ingested", "check_camera", "collect"]
 
 log = logging.getLogger(__name__)
-
-READ_BYTES = MIB
-"""Piece in which a file is read, hashed and written: full disk speed, and all the memory that footage of any size takes here."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +87,12 @@ class Ingest:
         lane: Lane = Lane.LIVE,
         announce: bool = True,
         name: str | None = None,
+        in_place: bool = False,
     ) -> Ingested:
-        """Take in a copy of the file at `path`.
+        """Take in a copy of the file at `path`, or, `in_place`, the file where it lies: it is then read once, and never copied, moved or deleted.
+
+        Footage that was copied before stays copied; footage that is taken in as a copy afterwards no longer needs the file. In place, links are resolved now
+        and not followed later.
 
         Raises:
             UploadRefused: `empty`, `unreadable`, `changing` or `too_large`; noted among the refusals.
@@ -105,28 +101,13 @@ class Ingest:
         """
         path = Path(path)
         given = said(name if name is not None else path.name, camera, recorded_at, lane, announce=announce, renamed=name is not None)
-        with self._noting_refusals(given), self._writing() as spool:
-            self._copy(path, spool)
-            return self._take_in(spool, given)
-
-    def ingest_in_place(
-        self,
-        path: Path | str,
-        *,
-        camera: str = DEFAULT_CAMERA,
-        recorded_at: datetime | None = None,
-        lane: Lane = Lane.LIVE,
-        announce: bool = True,
-        name: str | None = None,
-    ) -> Ingested:
-        """Take in the file at `path` where it lies: it is read once, and never copied, moved or deleted. Links are resolved now and not followed later.
-
-        Footage that was copied before stays copied. Footage that is taken in as a copy afterwards no longer needs the file. Raises what `ingest_path` raises.
-        """
-        path = Path(path)
-        given = said(name if name is not None else path.name, camera, recorded_at, lane, announce=announce, renamed=name is not None)
+        limit = self.settings.media.max_bytes
         with self._noting_refusals(given):
-            return self._refer_to(look_at(path, max_bytes=self.settings.media.max_bytes, home=self.settings.home), given)
+            if in_place:
+                return self._refer_to(look_at(path, max_bytes=limit, home=self.settings.home), given)
+            with self._writing() as spool:
+                copy(path, spool, limit)
+                return self._take_in(spool, given)
 
     def begin_stream(
         self, name: str, camera: str = DEFAULT_CAMERA, recorded_at: datetime | None = None, lane: Lane = Lane.LIVE, *, person: Person = ANYONE
@@ -154,7 +135,7 @@ class Ingest:
             known = videos.get(self.db, video_id) or self._remembered(video_id)
             if known is not None:
                 return Ingested(video_id, False, known)
-            size_bytes = self._verified(object_key, sha256, None)
+            size_bytes = verified(self.store, object_key, sha256, None)
             media_type = MEDIA_TYPES.get(extension, UNKNOWN[1])
             result = self._record(Arrived(sha256, size_bytes, object_key, media_type), given)
             keeping.keep_quietly(self.db, self.store, video_id)
@@ -260,25 +241,6 @@ class Ingest:
         finally:
             spool.discard()
 
-    def _copy(self, path: Path, spool: SpoolFile) -> None:
-        limit, shown = self.settings.media.max_bytes, display_name(path.name)
-        with open_footage(path, limit) as file:
-            before = os.fstat(file.fileno())
-            if has_writer(file):
-                raise UploadRefused("changing", f"{shown}: try again when its writer is done.", path=str(path))
-            if shutil.disk_usage(self._spool).free < before.st_size:
-                raise full(self._spool)
-            piece = memoryview(bytearray(READ_BYTES))
-            try:
-                while count := file.readinto(piece):  # type: ignore[attr-defined]
-                    refuse_too_large(spool.size_bytes + count, limit, shown)
-                    spool.write(piece[:count])
-            except OSError as error:
-                raise UploadRefused("unreadable", f"{path}: {error.strerror}.", path=str(path)) from error
-            after = os.fstat(file.fileno())
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or spool.size_bytes != after.st_size:
-            raise UploadRefused("changing", f"{shown}: try again when its writer is done.", path=str(path))
-
     def _take_in(self, spool: SpoolFile, given: Given, person: Person = ANYONE) -> Ingested:
         if spool.size_bytes == 0:
             raise UploadRefused("empty", given.name)
@@ -293,7 +255,7 @@ class Ingest:
             arrived = Arrived(sha256, spool.size_bytes, key, media_type)
             if known is not None:
                 arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type)
-            self._put(spool, arrived, vouched=known is not None and known.reference_path is None)
+            bring(self.store, spool, arrived, vouched=known is not None and known.reference_path is None)
             result = self._record(arrived, self._guessed(given))
             keeping.keep_quietly(self.db, self.store, video_id)
         self._announced()
@@ -344,41 +306,6 @@ class Ingest:
     def _remembered(self, video_id: str) -> VideoRecord | None:
         """A video that only the objects remember, since the database was lost: brought back, or all its alerts would be raised again."""
         return videos.get(self.db, video_id) if rebuilding.restore_video(self.db, self.store, video_id) else None
-
-    def _put(self, spool: SpoolFile, arrived: Arrived, *, vouched: bool) -> None:
-        """Bring the spooled file under its key. An object that lies there is checked; a damaged one is replaced."""
-        key, sha256, size_bytes, media_type = arrived.object_key, arrived.sha256, arrived.size_bytes, arrived.media_type
-        try:
-            if vouched and self.store.stat(key).size_bytes == size_bytes:
-                return
-            self._verified(key, sha256, size_bytes)
-        except ObjectNotFound:
-            self.store.put_file(key, spool.path, media_type=media_type, if_absent=True, move=True)
-        except IntegrityError as error:
-            log.warning("replacing a damaged object: %s", error)
-            self.store.put_file(key, spool.path, media_type=media_type, if_absent=False, move=True)
-        else:
-            return
-        try:
-            self._verified(key, sha256, size_bytes)
-        except IntegrityError:
-            self.store.delete([key])
-            raise
-
-    def _verified(self, key: str, sha256: str, size_bytes: int | None) -> int:
-        """The size of the object after reading it back; IntegrityError when it is not what it should be."""
-        size, digest = 0, hashlib.sha256()
-        with self.store.open(key) as chunks:
-            for chunk in chunks:
-                size += len(chunk)
-                digest.update(chunk)
-        if digest.hexdigest() != sha256 or size_bytes not in (None, size):
-            raise IntegrityError(
-                f"object {key!r} holds {size} bytes with SHA-256 {digest.hexdigest()}, not the {size_bytes or ''} bytes of its name; ingest the file again",
-                expected=sha256,
-                actual=digest.hexdigest(),
-            )
-        return size
 
     def _record(self, arrived: Arrived, given: Given) -> Ingested:
         with self.db.write() as connection:

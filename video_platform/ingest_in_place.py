@@ -7,7 +7,7 @@ from pathlib import Path
 
 from video_platform.errors import UploadRefused
 from video_platform.ingest_files import HEAD_BYTES, display_name, has_writer, open_footage
-from video_platform.settings import MIB
+from video_platform.units import MIB
 
 READ_BYTES = MIB
 """Piece in which a file is read and hashed."""

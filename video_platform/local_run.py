@@ -18,8 +18,9 @@ from video_platform.layout import ASSETS
 from video_platform.pipeline.graph import step_of
 from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
 from video_platform.records import VideoRecord, VideoState
-from video_platform.settings import MIB, Settings
+from video_platform.settings import Settings
 from video_platform.supervisor import lock
+from video_platform.units import MIB
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult

@@ -5,377 +5,41 @@ A secret may lie in a file instead: `VIDEO_PLATFORM_OBJECTS__SECRET_KEY_FILE=/ru
 """
 
 import os
-import re
-from fnmatch import fnmatchcase
 from functools import cached_property
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from platformdirs import user_data_dir
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from video_platform.errors import SettingsError
+from video_platform.hosts import is_loopback
+from video_platform.settings_groups import (
+    AccessSettings,
+    DagsterSettings,
+    DatabaseSettings,
+    DetectionSettings,
+    EventLogSettings,
+    Group,
+    LanguageModelSettings,
+    MediaSettings,
+    NotifySettings,
+    ObjectSettings,
+    OidcSettings,
+    ProxySettings,
+    RecordingSettings,
+    RetentionSettings,
+    RunSettings,
+    SceneSettings,
+    TrackingSettings,
+    WebSettings,
+)
 
 PREFIX = "VIDEO_PLATFORM_"
 
 FILE_SUFFIX = "_FILE"
 """Of a variable that names the file with a secret, as container engines hand them out."""
-
-MIB = 1024 * 1024
-GIB = 1024 * MIB
-
-HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
-"""A host name as it stands in a Host header, in lower case (RFC 1123, and the underscore that container names have)."""
-
-
-FilePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-"""A file of this machine; the processes of the platform have other working folders than the shell that starts them."""
-
-
-KNOWN_KEYS = frozenset({"minioadmin", "rustfsadmin", "minio123", "admin", "password", "any", "test", "changeme", "seaweedfs", "garage"})
-"""Keys that S3 servers come with, or that their guides show; on loopback they are nobody else's business."""
-
-
-class Group(BaseModel):
-    """Base of a group of settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ObjectSettings(Group):
-    """Where objects are kept."""
-
-    kind: Literal["folder", "s3"] = "folder"
-    endpoint: str = Field(default="", description="host:port of the S3 store, without scheme")
-    access_key: SecretStr = SecretStr("")
-    secret_key: SecretStr = SecretStr("")
-    secure: bool = Field(default=False, description="use TLS to reach the S3 store")
-    ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that the S3 store's certificate may come from")
-    region: str = "us-east-1"
-    events_target: str = Field(default="arn:minio:sqs::VP:kafka", description="ARN under which the S3 store knows the Kafka topic s3-events")
-    scan_s: float = Field(default=30.0, ge=5, description="between two looks for what lies in the inbox and no notification spoke of")
-
-    @model_validator(mode="after")
-    def _s3_needs_an_endpoint(self) -> "ObjectSettings":
-        if self.kind == "s3" and not (self.endpoint and self.access_key.get_secret_value() and self.secret_key.get_secret_value()):
-            raise ValueError("kind s3 needs endpoint, access_key and secret_key")
-        keys = {self.access_key.get_secret_value().lower(), self.secret_key.get_secret_value().lower()}
-        if self.kind == "s3" and keys & KNOWN_KEYS and not is_loopback(self.endpoint.rpartition(":")[0] or self.endpoint):
-            raise ValueError("access_key or secret_key is one that the store's makers publish, which anybody tries first: set keys of your own on the store")
-        return self
-
-
-class EventLogSettings(Group):
-    """Where events go."""
-
-    kind: Literal["sqlite", "kafka"] = "sqlite"
-    bootstrap_servers: str = Field(default="127.0.0.1:9092", description="Kafka brokers, comma separated")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(default="PLAINTEXT", description="how the brokers are reached")
-    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(default="SCRAM-SHA-512", description="how the password is shown")
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that the brokers' certificates may come from")
-    cert_file: FilePath | None = Field(default=None, description="certificate (PEM) of this client, where the brokers want one")
-    key_file: FilePath | None = Field(default=None, description="its private key (PEM)")
-    key_password: SecretStr = Field(default=SecretStr(""), description="what opens the private key")
-
-    @property
-    def tls(self) -> bool:
-        """Whether the brokers are reached with TLS."""
-        return self.security_protocol in ("SSL", "SASL_SSL")
-
-    @property
-    def sasl(self) -> bool:
-        """Whether this client signs in with a name and a password."""
-        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
-
-    @model_validator(mode="after")
-    def _protocol_has_what_it_needs(self) -> "EventLogSettings":
-        if (bool(self.username), bool(self.password.get_secret_value())) != (self.sasl, self.sasl):
-            raise ValueError("username and password go with security_protocol SASL_SSL (or SASL_PLAINTEXT), and it needs both")
-        if self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN":
-            raise ValueError("PLAIN without TLS would send the password readable over the network; use SASL_SSL, or SCRAM-SHA-512")
-        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError("ca_file, cert_file and key_file go with security_protocol SSL or SASL_SSL: nothing would be encrypted")
-        return self
-
-
-class DatabaseSettings(Group):
-    """The platform's own database; empty means SQLite in the home."""
-
-    url: SecretStr = SecretStr("")
-
-
-class MediaSettings(Group):
-    """Limits for footage, which is hostile until shown otherwise."""
-
-    max_bytes: int = Field(default=64 * GIB, gt=0, description="largest file that is taken in")
-    max_pixels: int = Field(default=8192 * 4608, gt=0, description="largest picture, width x height")
-    max_duration_s: float = Field(default=24 * 3600.0, gt=0, description="longest footage that is decoded")
-    max_frames: int = Field(default=24 * 3600 * 120, gt=0, description="most frames that are decoded")
-    worker_memory_bytes: int = Field(default=4 * GIB, gt=0, description="address space of the analysis child process")
-    worker_base_s: float = Field(default=120.0, gt=0, description="wall time that any pass may take")
-    worker_per_second: float = Field(default=10.0, gt=0, description="more wall time per second of footage")
-
-
-class RecordingSettings(Group):
-    """When footage was recorded, where nobody says it."""
-
-    from_name: bool = Field(default=True, description="take the recording time from names like 20261123_083000.mp4 or 2026-11-23T08-30-00.mp4")
-    from_container: bool = Field(default=True, description="else take the creation time that the file itself tells")
-    timezone: str = Field(default="", description="zone of the clocks in file names, like Europe/Berlin; empty means this machine's")
-    timezones: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
-        default=(), description="zones of single cameras: camera or pattern=zone, comma separated (gate-*=Europe/Berlin,yard=UTC); the first that fits counts"
-    )
-
-    @field_validator("timezones", mode="before")
-    @classmethod
-    def _paired(cls, given: object) -> object:
-        pairs = [part.partition("=") for part in given.split(",") if part.strip()] if isinstance(given, str) else None
-        return given if pairs is None else tuple((camera.strip(), zone.strip()) for camera, _, zone in pairs)
-
-    @field_validator("timezones")
-    @classmethod
-    def _known_each(cls, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        for camera, zone in pairs:
-            if not camera or not zone:
-                raise ValueError("write camera=zone, separated by commas: gate-*=Europe/Berlin,yard=UTC")
-            cls._known(zone)
-        return pairs
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name or "UTC")
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"no time zone is called {name!r}; names are like Europe/Berlin or UTC") from None
-        return name
-
-    def zone_of(self, camera: str) -> ZoneInfo | None:
-        """The zone of a camera's clock; None is this machine's."""
-        name = next((zone for pattern, zone in self.timezones if fnmatchcase(camera, pattern)), self.timezone)
-        return ZoneInfo(name) if name else None
-
-
-class DetectionSettings(Group):
-    """What is looked for, and how often."""
-
-    model: str = "nanodet-g-int8"
-    samples_per_s: float = Field(default=5.0, gt=0, le=30)
-    store_score: float = Field(default=0.2, ge=0.05, le=0.9, description="detections below this are not stored")
-    second_scale: bool = Field(default=True, description="a second, small pass that finds large objects")
-
-
-class TrackingSettings(Group):
-    """How detections become tracks (values and their measurements: docs/tracking.md)."""
-
-    min_score: float = Field(default=0.45, ge=0.05, le=0.99)
-    high_score: float = Field(default=0.5, ge=0.05, le=0.99)
-    activation_score: float = Field(default=0.6, ge=0.05, le=0.99)
-    min_iou: float = Field(default=0.2, ge=0.0, le=1.0)
-    buffer_ratio: float = Field(default=0.3, ge=0.0, le=1.0, description="how far boxes are grown before they are compared")
-    lost_s: float = Field(default=1.0, gt=0)
-    stitch_gap_s: float = Field(default=2.0, ge=0, description="longest gap over which broken tracks are joined")
-    smooth_samples: int = Field(default=3, ge=1)
-
-
-class ProxySettings(Group):
-    """The browser-playable copy of a video."""
-
-    height: int = Field(default=720, ge=120, le=2160)
-    frame_rate: float = Field(default=15.0, gt=0, le=60)
-    crf: int = Field(default=26, ge=10, le=40)
-    remux: bool = Field(default=True, description="keep the source's own pictures when a browser plays them and no smaller picture is wanted")
-
-
-class SceneSettings(Group):
-    """Cuts and thumbnails."""
-
-    threshold: float = Field(default=0.35, gt=0, lt=2)
-    min_scene_s: float = Field(default=0.5, ge=0)
-    thumbnail_every_s: float = Field(default=10.0, gt=0)
-
-
-class RunSettings(Group):
-    """How many videos at once, and how their processes start."""
-
-    launcher: Literal["default", "warm", "docker"] = "default"
-    logs: Literal["files", "objects"] = Field(default="files", description="where the output of runs is kept; objects needs objects.kind s3")
-    container_memory_bytes: int = Field(default=6 * GIB, ge=512 * MIB, description="memory of one run's container, with launcher docker")
-    live_slots: int = Field(default=2, ge=1)
-    request_slots: int = Field(default=1, ge=1)
-    backfill_slots: int = Field(default=1, ge=1)
-    llm_slots: int = Field(default=1, ge=1)
-    inbox_slots: int = Field(default=2, ge=1, description="objects of the inbox that are taken in at once")
-    max_queued: int = Field(default=500, ge=1, description="sensors stop reading while this many runs wait")
-
-
-class LanguageModelSettings(Group):
-    """Who writes summaries; `auto` asks Ollama when it answers and uses the template otherwise."""
-
-    engine: Literal["auto", "ollama", "template"] = "auto"
-    host: str = Field(default="", description="address of Ollama; empty means OLLAMA_HOST or the usual port")
-    token: SecretStr = Field(default=SecretStr(""), description="sent as Authorization: Bearer, for the proxy before a remote Ollama")
-    ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that an https address may use")
-    model: str = "llama3"
-    digest: str = Field(default="", description="the only weights that may write: the model's digest, or at least its first 12 characters")
-    vision_model: str = Field(default="", description="the model that pictures are shown to; empty means none")
-    timeout_s: float = Field(default=120.0, gt=0)
-
-    @field_validator("digest")
-    @classmethod
-    def _digest_tells_weights_apart(cls, digest: str) -> str:
-        text = digest.strip().lower().removeprefix("sha256:")
-        if text and not re.fullmatch(r"[0-9a-f]{12,64}", text):
-            raise ValueError("write at least the first 12 hex digits of the digest that `ollama list` shows")
-        return text
-
-
-class NotifySettings(Group):
-    """Notifications."""
-
-    per_hour: int = Field(default=30, ge=1, description="most notifications per channel and hour; what is above becomes one digest")
-    fresh_hours: float = Field(default=24.0, gt=0, description="footage recorded earlier than this notifies nobody")
-
-
-class RetentionSettings(Group):
-    """How long what is no result is kept, in days; footage and what was made of it stay until they are deleted."""
-
-    runs_days: float = Field(default=30.0, gt=0, description="Dagster's records and logs of runs that have ended")
-    events_days: float = Field(default=14.0, gt=0, description="events of the embedded log that were read; Kafka's topics have a setting of their own")
-    outbox_days: float = Field(default=14.0, gt=0, description="rows of the outbox that have left")
-    deliveries_days: float = Field(default=400.0, gt=0, description="what became of notifications")
-
-    @model_validator(mode="after")
-    def _runs_outlive_events(self) -> "RetentionSettings":
-        if self.runs_days <= self.events_days:
-            raise ValueError("runs_days must be more than events_days: an event that is read again finds its run by its key, and would start another one")
-        return self
-
-
-class WebSettings(Group):
-    """The web app and API."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8501, ge=0, le=65535)
-    trust_network: bool = Field(
-        default=False, description="allow binding to other addresses without sign-in (inside a container whose port is published on loopback)"
-    )
-    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="further host names that are answered for, comma separated; loopback names and the address that is bound always are"
-    )
-    max_upload_bytes: int = Field(default=64 * GIB, ge=1)
-    media_url_s: float = Field(default=900.0, gt=0, description="life of a signed media address")
-
-    @field_validator("host")
-    @classmethod
-    def _as_written_here(cls, host: str) -> str:
-        return host_name(host)
-
-    @field_validator("hosts", mode="before")
-    @classmethod
-    def _listed(cls, given: object) -> object:
-        names = given.split(",") if isinstance(given, str) else given
-        return tuple(host_name(str(name)) for name in names if str(name).strip()) if isinstance(names, list | tuple) else names
-
-    @field_validator("hosts")
-    @classmethod
-    def _written_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if not HOST_NAME.fullmatch(name) and not _is_address(name):
-                raise ValueError(
-                    f"{name!r} is no host name: write names as a browser sends them, without scheme, port or *, separated by commas; "
-                    "an international name in its xn-- form"
-                )
-        return names
-
-
-class AccessSettings(Group):
-    """Who may use the web app, the API and Dagster's page."""
-
-    sign_in: Literal["none", "link", "users", "oidc"] = Field(
-        default="none", description="none: whoever reaches it may do everything; link: by one-time links; users: also with a password; oidc: also at a provider"
-    )
-    session_hours: float = Field(default=168.0, gt=0, le=24 * 366, description="how long somebody stays signed in")
-    link_minutes: float = Field(default=30.0, gt=0, le=60 * 24 * 31, description="how long a one-time link can be used")
-    public_url: str = Field(default="", description="address under which people reach the web app, behind a proxy with TLS; its host name is answered for")
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="addresses of proxies whose X-Forwarded-For names the client, comma separated"
-    )
-
-    @field_validator("public_url")
-    @classmethod
-    def _an_origin(cls, url: str) -> str:
-        parts = urlsplit(url.strip())
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment or parts.username):
-            raise ValueError("write the address with its scheme and without a path, such as https://video.example")
-        return f"{parts.scheme}://{parts.netloc}".lower() if url else ""
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _listed(cls, given: object) -> object:
-        return listed(given)
-
-    @property
-    def secure(self) -> bool:
-        """Whether browsers reach the web app with TLS."""
-        return self.public_url.startswith("https://")
-
-
-class OidcSettings(Group):
-    """A provider that people sign in at, and what its claims mean here."""
-
-    issuer: str = Field(default="", description="address of the provider, exactly as it names itself; https, or http on loopback")
-    client_id: str = ""
-    client_secret: SecretStr = Field(default=SecretStr(""), description="empty for a public client")
-    scopes: str = "openid profile email"
-    name_claim: str = Field(default="preferred_username", description="claim that becomes the person's name")
-    role_claim: str = Field(default="groups", description="claim that decides on the role: a text or a list of texts")
-    admins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="values of that claim that make an admin, comma separated")
-    operators: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="values that make an operator")
-    viewers: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="values that make a viewer; * for everybody who signs in")
-    cameras_claim: str = Field(default="", description="claim with the patterns of cameras of viewers and operators; empty means all cameras")
-
-    @field_validator("issuer")
-    @classmethod
-    def _reached_safely(cls, url: str) -> str:
-        parts = urlsplit(url.strip())
-        if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname)):
-            raise ValueError("an issuer is an https address (http only on loopback)")
-        return url.strip()
-
-    @field_validator("admins", "operators", "viewers", mode="before")
-    @classmethod
-    def _listed(cls, given: object) -> object:
-        return listed(given)
-
-
-class DagsterSettings(Group):
-    """Dagster's own web server."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=3000, ge=0, le=65535)
-    storage_url: SecretStr = Field(default=SecretStr(""), description="PostgreSQL database of Dagster's own records; empty means SQLite in the home")
-    code_server: str = Field(default="", description="host:port of the code server, where each process has a machine or container of its own")
-
-    @field_validator("host")
-    @classmethod
-    def _as_written_here(cls, host: str) -> str:
-        return host_name(host)
-
-    @field_validator("code_server")
-    @classmethod
-    def _host_and_port(cls, address: str) -> str:
-        host, _, port = address.rpartition(":")
-        if address and not (host and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError("write host:port, for example code-server:4000")
-        return address
 
 
 class Settings(BaseSettings):
@@ -544,36 +208,6 @@ def load(**overrides: object) -> Settings:
         raise SettingsError("settings cannot be used: " + "; ".join(lines)) from error
 
 
-def listed(given: object) -> object:
-    """Texts of a list that a variable holds, comma separated."""
-    return tuple(part.strip() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
-
-
-def host_name(text: str) -> str:
-    """The one way in which a host is written here: lower case, an address without brackets and in its shortest form."""
-    name = text.strip().strip("[]").lower()
-    return str(ip_address(name)) if _is_address(name) else name
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    name = host_name(host)
-    return ip_address(name).is_loopback if _is_address(name) else name == "localhost"
-
-
-def url_of(host: str, port: int) -> str:
-    """The URL, without a slash at the end, of what is bound to `host`: where all addresses are bound, the loopback one answers."""
-    if is_any_address(host):
-        host = "::1" if ":" in host else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def is_any_address(host: str) -> bool:
-    """Whether `host` binds every address of the machine (0.0.0.0, ::); no client calls a server by that name."""
-    name = host_name(host)
-    return _is_address(name) and ip_address(name).is_unspecified
-
-
 def variables() -> dict[str, tuple[object, str]]:
     """Every environment variable: name -> (default, description)."""
     found: dict[str, tuple[object, str]] = {}
@@ -585,14 +219,6 @@ def variables() -> dict[str, tuple[object, str]]:
         else:
             found[f"{PREFIX}{name}".upper()] = (default, info.description or "")
     return found
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _unknown_variables() -> list[str]:

@@ -15,7 +15,7 @@ def taken(tmp_path, served):
     path = tmp_path / "archive" / "a.mp4"
     path.parent.mkdir()
     path.write_bytes(FOOTAGE)
-    record = served.platform.ingest.ingest_in_place(path, camera="gate").record
+    record = served.platform.ingest.ingest_path(path, camera="gate", in_place=True).record
     entry = FileEntry(
         role="video",
         key=record.object_key,

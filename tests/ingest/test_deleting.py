@@ -14,7 +14,7 @@ from video_platform.platform import Platform
 from video_platform.records import Mark, VideoState
 from video_platform.services.database import ledger, outbox, videos
 from video_platform.services.database.tables import alerts, deliveries
-from video_platform.settings import MIB
+from video_platform.units import MIB
 
 
 class TestDeleting:

@@ -36,7 +36,7 @@ class TestTakingIn:
     def test_it_is_recorded_and_announced_and_nothing_is_copied(self, platform: Platform, ingest: Ingest, footage) -> None:
         path = footage("front door.mp4")
         before = same_file(path)
-        result = ingest.ingest_in_place(path, camera="gate-1")
+        result = ingest.ingest_path(path, camera="gate-1", in_place=True)
         record = result.record
         assert (result.created, record.camera, record.original_name, record.size_bytes) == (True, "gate-1", "front door.mp4", path.stat().st_size)
         assert (record.reference_path, record.reference_modified_ns) == (str(path), path.stat().st_mtime_ns)
@@ -48,25 +48,25 @@ class TestTakingIn:
         assert references.locate(record) == path
 
     def test_the_same_id_as_a_copy(self, ingest: Ingest, footage) -> None:
-        assert ingest.ingest_in_place(footage("a.mp4")).video_id == ingest.ingest_path(footage("b.mp4")).video_id
+        assert ingest.ingest_path(footage("a.mp4"), in_place=True).video_id == ingest.ingest_path(footage("b.mp4")).video_id
 
     def test_links_are_resolved_when_it_is_taken_in(self, ingest: Ingest, footage, tmp_path: Path) -> None:
         path = footage("a.mp4")
         (tmp_path / "link.mp4").symlink_to(path)
         (tmp_path / "linked").symlink_to(path.parent)
-        assert ingest.ingest_in_place(tmp_path / "link.mp4").record.reference_path == str(path)
-        assert ingest.ingest_in_place(tmp_path / "linked" / ".." / "linked" / "a.mp4").record.reference_path == str(path)
+        assert ingest.ingest_path(tmp_path / "link.mp4", in_place=True).record.reference_path == str(path)
+        assert ingest.ingest_path(tmp_path / "linked" / ".." / "linked" / "a.mp4", in_place=True).record.reference_path == str(path)
 
     def test_relative_paths_are_recorded_whole(self, ingest: Ingest, footage, monkeypatch) -> None:
         path = footage("a.mp4")
         monkeypatch.chdir(path.parent)
-        assert ingest.ingest_in_place("a.mp4").record.reference_path == str(path)
+        assert ingest.ingest_path("a.mp4", in_place=True).record.reference_path == str(path)
 
 
 class TestRefusing:
     def refused(self, platform: Platform, ingest: Ingest, path: Path, code: str) -> str:
         with pytest.raises(UploadRefused) as raised:
-            ingest.ingest_in_place(path)
+            ingest.ingest_path(path, in_place=True)
         assert raised.value.code == code
         assert [refusal.code for refusal in refusals.page(platform.db)] == [code]
         return raised.value.message
@@ -98,7 +98,7 @@ class TestReading:
     @pytest.fixture
     def taken(self, platform, ingest, footage) -> tuple[Path, VideoRecord]:
         path = footage("a.mp4", FOOTAGE)
-        return path, ingest.ingest_in_place(path).record
+        return path, ingest.ingest_path(path, in_place=True).record
 
     def away(self, record: VideoRecord, code: str) -> str:
         assert references.standing(record) == code
@@ -185,7 +185,7 @@ class TestBoth:
 
     def test_copied_afterwards_it_needs_the_file_no_longer(self, platform, ingest, footage) -> None:
         path = footage("a.mp4")
-        video_id = ingest.ingest_in_place(path).video_id
+        video_id = ingest.ingest_path(path, in_place=True).video_id
         ingest.ingest_path(footage("b.mp4"))
         record = now(platform, video_id)
         assert (record.reference_path, record.reference_modified_ns) == (None, None)
@@ -194,7 +194,7 @@ class TestBoth:
 
     def test_copied_before_it_stays_copied(self, platform, ingest, footage) -> None:
         video_id = ingest.ingest_path(footage("a.mp4")).video_id
-        result = ingest.ingest_in_place(footage("b.mp4"))
+        result = ingest.ingest_path(footage("b.mp4"), in_place=True)
         assert (result.created, result.record.reference_path) == (False, None)
         assert len(footage_objects(platform)) == 1
         assert now(platform, video_id).reference_path is None
@@ -203,19 +203,19 @@ class TestBoth:
         record = ingest.ingest_path(footage("a.mp4")).record
         platform.store.delete([record.object_key])
         path = footage("b.mp4")
-        assert ingest.ingest_in_place(path).record.reference_path == str(path)
+        assert ingest.ingest_path(path, in_place=True).record.reference_path == str(path)
 
     def test_a_second_place_counts_once_the_first_is_gone(self, platform, ingest, footage) -> None:
         first, second = footage("a.mp4"), footage("b.mp4")
-        video_id = ingest.ingest_in_place(first).video_id
-        ingest.ingest_in_place(second)
+        video_id = ingest.ingest_path(first, in_place=True).video_id
+        ingest.ingest_path(second, in_place=True)
         assert now(platform, video_id).reference_path == str(first)
         first.unlink()
-        ingest.ingest_in_place(second)
+        ingest.ingest_path(second, in_place=True)
         assert now(platform, video_id).reference_path == str(second)
 
     def test_a_video_that_is_ready_is_looked_at_again_when_it_lies_elsewhere(self, platform, ingest, footage) -> None:
-        video_id = ingest.ingest_in_place(footage("a.mp4")).video_id
+        video_id = ingest.ingest_path(footage("a.mp4"), in_place=True).video_id
         make_ready(platform, video_id)
         ingest.ingest_path(footage("b.mp4"))
         ingest.ingest_path(footage("c.mp4"))
@@ -224,10 +224,10 @@ class TestBoth:
 
     def test_a_failed_one_is_processed_anew_from_its_new_place(self, platform, ingest, footage, tmp_path) -> None:
         path = footage("a.mp4")
-        video_id = ingest.ingest_in_place(path).video_id
+        video_id = ingest.ingest_path(path, in_place=True).video_id
         videos.failed(platform.db, video_id, None, "moved", "gone")
         path.rename(tmp_path / "new.mp4")
-        result = ingest.ingest_in_place(tmp_path / "new.mp4")
+        result = ingest.ingest_path(tmp_path / "new.mp4", in_place=True)
         assert (result.again, result.record.state, result.record.generation) == (True, VideoState.RECEIVED, 2)
         assert result.record.reference_path == str(tmp_path / "new.mp4")
 
@@ -236,16 +236,16 @@ class TestDeleting:
     def test_the_file_stays(self, platform, ingest, footage) -> None:
         path = footage("a.mp4")
         before = same_file(path)
-        video_id = ingest.ingest_in_place(path).video_id
+        video_id = ingest.ingest_path(path, in_place=True).video_id
         assert ingest.delete(video_id, "somebody").objects >= 0
         assert same_file(path) == before
         record = now(platform, video_id)
         assert (record.state, record.reference_path) == (VideoState.DELETED, None)
-        assert ingest.ingest_in_place(path).created
+        assert ingest.ingest_path(path, in_place=True).created
 
     def test_a_deleted_one_comes_back_as_a_copy(self, platform, ingest, footage) -> None:
         path = footage("a.mp4")
-        video_id = ingest.ingest_in_place(path).video_id
+        video_id = ingest.ingest_path(path, in_place=True).video_id
         ingest.delete(video_id, "somebody")
         assert ingest.ingest_path(path).record.reference_path is None
         assert len(footage_objects(platform)) == 1

@@ -21,7 +21,8 @@ from video_platform.records import VideoState
 from video_platform.services.database import refusals, videos
 from video_platform.services.object_store import ObjectStore
 from video_platform.services.s3_store import S3Store
-from video_platform.settings import GIB, MIB, MediaSettings, ObjectSettings, Settings
+from video_platform.settings import MediaSettings, ObjectSettings, Settings
+from video_platform.units import GIB, MIB
 
 FOOTAGE = MP4 + b"picture" * 1000
 LATER = datetime.now(UTC) + timedelta(hours=1)

@@ -16,7 +16,8 @@ from intake import MP4, leftovers, objects
 from video_platform import events
 from video_platform.platform import open_platform
 from video_platform.services.database import videos
-from video_platform.settings import GIB, MIB, Settings
+from video_platform.settings import Settings
+from video_platform.units import GIB, MIB
 
 PEAK_GROWTH = 150 * MIB
 """What taking in footage of any size may cost in memory."""

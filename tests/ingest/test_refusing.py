@@ -16,7 +16,8 @@ from video_platform.ingest import Ingest
 from video_platform.ingest_files import open_footage
 from video_platform.platform import Platform
 from video_platform.services.database import refusals
-from video_platform.settings import GIB, MIB, MediaSettings
+from video_platform.settings import MediaSettings
+from video_platform.units import GIB, MIB
 
 
 class TestRefusing:

@@ -17,7 +17,8 @@ from video_platform.ingest import Ingest
 from video_platform.platform import Platform, open_platform
 from video_platform.records import Lane, VideoState
 from video_platform.services.database import outbox, videos
-from video_platform.settings import MIB, ObjectSettings, Settings
+from video_platform.settings import ObjectSettings, Settings
+from video_platform.units import MIB
 
 
 class TestTakingIn:

@@ -33,7 +33,7 @@ def file(tmp_path):
 @pytest.fixture
 def video_id(graph, file):
     with graph.platform() as platform:
-        return platform.ingest.ingest_in_place(file, camera="demo").video_id
+        return platform.ingest.ingest_path(file, camera="demo", in_place=True).video_id
 
 
 def record(graph, video_id):

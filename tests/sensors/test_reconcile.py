@@ -211,7 +211,7 @@ def test_bad_footage_is_not_tried_again(sensor, platform, tmp_path):
 def test_footage_in_place_that_was_away_is_asked_for_once_it_is_back(sensor, platform, tmp_path):
     path = tmp_path / "archive.mp4"
     path.write_bytes(b"footage")
-    video_id = platform.ingest.ingest_in_place(path, announce=False).video_id
+    video_id = platform.ingest.ingest_path(path, announce=False, in_place=True).video_id
     path.rename(tmp_path / "elsewhere.mp4")
     videos.failed(platform.db, video_id, None, "moved", "it is not there")
     age(platform, video_id)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from video_platform.errors import InputError, IntegrityError, ObjectNotFound
 from video_platform.layout import file_key
 from video_platform.services.object_store import CHUNK_BYTES, ObjectStore, check_key, open_store
-from video_platform.settings import MIB, load
+from video_platform.settings import load
+from video_platform.units import MIB
 
 ROOT = Path(__file__).parents[2]
 MEMORY_BYTES = 256 * MIB

@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from video_platform.api.problems import problem
-from video_platform.settings import PREFIX, Settings, host_name, is_any_address, is_loopback
+from video_platform.hosts import host_name, is_any_address, is_loopback
+from video_platform.settings import PREFIX, Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

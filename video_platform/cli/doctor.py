@@ -178,7 +178,7 @@ def _language_models(settings: "Settings") -> Iterator[Finding]:
 
 
 def _web(settings: "Settings") -> str:
-    from video_platform.settings import is_loopback
+    from video_platform.hosts import is_loopback
 
     settings.check_exposure()
     web = settings.web

@@ -157,8 +157,7 @@ def _take(platform: "Platform", batch: Batch, path: Path, camera: str, recorded_
     from video_platform.errors import InputError, StateError, StoreFull
 
     try:
-        take = platform.ingest.ingest_in_place if in_place else platform.ingest.ingest_path
-        taken = take(path, camera=camera, recorded_at=recorded_at, lane=lane)
+        taken = platform.ingest.ingest_path(path, camera=camera, recorded_at=recorded_at, lane=lane, in_place=in_place)
     except (InputError, StateError, StoreFull, OSError) as error:
         batch.refused(path, error)
     else:

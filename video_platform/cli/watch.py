@@ -158,7 +158,7 @@ def _take(platform: "Platform", path: Path, camera: str, *, in_place: bool) -> s
     from video_platform.errors import InputError, PlatformError
 
     try:
-        taken = (platform.ingest.ingest_in_place if in_place else platform.ingest.ingest_path)(path, camera=camera)
+        taken = platform.ingest.ingest_path(path, camera=camera, in_place=in_place)
     except InputError as error:
         output.note(output.failure(path, error))
         return None if error.facts.get("code") == "changing" else f"refused: {error}"

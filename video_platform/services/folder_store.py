@@ -30,7 +30,7 @@ from video_platform.services.object_store import (
     missing,
     too_large,
 )
-from video_platform.settings import GIB
+from video_platform.units import GIB
 
 LEFTOVER_AGE_S = 6 * 3600.0
 """An unfinished file that nobody wrote to for so long belonged to a killed process: hashing the largest allowed upload takes minutes."""

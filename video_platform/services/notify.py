@@ -19,12 +19,13 @@ from urllib.parse import unquote
 
 from video_platform import layout, rules
 from video_platform.errors import RulesError, ServiceError
+from video_platform.hosts import url_of
 from video_platform.records import Lifecycle, Severity
 from video_platform.rules import RuleSet
 from video_platform.services.database import Database, delivery, outbox, rulesets
 from video_platform.services.database.delivery import Subject
 from video_platform.services.database.outbox import Kind, OutboxRow
-from video_platform.settings import Settings, url_of
+from video_platform.settings import Settings
 
 log = logging.getLogger(__name__)
 

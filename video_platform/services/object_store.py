@@ -13,7 +13,8 @@ from typing import Protocol
 
 from video_platform.errors import InputError, ObjectNotFound
 from video_platform.layout import INBOX
-from video_platform.settings import MIB, Settings
+from video_platform.settings import Settings
+from video_platform.units import MIB
 
 CHUNK_BYTES = 256 * 1024
 """Size of the pieces in which objects are read: large enough for full disk speed, small beside everything else in memory."""

@@ -21,8 +21,9 @@ import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable, SettingsError
+from video_platform.hosts import is_loopback
 from video_platform.services import tls
-from video_platform.settings import PREFIX, LanguageModelSettings, is_loopback
+from video_platform.settings import PREFIX, LanguageModelSettings
 
 VARIABLE = f"{PREFIX}LANGUAGE_MODEL__"
 DEFAULT_PORT = 11434

@@ -22,7 +22,8 @@ from joserfc.jwk import KeySet
 
 from video_platform.access import Role
 from video_platform.errors import ServiceError, SignInRefused
-from video_platform.settings import OidcSettings, is_loopback
+from video_platform.hosts import is_loopback
+from video_platform.settings import OidcSettings
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures that are accepted: all with a key pair. `none`, and those with a shared secret, are not."""

@@ -29,7 +29,8 @@ from video_platform.services.object_store import (
     missing,
     too_large,
 )
-from video_platform.settings import MIB, PREFIX, ObjectSettings
+from video_platform.settings import PREFIX, ObjectSettings
+from video_platform.units import MIB
 
 if TYPE_CHECKING:
     from minio import Minio

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from video_platform import local_run
 from video_platform.errors import SettingsError
-from video_platform.settings import PREFIX, Settings, url_of
+from video_platform.hosts import url_of
+from video_platform.settings import PREFIX, Settings
 from video_platform.supervisor.health import Question
 from video_platform.supervisor.stack import LOCATION, RUN_FAILURES_PER_TICK
 

@@ -16,8 +16,9 @@ from video_platform.access import Role
 from video_platform.api.gate import SIGN_IN, Gate
 from video_platform.api.guard import Guard
 from video_platform.catalog import ADDRESSES_FILE
+from video_platform.hosts import url_of
 from video_platform.services.database import open_database
-from video_platform.settings import Settings, load, url_of
+from video_platform.settings import Settings, load
 from video_platform.signing_in import Doors
 
 ACTING = ("/graphql", "/report_asset")

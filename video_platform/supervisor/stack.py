@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from video_platform.catalog import ADDRESSES_FILE
-from video_platform.settings import PREFIX, Settings, url_of
+from video_platform.hosts import url_of
+from video_platform.settings import PREFIX, Settings
 from video_platform.supervisor.ports import free_port
 from video_platform.supervisor.service import Spec
 
