@@ -1,6 +1,6 @@
 """What a video or an alert looks like in a list, and the actions on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -95,22 +95,23 @@ def _chosen(video_id: str, key: str) -> None:
 
 def again(video_id: str) -> None:
     """Ask for processing, and say what came of it."""
-    try:
-        data.process_again(video_id)
-    except PlatformError as error:
-        st.toast(words.sentence(error.message), icon=":material/error:")
-    else:
-        st.toast("Asked for processing; what nothing changed for is reused.", icon=":material/autorenew:")
+    asked(data.process_again, video_id, "Asked for processing; what nothing changed for is reused.")
 
 
 def summary_again(video_id: str) -> None:
     """Ask for the summary alone, and say what came of it."""
+    asked(data.try_again, video_id, "Asked for the summary; it appears here when it is written.")
+
+
+def asked(ask: Callable[[str], None], video_id: str, done: str) -> bool:
+    """Ask for work on a video, and say what came of it; whether it was asked for."""
     try:
-        data.write_summary_again(video_id)
+        ask(video_id)
     except PlatformError as error:
         st.toast(words.sentence(error.message), icon=":material/error:")
-    else:
-        st.toast("Asked for the summary; it appears here when it is written.", icon=":material/autorenew:")
+        return False
+    st.toast(done, icon=":material/autorenew:")
+    return True
 
 
 def _go(query: Mapping[str, str]) -> None:

@@ -5,7 +5,6 @@ by their key, behind the question whether this person may see the video. Whateve
 asks whether this person may, and empties what it made stale.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,17 +12,16 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from ui import opened
-from video_platform import detectors, layout, rules, rules_files
+from video_platform import layout
 from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, VideoPage
 from video_platform.deeds import Deeds
-from video_platform.errors import NotAllowed, PlatformError, Problem, RulesError, SignInRefused
+from video_platform.errors import NotAllowed, PlatformError, SignInRefused
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
 from video_platform.services import model_pulls as pulls
-from video_platform.services.database import audit, refusals, rulesets, users
+from video_platform.services.database import audit, refusals, users
 from video_platform.services.database import videos as video_rows
-from video_platform.services.database.rulesets import RuleVersion
 from video_platform.settings import Settings
 from video_platform.signing_in import COOKIE
 
@@ -43,17 +41,6 @@ MAX_STRIP_ALERTS = 500
 
 Cameras = tuple[str, ...] | None
 """What a list is remembered by: the patterns of who may see it."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The rules file beside the active rule set; `problems` is empty for one that could be applied, `changed` names the rules that differ."""
-
-    text: str
-    source: str
-    problems: list[Problem]
-    diff: str
-    changed: list[str]
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,8 @@ def _catalog_of(cameras: Cameras) -> Catalog:
     return opened.services().catalog.seen_by(Person("page", Role.VIEWER, cameras))
 
 
-def _deeds() -> Deeds:
+def deeds() -> Deeds:
+    """Changes, as who looks."""
     return Deeds(_platform(), opened.services().catalog, person())
 
 
@@ -177,19 +165,19 @@ def recent_refusals(limit: int = 20) -> list[refusals.Refusal]:
 
 def process_again(video_id: str) -> None:
     """Ask for the whole graph of one video; what nothing changed for is reused. A failed video starts afresh."""
-    _deeds().process_again(video_id)
+    deeds().process_again(video_id)
     forget_lists()
 
 
-def write_summary_again(video_id: str) -> None:
-    """Ask for the summary of a ready video alone, after it failed."""
-    _deeds().retry(video_id)
+def try_again(video_id: str) -> None:
+    """Ask for a failed video, or for the summary that a ready one lacks; what is there already is reused."""
+    deeds().retry(video_id)
     forget_lists()
 
 
 def delete(video_id: str) -> None:
     """Remove a video with everything that was made from it; a tombstone stays."""
-    _deeds().delete(video_id)
+    deeds().delete(video_id)
     forget_lists()
 
 
@@ -291,12 +279,6 @@ def dagster_url(path: str) -> str:
     return f"{_catalog().addresses().dagster}/{path}"
 
 
-def try_again(video_id: str) -> None:
-    """Ask for a failed video, or for the summary that a ready one lacks; what is there already is reused."""
-    _deeds().retry(video_id)
-    forget_lists()
-
-
 # ---- alerts --------------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -346,7 +328,7 @@ def alert(alert_id: str) -> AlertRecord:
 
 def mark(alert_id: str, what: Mark) -> None:
     """Record what a person says of an alert."""
-    _deeds().mark(alert_id, what)
+    deeds().mark(alert_id, what)
     _alerts.clear()
     _version.clear()
 
@@ -394,71 +376,14 @@ def must_see_pipeline() -> None:
         raise NotAllowed("the pipeline tells of all cameras; operators and admins who see all of them may look at it")
 
 
-def _must_see_rules() -> None:
+def must_see_rules() -> None:
+    """Pass when they may read the rules.
+
+    Raises:
+        NotAllowed: naming who may.
+    """
     if not sees_rules():
         raise NotAllowed("the rules tell of all cameras; operators and admins who see all of them may read them")
-
-
-def active_rules() -> RuleVersion | None:
-    """The rule set that counts."""
-    _must_see_rules()
-    return rulesets.active(_platform().db)
-
-
-def rule_versions(limit: int = 20) -> list[RuleVersion]:
-    """Rule sets that were active, newest first."""
-    _must_see_rules()
-    return rulesets.versions(_platform().db, limit)
-
-
-def parsed(text: str) -> tuple[rules.RuleSet | None, list[Problem]]:
-    """A rule set and no problems, or None and all of them."""
-    try:
-        return rules.parse(text, classes=detectors.class_names(settings().detection.model)), []
-    except RulesError as error:
-        return None, list(error.facts["problems"])  # type: ignore[call-overload]
-
-
-def draft() -> Draft | None:
-    """The rules file named by VIDEO_PLATFORM_RULES where it differs from the active rule set; None without a file or difference."""
-    path = settings().rules
-    if path is None:
-        return None
-    try:
-        text = rules_files.read_file(path)
-    except RulesError as error:
-        return Draft("", path.name, list(error.problems), "", [])
-    except (OSError, ValueError) as error:
-        return Draft("", path.name, [Problem(f"the file cannot be read: {error}")], "", [])
-    return compared(text, path.name)
-
-
-def compared(text: str, source: str) -> Draft | None:
-    """`text` beside the active rule set; None when they are the same."""
-    active = active_rules()
-    before = active.text if active else ""
-    if text == before:
-        return None
-    new, problems = parsed(text)
-    old, _ = parsed(before) if before else (None, [])
-    changes = {} if new is None or old is None else old.changes(new)
-    lines = difflib.unified_diff(before.splitlines(), text.splitlines(), "active", source, lineterm="", n=3)
-    return Draft(text, source, problems, "\n".join(lines), [f"{what} {how}" for what, how in changes.items()])
-
-
-def apply_rules(text: str, *, source: str, who: str, why: str) -> RuleVersion:
-    """Make `text` the active rule set; `who` counts only where nobody signs in. Raises RulesError when it cannot be one."""
-    return _deeds().apply_rules(text, source=source, who=who or None, why=why)
-
-
-def outdated_videos() -> int:
-    """How many videos the active rules would judge differently than the rules that judged them."""
-    return len(rulesets.outdated(_platform().db, person()))
-
-
-def evaluate_again() -> int:
-    """Ask for all of these in lane backfill; only their alerts and clips are made again, the rest is reused. How many were asked for."""
-    return len(_deeds().evaluate_again())
 
 
 def frame_key(card: VideoCard) -> str:

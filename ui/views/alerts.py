@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, links, words
+from ui import cards, data, links, rule_drafts, words
 from video_platform.records import Lifecycle, Mark, Severity
 
 LOOK_AGAIN_S = 2
@@ -14,8 +14,8 @@ MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]
 cards.follow()
 st.title("Alerts")
 
-active = data.active_rules() if data.sees_rules() else None
-rule_set = data.parsed(active.text)[0] if active else None
+active = rule_drafts.active() if data.sees_rules() else None
+rule_set = rule_drafts.parsed(active.text)[0] if active else None
 rule_names = sorted({rule.name for rule in rule_set.rules} | set(data.rules_with_alerts())) if rule_set else data.rules_with_alerts()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -219,13 +219,8 @@ def failures(records: list[VideoRecord], *, summary: bool) -> None:
 
 def try_again(video_id: str) -> None:
     """Ask for a video or its summary anew."""
-    try:
-        data.try_again(video_id)
-    except PlatformError as error:
-        st.toast(words.sentence(error.message), icon=":material/error:")
-    else:
+    if cards.asked(data.try_again, video_id, "Asked for; it starts when its turn comes."):
         operating.forget()
-        st.toast("Asked for; it starts when its turn comes.", icon=":material/replay:")
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)

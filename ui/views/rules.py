@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import data, links, words
+from ui import data, links, rule_drafts, words
 from ui.zones import zones
 from video_platform.access import Role
 from video_platform.catalog import VideoCard
@@ -13,16 +13,16 @@ EDITED = "rules-text"
 
 st.title("Rules")
 
-active = data.active_rules()
+active = rule_drafts.active()
 if active is None:
     st.error("There is no active rule set. Start `vp up` once, or run `vp rules apply FILE`.", icon=":material/error:")
     st.stop()
-rule_set, active_problems = data.parsed(active.text)
+rule_set, active_problems = rule_drafts.parsed(active.text)
 
 
 def evaluation_offer() -> None:
     """After a change: try it on what is already here."""
-    number = data.outdated_videos()
+    number = rule_drafts.outdated_videos()
     with st.container(border=True):
         older = f"{words.count(number, 'video has', 'videos have')} alerts of older ones" if number else "no video here has alerts of older ones"
         st.markdown(f"**The new rules are active.** They count for all footage from now on; {older}.")
@@ -30,7 +30,7 @@ def evaluation_offer() -> None:
             st.caption("Evaluating again reads stored tracks only: no decoding, no detector. Nobody is notified of what it finds.")
         with st.container(horizontal=True):
             if number and st.button(f"Evaluate {words.count(number, 'video')} again", type="primary", icon=":material/replay:"):
-                asked = data.evaluate_again()
+                asked = rule_drafts.evaluate_again()
                 st.session_state.pop(APPLIED)
                 st.toast(f"Asked for {words.count(asked, 'video')}; they follow behind live footage.", icon=":material/check:")
                 st.rerun()
@@ -51,7 +51,7 @@ def problem_list(text: str, problems: list[Problem]) -> None:
             st.code(f"{problem.line:>4} | {lines[problem.line - 1][:300]}", language=None, wrap_lines=True)
 
 
-def draft_panel(draft: data.Draft, key: str) -> None:
+def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
     """A draft against the active rules, and the way to apply it."""
     if draft.problems:
         problem_list(draft.text, draft.problems)
@@ -70,13 +70,13 @@ def draft_panel(draft: data.Draft, key: str) -> None:
             apply(draft, who.strip(), why.strip())
 
 
-def apply(draft: data.Draft, who: str, why: str) -> None:
+def apply(draft: rule_drafts.Draft, who: str, why: str) -> None:
     """Make the draft the active rule set."""
     if not why:
         st.warning("Say why, so that the next reader of the list of versions knows.", icon=":material/edit:")
         return
     try:
-        data.apply_rules(draft.text, source=draft.source, who=who, why=why)
+        rule_drafts.apply(draft.text, source=draft.source, who=who, why=why)
     except PlatformError as error:
         st.error(words.sentence(error.message), icon=":material/error:")
         return
@@ -125,7 +125,7 @@ def frame_name(card: VideoCard) -> str:
 if st.session_state.get(APPLIED):
     evaluation_offer()
 
-file_draft = data.draft()
+file_draft = rule_drafts.draft()
 if file_draft is not None:
     st.subheader("The rules file has changed", anchor=False)
     draft_panel(file_draft, "file")
@@ -147,13 +147,13 @@ with right:
         st.caption("Edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
     with st.expander("Edit", icon=":material/edit:"):
         text = st.text_area("Rules", value=active.text, height=360, key=EDITED, label_visibility="collapsed")
-        edited = data.compared(text, "this text") if text else None
+        edited = rule_drafts.compared(text, "this text") if text else None
         if edited is None:
             st.caption("No difference from the active rules.")
         else:
             draft_panel(edited, "edited")
 
 with st.expander("Earlier versions", icon=":material/history:"):
-    for version in data.rule_versions():
+    for version in rule_drafts.versions():
         because = f": {words.plain(version.why, 200)}" if version.why else ""
         st.markdown(f"**{version.id}** · {words.instant(version.applied_at)} · {words.plain(version.who, 60)}{because}")

@@ -1,0 +1,83 @@
+"""What the pages read of the rules, and drafts beside them; nothing is kept between runs of a page."""
+
+import difflib
+from dataclasses import dataclass
+
+from ui import data, opened
+from video_platform import detectors, rules, rules_files
+from video_platform.errors import Problem, RulesError
+from video_platform.services.database import rulesets
+from video_platform.services.database.rulesets import RuleVersion
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The rules file beside the active rule set; `problems` is empty for one that could be applied, `changed` names the rules that differ."""
+
+    text: str
+    source: str
+    problems: list[Problem]
+    diff: str
+    changed: list[str]
+
+
+def active() -> RuleVersion | None:
+    """The rule set that counts."""
+    data.must_see_rules()
+    return rulesets.active(opened.services().platform.db)
+
+
+def versions(limit: int = 20) -> list[RuleVersion]:
+    """Rule sets that were active, newest first."""
+    data.must_see_rules()
+    return rulesets.versions(opened.services().platform.db, limit)
+
+
+def parsed(text: str) -> tuple[rules.RuleSet | None, list[Problem]]:
+    """A rule set and no problems, or None and all of them."""
+    try:
+        return rules.parse(text, classes=detectors.class_names(data.settings().detection.model)), []
+    except RulesError as error:
+        return None, list(error.facts["problems"])  # type: ignore[call-overload]
+
+
+def draft() -> Draft | None:
+    """The rules file named by VIDEO_PLATFORM_RULES where it differs from the active rule set; None without a file or difference."""
+    path = data.settings().rules
+    if path is None:
+        return None
+    try:
+        text = rules_files.read_file(path)
+    except RulesError as error:
+        return Draft("", path.name, list(error.problems), "", [])
+    except (OSError, ValueError) as error:
+        return Draft("", path.name, [Problem(f"the file cannot be read: {error}")], "", [])
+    return compared(text, path.name)
+
+
+def compared(text: str, source: str) -> Draft | None:
+    """`text` beside the active rule set; None when they are the same."""
+    current = active()
+    before = current.text if current else ""
+    if text == before:
+        return None
+    new, problems = parsed(text)
+    old, _ = parsed(before) if before else (None, [])
+    changes = {} if new is None or old is None else old.changes(new)
+    lines = difflib.unified_diff(before.splitlines(), text.splitlines(), "active", source, lineterm="", n=3)
+    return Draft(text, source, problems, "\n".join(lines), [f"{what} {how}" for what, how in changes.items()])
+
+
+def apply(text: str, *, source: str, who: str, why: str) -> RuleVersion:
+    """Make `text` the active rule set; `who` counts only where nobody signs in. Raises RulesError when it cannot be one."""
+    return data.deeds().apply_rules(text, source=source, who=who or None, why=why)
+
+
+def outdated_videos() -> int:
+    """How many videos the active rules would judge differently than the rules that judged them."""
+    return len(rulesets.outdated(opened.services().platform.db, data.person()))
+
+
+def evaluate_again() -> int:
+    """Ask for all of these in lane backfill; only their alerts and clips are made again, the rest is reused. How many were asked for."""
+    return len(data.deeds().evaluate_again())
