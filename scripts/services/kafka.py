@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.services.fetching import kept, run, tool
 from scripts.services.kafka_security import Guarded
-from scripts.services.processes import ServerProcess, ServiceFailed, cache, free_ports
+from scripts.services.processes import Server, ServiceFailed, cache, free_ports
 
 VERSION = "4.3.1"
 NAME = f"kafka-{VERSION}"
@@ -70,7 +70,7 @@ def _collect(work: Path) -> Path:
     return work / "libs"
 
 
-class KafkaServer:
+class KafkaServer(Server):
     """One broker in `folder`; starting it again in the same folder keeps its data and its port.
 
     With `users` it asks who is there (`kafka_security`): `address` wants TLS and a password, `certified_address` a client certificate of its authority, and
@@ -78,10 +78,9 @@ class KafkaServer:
     """
 
     def __init__(self, folder: Path, users: tuple[str, ...] = ()) -> None:
-        self.folder = folder.absolute()
+        super().__init__(folder, "kafka", "broker")
         self.guarded: Guarded | None = None
         self._users = users
-        self._process = ServerProcess(self.folder, "kafka")
         self._properties = self.folder / "server.properties"
 
     @property
@@ -151,14 +150,6 @@ class KafkaServer:
                 return len(asking.recv(8)) == 8
         except OSError:
             return False
-
-    def running(self) -> bool:
-        """Whether its process is there."""
-        return self._process.find() is not None
-
-    def stop(self, *, kill: bool = False) -> bool:
-        """End it, keeping its data."""
-        return self._process.stop(kill=kill)
 
 
 def _java() -> str:

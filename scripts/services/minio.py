@@ -3,12 +3,12 @@
 MinIO is under the AGPL: it runs as a program of its own here and nothing of it is part of this project.
 """
 
-import json
 import secrets
 from pathlib import Path
 
 from scripts.services.fetching import go_install, kept, said
-from scripts.services.processes import ServerProcess, ServiceFailed, cache, free_ports, port_answers
+from scripts.services.processes import cache, free_ports, port_answers
+from scripts.services.s3 import S3Keys
 
 RELEASE = "RELEASE.2026-02-12T20-18-48Z"
 MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -36,7 +36,7 @@ def _build(work: Path) -> Path:
     return go_install(MODULE, ["-tags", "kqueue", "-ldflags", flags], work, {"CGO_ENABLED": "0"})
 
 
-class MinioServer:
+class MinioServer(S3Keys):
     """One server in `folder`; starting it again in the same folder keeps its data, port and keys.
 
     With `kafka` (`host:port`) uploads can be announced on the topic `s3-events`: a bucket's notification rule names `ARN`. What the broker does not take
@@ -44,30 +44,13 @@ class MinioServer:
     """
 
     def __init__(self, folder: Path, *, kafka: str | None = None) -> None:
-        self.folder = folder.absolute()
-        self._process = ServerProcess(self.folder, "minio")
-        self._state = self.folder / "state.json"
+        super().__init__(folder, "minio", "MinIO server")
         self._kafka = kafka
-
-    def _read(self) -> dict[str, str | int | None]:
-        if not self._state.exists():
-            raise ServiceFailed(f"no MinIO server was ever started in {self.folder}")
-        return json.loads(self._state.read_text())
 
     @property
     def endpoint(self) -> str:
         """`host:port`, without scheme."""
-        return f"127.0.0.1:{self._read()['port']}"
-
-    @property
-    def access_key(self) -> str:
-        """The name of its root user."""
-        return str(self._read()["access_key"])
-
-    @property
-    def secret_key(self) -> str:
-        """The password of its root user."""
-        return str(self._read()["secret_key"])
+        return f"127.0.0.1:{self._kept()['port']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -82,11 +65,9 @@ class MinioServer:
         binary = fetch()
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         if not self._state.exists():
-            self._state.touch(mode=0o600)
-            keys = {"access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)}
-            self._state.write_text(json.dumps({"port": port or free_ports(1)[0], "kafka": None, **keys}))
+            self._keep(port=port or free_ports(1)[0], kafka=None, access_key=secrets.token_hex(10), secret_key=secrets.token_hex(20))
         if self._kafka:
-            self._state.write_text(json.dumps({**self._read(), "kafka": self._kafka}))
+            self._keep(kafka=self._kafka)
         argv = [str(binary), "server", str(self.folder / "data"), "--address", self.endpoint, "--quiet"]
         self._process.start(argv, self._settings(), ends_with_parent=ends_with_parent)
         self._process.wait_until(self.answers, START_S)
@@ -95,7 +76,7 @@ class MinioServer:
     def _settings(self) -> dict[str, str]:
         """MinIO's own settings; it keeps the broker it was told of in earlier starts."""
         given = {"MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key, "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
-        if kafka := self._read()["kafka"]:
+        if kafka := self._kept()["kafka"]:
             target = {"ENABLE": "on", "BROKERS": str(kafka), "TOPIC": TOPIC, "QUEUE_DIR": str(self.folder / "queue"), "QUEUE_LIMIT": str(QUEUE_LIMIT)}
             given |= {f"MINIO_NOTIFY_KAFKA_{name}_{TARGET}": value for name, value in target.items()}
             given["MINIO_API_SYNC_EVENTS"] = "on"  # a PUT returns once its notification lies in the queue folder
@@ -105,22 +86,4 @@ class MinioServer:
         """Whether signed requests are served: a listing of buckets succeeds."""
         if not port_answers(int(self.endpoint.rpartition(":")[2])):
             return False
-        from minio import Minio
-        from minio.error import MinioException
-        from urllib3 import PoolManager, Retry
-        from urllib3.exceptions import HTTPError
-
-        http = PoolManager(timeout=2, retries=Retry(0))
-        try:
-            Minio(self.endpoint, access_key=self.access_key, secret_key=self.secret_key, secure=False, http_client=http).list_buckets()
-        except (MinioException, HTTPError, OSError):
-            return False
-        return True
-
-    def running(self) -> bool:
-        """Whether its process is there."""
-        return self._process.find() is not None
-
-    def stop(self, *, kill: bool = False) -> bool:
-        """End it, keeping its data."""
-        return self._process.stop(kill=kill)
+        return self._lists_buckets(self.endpoint)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.services.fetching import go_install, kept, run, said, tool
-from scripts.services.processes import ServerProcess, ServiceFailed, cache, free_ports, port_answers
+from scripts.services.processes import Server, ServiceFailed, cache, free_ports, port_answers
 
 VERSION = "0.24.0"
 MODULE = f"github.com/ollama/ollama@v{VERSION}"
@@ -92,24 +92,20 @@ def _unpack_model(work: Path) -> Path:
     return unpacked
 
 
-class OllamaServer:
+class OllamaServer(Server):
     """One server in `folder` that has the small model as `MODEL`; starting it again in the same folder keeps its models and port.
 
     `settings` are Ollama's own (`OLLAMA_MAX_QUEUE`, …). Nothing is written outside the folder, and no cloud is asked.
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.absolute()
-        self._process = ServerProcess(self.folder, "ollama")
-        self._state = self.folder / "state.json"
+        super().__init__(folder, "ollama", "Ollama")
         self._settings = dict(settings or {})
 
     @property
     def address(self) -> str:
         """`host:port`; ServiceFailed before the first start."""
-        if not self._state.exists():
-            raise ServiceFailed(f"no Ollama was ever started in {self.folder}")
-        return f"127.0.0.1:{json.loads(self._state.read_text())['port']}"
+        return f"127.0.0.1:{self._kept()['port']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -124,7 +120,7 @@ class OllamaServer:
         binary, weights = fetch(), model_file()
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._state.exists():
-            self._state.write_text(json.dumps({"port": port or free_ports(1)[0]}))
+            self._keep(port=port or free_ports(1)[0])
         self._process.start([str(binary), "serve"], self._own() | self._settings, ends_with_parent=ends_with_parent)
         self._process.wait_until(self.answers, START_S)
         if not self._has_model():
@@ -152,11 +148,3 @@ class OllamaServer:
                 return json.load(answer)
         except (OSError, ValueError):
             return None
-
-    def running(self) -> bool:
-        """Whether its process is there."""
-        return self._process.find() is not None
-
-    def stop(self, *, kill: bool = False) -> bool:
-        """End it and the engines it started, keeping its models."""
-        return self._process.stop(kill=kill)

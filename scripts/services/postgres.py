@@ -1,6 +1,5 @@
 """PostgreSQL as this machine has it installed, as a server of its own beside any that runs already."""
 
-import json
 import os
 import re
 import secrets
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.services.fetching import said
-from scripts.services.processes import ServerProcess, ServiceFailed, as_user, free_ports
+from scripts.services.processes import Server, ServiceFailed, as_user, free_ports
 
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian puts each version; its programs are not on the path."""
@@ -43,37 +42,30 @@ def version() -> str:
     return said(fetch() / "postgres", "--version").split()[2]
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """One server in `folder` with the databases `video_platform` and `dagster`; starting it again in the same folder keeps its data, port and password.
 
     `settings` are PostgreSQL's own, e.g. `{"fsync": "off"}` for data that nobody needs after a power failure.
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.absolute()
-        self._process = ServerProcess(self.folder, "postgres", polite=signal.SIGINT)  # SIGTERM would wait until every client has gone
-        self._state = self.folder / "state.json"
+        super().__init__(folder, "postgres", "PostgreSQL", polite=signal.SIGINT)  # SIGTERM would wait until every client has gone
         self._settings = {**SETTINGS, **(settings or {})}
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-
-    def _read(self) -> dict[str, str]:
-        if not self._state.exists():
-            raise ServiceFailed(f"no PostgreSQL was ever started in {self.folder}")
-        return json.loads(self._state.read_text())
 
     @property
     def data(self) -> Path:
         """The folder of its data; not inside `folder` when root started it."""
-        return Path(self._read()["data"])
+        return Path(self._kept()["data"])
 
     @property
     def port(self) -> int:
         """Its port on 127.0.0.1."""
-        return int(self._read()["port"])
+        return int(self._kept()["port"])
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of one of its databases, with the password."""
-        return f"postgresql+psycopg2://{USER}:{self._read()['password']}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg2://{USER}:{self._kept()['password']}@127.0.0.1:{self.port}/{database}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -121,8 +113,7 @@ class PostgresServer:
         if done.returncode:
             shutil.rmtree(place)
             raise ServiceFailed(f"PostgreSQL's data could not be made in {place}: {done.stderr[-500:]}")
-        self._state.touch(mode=0o600)
-        self._state.write_text(json.dumps({"port": str(port), "password": password, "data": str(place / "data")}))
+        self._keep(port=port, password=password, data=str(place / "data"))
 
     def answers(self) -> bool:
         """Whether both databases are there and can be used."""
@@ -137,19 +128,11 @@ class PostgresServer:
 
     def _tool(self, program: str, *arguments: str) -> str:
         argv = [fetch() / program, "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, *arguments]
-        password = {"PGPASSWORD": self._read()["password"]}
+        password = {"PGPASSWORD": self._kept()["password"]}
         done = subprocess.run(argv, env={**os.environ, **password}, capture_output=True, text=True, timeout=TOOL_S, check=False)
         if done.returncode:
             raise ServiceFailed(f"{program} {' '.join(arguments[:1])} on PostgreSQL at 127.0.0.1:{self.port}: {done.stderr.strip()[-300:]}")
         return done.stdout
-
-    def running(self) -> bool:
-        """Whether its process is there."""
-        return self._process.find() is not None
-
-    def stop(self, *, kill: bool = False) -> bool:
-        """End it, keeping its data."""
-        return self._process.stop(kill=kill)
 
     def delete(self) -> None:
         """End it and delete its data, wherever that lies."""

@@ -1,6 +1,7 @@
 """Server processes with a pid file, a log and a folder of their own."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -122,6 +124,39 @@ class ServerProcess:
             self._child = None
         self.pid_file.unlink(missing_ok=True)
         return process is not None
+
+
+class Server:
+    """A server in `folder`, known by its process there; starting it again in the same folder keeps what it had.
+
+    What it chose on its first start (port, keys) lies in `state.json`, which only its owner reads. `what` names it for people.
+    """
+
+    def __init__(self, folder: Path, name: str, what: str, *, polite: signal.Signals = signal.SIGTERM) -> None:
+        self.folder = folder.absolute()
+        self._what = what
+        self._process = ServerProcess(self.folder, name, polite=polite)
+        self._state = self.folder / "state.json"
+
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process.find() is not None
+
+    def stop(self, *, kill: bool = False) -> bool:
+        """End it and what it started, keeping its data."""
+        return self._process.stop(kill=kill)
+
+    def _kept(self) -> dict[str, Any]:
+        """What it chose on its first start; ServiceFailed before that."""
+        if not self._state.exists():
+            raise ServiceFailed(f"no {self._what} was ever started in {self.folder}")
+        return json.loads(self._state.read_text())
+
+    def _keep(self, **values: object) -> None:
+        """Keep these values, beside those that were kept before."""
+        kept = self._kept() if self._state.exists() else {}
+        self._state.touch(mode=0o600)
+        self._state.write_text(json.dumps(kept | values))
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

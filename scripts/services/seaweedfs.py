@@ -4,7 +4,6 @@ Its own defaults are open: every port on all interfaces, S3 without keys, teleme
 this folder, and what is not needed is off. Its filer port still answers without a key, so: on a machine of one user only.
 """
 
-import json
 import secrets
 import shutil
 import sysconfig
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from scripts.services.certificates import Authority
 from scripts.services.fetching import said
-from scripts.services.processes import ServerProcess, ServiceFailed, free_ports, port_answers
+from scripts.services.processes import ServiceFailed, free_ports, port_answers
+from scripts.services.s3 import S3Keys
 
 START_S = 120.0  # 1.1 s on an idle machine
 PORTS = ("s3", "master", "volume", "filer", "admin")
@@ -34,23 +34,16 @@ def version() -> str:
     return said(fetch(), "version").split()[2]
 
 
-class S3Server:
+class S3Server(S3Keys):
     """One server in `folder`; starting it again in the same folder keeps its data, ports and keys.
 
     With an `authority` it speaks TLS only, with a certificate for 127.0.0.1. Without `keys` it is open to all of this machine, as it starts by itself.
     """
 
     def __init__(self, folder: Path, authority: Authority | None = None, *, keys: bool = True) -> None:
-        self.folder = folder.absolute()
+        super().__init__(folder, "seaweedfs", "S3 server")
         self._keys = keys
         self.authority = authority
-        self._process = ServerProcess(self.folder, "seaweedfs")
-        self._state = self.folder / "state.json"
-
-    def _read(self) -> dict[str, str | dict[str, int]]:
-        if not self._state.exists():
-            raise ServiceFailed(f"no S3 server was ever started in {self.folder}")
-        return json.loads(self._state.read_text())
 
     @property
     def endpoint(self) -> str:
@@ -60,19 +53,7 @@ class S3Server:
     @property
     def ports(self) -> dict[str, int]:
         """Every port that the server listens on, by role."""
-        ports = self._read()["ports"]
-        assert isinstance(ports, dict)
-        return ports
-
-    @property
-    def access_key(self) -> str:
-        """The key of the one identity."""
-        return str(self._read()["access_key"])
-
-    @property
-    def secret_key(self) -> str:
-        """The secret of the one identity."""
-        return str(self._read()["secret_key"])
+        return self._kept()["ports"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,8 +71,7 @@ class S3Server:
         if not self._state.exists():
             ports = dict(zip(PORTS + GRPC_PORTS, free_ports(len(PORTS + GRPC_PORTS)), strict=True))
             ports["s3"] = port or ports["s3"]
-            self._state.touch(mode=0o600)
-            self._state.write_text(json.dumps({"ports": ports, "access_key": secrets.token_hex(10), "secret_key": secrets.token_hex(20)}))
+            self._keep(ports=ports, access_key=secrets.token_hex(10), secret_key=secrets.token_hex(20))
         keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key} if self._keys else {}
         self._process.start([str(binary), *self._arguments()], keys, ends_with_parent=ends_with_parent)
         self._process.wait_until(self.answers, START_S)
@@ -111,26 +91,11 @@ class S3Server:
         """Whether signed requests are served: a listing of buckets succeeds."""
         if not port_answers(self.ports["s3"]):
             return False
-        from minio import Minio
-        from minio.error import MinioException
-        from urllib3 import PoolManager, Retry
-        from urllib3.exceptions import HTTPError
-
-        trusted = {"ca_certs": str(self.authority.certificate)} if self.authority else {}
-        http = PoolManager(timeout=2, retries=Retry(0), **trusted)
-        try:
-            Minio(self.endpoint, access_key=self.access_key, secret_key=self.secret_key, secure=self.authority is not None, http_client=http).list_buckets()
-        except (MinioException, HTTPError, OSError):
-            return False
-        return True
-
-    def running(self) -> bool:
-        """Whether its process is there."""
-        return self._process.find() is not None
+        return self._lists_buckets(self.endpoint, self.authority.certificate if self.authority else None)
 
     def stop(self, *, kill: bool = False) -> bool:
         """End it, keeping its data; its sockets in /tmp, which it leaves behind when killed, go too."""
-        stopped = self._process.stop(kill=kill)
+        stopped = super().stop(kill=kill)
         for port in self.ports.values() if self._state.exists() else ():
             for leftover in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
                 leftover.unlink(missing_ok=True)
