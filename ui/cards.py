@@ -1,6 +1,7 @@
 """What a video or an alert looks like in a list, and the actions on it."""
 
 from collections.abc import Callable, Mapping
+from html import escape
 
 import streamlit as st
 
@@ -237,6 +238,11 @@ def _show_clip(alert_id: str) -> None:
     st.session_state[CLIP] = alert_id
 
 
+def _playing(url: str, label: str) -> None:
+    """A video that starts by itself. Streamlit's own starts only the first time that it is drawn, and a dialog may be drawn twice while it opens."""
+    st.html(f'<video src="{escape(url)}" aria-label="{escape(label)}" controls autoplay muted playsinline style="width: 100%; display: block"></video>')
+
+
 @st.dialog("Clip", width="large", icon=":material/movie:")
 def _clip(alert_id: str) -> None:
     try:
@@ -247,7 +253,7 @@ def _clip(alert_id: str) -> None:
     st.markdown(f"**{words.plain(alert.rule, 120)}** · {when(alert)}")
     if alert.clip:
         name = f"{alert.rule}-{alert.video_id}-{alert.start_s:.1f}s.mp4"
-        st.video(links.absolute(data.media_path(alert.clip)), autoplay=True, muted=True, alt=f"Clip of alert {words.literal(alert.rule, 80)}")
+        _playing(links.absolute(data.media_path(alert.clip)), f"Clip of alert {alert.rule[:80]}")
         st.link_button("Download", links.absolute(data.media_path(alert.clip, name)), icon=":material/download:")
     if text := why(alert):
         st.markdown(text)
