@@ -156,8 +156,8 @@ def test_changed_code_is_taken_up_and_broken_code_sends_the_run_back(host, tmp_p
         shutil.copytree(ROOT / package, host.code / package, ignore=shutil.ignore_patterns("__pycache__"))
     host.start()
     video_id = host.ingest(CROSSING)
-    changed = host.code / "video_platform" / "pipeline" / "assets" / "raw_video.py"
-    changed.write_text(changed.read_text().replace('CODE_VERSION = "1"', 'CODE_VERSION = "99"'))
+    changed = host.code / "video_platform" / "recipes.py"
+    changed.write_text(changed.read_text().replace('RAW_VIDEO: "1"', 'RAW_VIDEO: "99"'))
     assert host.ended(host.launch(video_id)) is dg.DagsterRunStatus.SUCCESS
     event = host.instance.get_latest_materialization_event(dg.AssetKey(RAW_VIDEO))
     assert "dagster/code_version" in event.asset_materialization.tags

@@ -45,7 +45,7 @@ class AssetFiles(dg.IOManager):
         step_context = context.step_context
         tell = failed_state(self._desk, step_context.instance, obj.plan.video_id, context.run_id, obj.plan.asset)
         with as_dagster_errors(step_context.previous_attempt_count, tell):
-            manifest = obj.plan.stored or self._publish(obj, context.run_id, tell)
+            manifest = obj.plan.stored or publish(self._desk, obj, context.run_id, tell)
             if last_of_run(step_context, obj.plan.asset):
                 self._settle(obj.plan.video_id, context.run_id)
             elif obj.plan.asset == layout.LLM_SUMMARY:
@@ -87,52 +87,55 @@ class AssetFiles(dg.IOManager):
 
         keeping.keep_quietly(self._desk.platform.db, self._desk.platform.store, video_id)
 
-    def _publish(self, made: Made, run_id: str, tell: Callable[[str, str], None]) -> Manifest:
-        plan = made.plan
-        if not made.verdict.passed:
-            failed = ", ".join(name for name, passed in made.verdict.checks.items() if not passed)
-            notes = " ".join(made.verdict.notes)
-            reason = f"{plan.asset} of video {plan.video_id} did not pass its validation ({failed}); the version before stays. {notes}".strip()
-            tell(INVALID, reason)
-            raise dg.Failure(description=reason, metadata={"code": INVALID}, allow_retries=False)
-        entries = [*made.kept, *self._stored(plan.video_id, plan.asset, made.files)]
-        if made.before_manifest is not None:
-            made.before_manifest(entries)
-        manifest = Manifest(
-            asset=plan.asset,
-            video_id=plan.video_id,
-            files=entries,
-            fingerprint=plan.fingerprint,
-            content_hash=made.content_hash,
-            code_version=plan.code_version,
-            inputs=dict(plan.inputs),
-            configuration=dict(plan.configuration),
-            verdict=made.verdict,
-            degraded=made.degraded,
-            cost=made.cost,
-            facts=dict(made.facts),
-            run_id=run_id,
-            created_at=datetime.now(UTC),
-        )
-        video_record(self._desk, plan.video_id)  # a video deleted meanwhile must not come back
-        key = layout.manifest_key(plan.video_id, plan.asset)
-        self._desk.platform.store.put_bytes(key, manifest.model_dump_json().encode(), media_type="application/json")
-        return manifest
-
-    def _stored(self, video_id: str, asset: str, files: Iterable[NewFile]) -> Iterable[FileEntry]:
-        for file in files:
-            sha256, size_bytes = hash_file(file.path)
-            key = layout.file_key(video_id, asset, sha256, file.path.suffix.removeprefix("."))
-            store = self._desk.platform.store
-            if not store.put_file(key, file.path, media_type=file.media_type) and store.stat(key).size_bytes != size_bytes:
-                store.put_file(key, file.path, media_type=file.media_type, if_absent=False)  # what lay there was damaged from outside
-            yield FileEntry(role=file.role, key=key, size_bytes=size_bytes, sha256=sha256, media_type=file.media_type)
-
 
 @dg.io_manager(required_resource_keys={"desk"}, description="Content-addressed files and a manifest per asset and video.")
 def asset_files(init: dg.InitResourceContext) -> AssetFiles:
     """The resource `files`."""
     return AssetFiles(init.resources.desk)
+
+
+def publish(desk: Desk, made: Made, run_id: str, tell: Callable[[str, str], None]) -> Manifest:
+    """Stores the files of a version that passed its validation, then the manifest; `tell` hears of one that did not."""
+    plan = made.plan
+    if not made.verdict.passed:
+        failed = ", ".join(name for name, passed in made.verdict.checks.items() if not passed)
+        notes = " ".join(made.verdict.notes)
+        reason = f"{plan.asset} of video {plan.video_id} did not pass its validation ({failed}); the version before stays. {notes}".strip()
+        tell(INVALID, reason)
+        raise dg.Failure(description=reason, metadata={"code": INVALID}, allow_retries=False)
+    entries = [*made.kept, *_stored(desk, plan.video_id, plan.asset, made.files)]
+    if made.before_manifest is not None:
+        made.before_manifest(entries)
+    manifest = Manifest(
+        asset=plan.asset,
+        video_id=plan.video_id,
+        files=entries,
+        fingerprint=plan.fingerprint,
+        content_hash=made.content_hash,
+        code_version=plan.code_version,
+        inputs=dict(plan.inputs),
+        configuration=dict(plan.configuration),
+        verdict=made.verdict,
+        degraded=made.degraded,
+        cost=made.cost,
+        facts=dict(made.facts),
+        run_id=run_id,
+        created_at=datetime.now(UTC),
+    )
+    video_record(desk, plan.video_id)  # a video deleted meanwhile must not come back
+    key = layout.manifest_key(plan.video_id, plan.asset)
+    desk.platform.store.put_bytes(key, manifest.model_dump_json().encode(), media_type="application/json")
+    return manifest
+
+
+def _stored(desk: Desk, video_id: str, asset: str, files: Iterable[NewFile]) -> Iterable[FileEntry]:
+    for file in files:
+        sha256, size_bytes = hash_file(file.path)
+        key = layout.file_key(video_id, asset, sha256, file.path.suffix.removeprefix("."))
+        store = desk.platform.store
+        if not store.put_file(key, file.path, media_type=file.media_type) and store.stat(key).size_bytes != size_bytes:
+            store.put_file(key, file.path, media_type=file.media_type, if_absent=False)  # what lay there was damaged from outside
+        yield FileEntry(role=file.role, key=key, size_bytes=size_bytes, sha256=sha256, media_type=file.media_type)
 
 
 def event_metadata(manifest: Manifest, *, reused: bool, thumbnail: Path | None = None) -> dict[str, dg.MetadataValue]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from video_platform import layout
+from video_platform import layout, recipes
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.fingerprints import canonical, fingerprint
 from video_platform.pipeline import checks, configured, tags
@@ -32,11 +32,11 @@ PROGRESS_EVERY_S = 1.0
 class Step:
     """The execution of one step, for one video."""
 
-    def __init__(self, context: dg.AssetExecutionContext, name: str) -> None:
+    def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, name: str, video_id: str) -> None:
         self.context = context
         self.name = name
         self.desk: Desk = context.resources.desk
-        self.video_id = context.partition_key
+        self.video_id = video_id
         self._started = time.monotonic()
         self._cpu_s = _cpu_s()
         self._last_progress = 0.0
@@ -69,12 +69,13 @@ class Step:
         folder.mkdir(parents=True)
         return folder
 
-    def plan(self, asset: str, code_version: str, settings: Mapping[str, object], inputs: Mapping[str, Handle]) -> Plan:
+    def plan(self, asset: str, settings: Mapping[str, object], inputs: Mapping[str, Handle]) -> Plan:
         """What `asset` would be made from now, and whether that is what the stored version was made from.
 
         Whatever the step uses must count here: `settings` holds what comes from elsewhere than `inputs` (the video's record too), and what is read from an
         input (its facts too) must be part of that input's content hash.
         """
+        code_version = recipes.CODE_VERSIONS[asset]
         hashes = {name: handle.content_hash for name, handle in inputs.items()}
         plain = {name: canonical(value) for name, value in settings.items()}
         plan = Plan(asset, self.video_id, code_version, plain, hashes, fingerprint(code_version, plain, hashes))
@@ -163,7 +164,7 @@ def last_of_run(context: "StepExecutionContext", asset: str) -> bool:
 def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
     """The body of one step: its errors become retries, or a failed state that the page shows."""
     with as_dagster_errors(context.retry_number, failed_state(context.resources.desk, context.instance, context.partition_key, context.run.run_id, name)):
-        yield Step(context, name)
+        yield Step(context, name, context.partition_key)
 
 
 def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:

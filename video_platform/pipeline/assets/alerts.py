@@ -1,59 +1,23 @@
-"""Alerts: the active rules evaluated over tracks and reconciled with the ledger, each with a snapshot.
+"""Alerts: the active rules evaluated over tracks and reconciled with the ledger, each with a snapshot."""
 
-Order: ledger transaction, then manifest, then Dagster's event. The step counts as done only when the ledger records its fingerprint, so a kill anywhere in
-between makes it run again, and reconciling the same episodes again raises nothing twice.
-"""
-
-import json
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import dagster as dg
 
-from video_platform import rules
-from video_platform.fingerprints import canonical, content_hash
-from video_platform.layout import ALERTS, TRACKS
-from video_platform.pipeline import checks, tags
-from video_platform.pipeline.budgets import media_limits, worker_budget
+from video_platform import recipes
+from video_platform.layout import ALERTS
+from video_platform.pipeline import checks, judging
 from video_platform.pipeline.configured import RULES
-from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
+from video_platform.pipeline.made import Handle
 from video_platform.pipeline.partitions import VIDEOS
-from video_platform.pipeline.resources import Desk
-from video_platform.pipeline.steps import Step, Yielded, outputs, step
-from video_platform.records import AlertRecord, EarlierFootage, FileEntry, VideoRecord
-
-if TYPE_CHECKING:
-    from video_platform.analysis.evaluate import Evaluation
-    from video_platform.analysis.tables import Tracks
-    from video_platform.services.database.reconciliation import LedgerChange
-
-CODE_VERSION = "2"
-"""Raise it when the same tracks and rules give other alerts."""
-
-SNAPSHOT = "snapshot:"
-"""Role of a snapshot: this and the alert's id."""
-
-MAX_SNAPSHOTS = 1000
-"""Pictures per evaluation: each is a seek and some frames of decoding; a rule that fires more often than this in one video needs another rule."""
-
-
-@dataclass(frozen=True)
-class ActiveRules:
-    """The rule set in force and the name of its version."""
-
-    rule_set: rules.RuleSet
-    version: str
+from video_platform.pipeline.steps import Yielded, outputs, step
 
 
 @dg.asset(
     name=ALERTS,
     partitions_def=VIDEOS,
     deps=[RULES],
-    code_version=CODE_VERSION,
+    code_version=recipes.CODE_VERSIONS[ALERTS],
     io_manager_key="files",
     required_resource_keys={"desk"},
     check_specs=[checks.spec(ALERTS)],
@@ -64,207 +28,6 @@ class ActiveRules:
 def alerts(context: dg.AssetExecutionContext, tracks: Handle, raw_video: Handle) -> Iterator[Yielded]:
     """What the active rules found."""
     with step(context, ALERTS) as at:
-        active = active_rules(at.desk)
-        earlier = _earlier(at, at.record, active)
-        settings = _settings(at.record, active, earlier)
-        plan = at.plan(ALERTS, CODE_VERSION, settings, {TRACKS: tracks})
-        if plan.stored and not _in_ledger(at, plan):
-            plan = replace(plan, stored=None)
-        made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, earlier, tracks, raw_video)
-        _ask_for_neighbours(at, active, earlier)
-    yield from outputs(made, counted={RULES: content_hash(active.rule_set.evaluation)})
-
-
-def active_rules(desk: Desk) -> ActiveRules:
-    """The rules in force now; a home that never had any gets the default."""
-    from video_platform.services.database import rulesets
-
-    version = rulesets.active(desk.platform.db)
-    if version is None:
-        return ActiveRules(rules.parse(rules.DEFAULT_TEXT), rulesets.DEFAULT_VERSION)
-    return ActiveRules(version.rule_set, str(version.id))
-
-
-def _settings(record: VideoRecord, active: ActiveRules, earlier: EarlierFootage | None) -> dict[str, object]:
-    """What alerts are made from besides tracks."""
-    camera_rules = active.rule_set.for_camera(record.camera)
-    handed_on = {"earlier": earlier} if earlier else {}
-    return {**camera_rules.configuration(record.camera, record.recorded_at), "aspect": record.aspect, **handed_on}
-
-
-def _earlier(at: Step, record: VideoRecord, active: ActiveRules) -> EarlierFootage | None:
-    """What of the camera's footage before a video decides its alerts."""
-    from video_platform.analysis import continuing
-    from video_platform.services.database import footage
-
-    camera_rules = active.rule_set.for_camera(record.camera)
-    return continuing.counted(camera_rules, record.recorded_at, footage.before(at.desk.platform.db, record))
-
-
-def _ask_for_neighbours(at: Step, active: ActiveRules, used: EarlierFootage | None) -> None:
-    """Asks for what was evaluated with another end of the video before it than that has now: files do not always arrive, or finish, in their order.
-
-    That may be the camera's next video, or this one, where the one before was evaluated meanwhile. Whoever of two neighbours commits last sees it.
-    """
-    from video_platform.services.database import footage
-
-    if canonical(_earlier(at, at.record, active)) != canonical(used):
-        _ask_for(at, at.record, active, "the video before it was evaluated meanwhile")
-    following = footage.after(at.desk.platform.db, at.record)
-    stored = read_manifest(at.desk.platform.store, following.video_id, ALERTS) if following else None
-    if following is None or stored is None:
-        return
-    now = canonical(_settings(following, active, _earlier(at, following, active)))
-    assert isinstance(now, dict)
-    before = dict(stored.configuration)
-    changed = before.pop("earlier", None) != now.pop("earlier", None)
-    if changed and before == now:  # one that other rules judged keeps its alerts until somebody asks
-        _ask_for(at, following, active, "it goes on where this video ends")
-
-
-def _ask_for(at: Step, record: VideoRecord, active: ActiveRules, why: str) -> None:
-    """Has a video processed again; the request's id follows from what its alerts are to be made from, so the same change asks once."""
-    at.context.log.info(f"alerts of video {record.video_id} are to be made again: {why}")
-    wanted = content_hash(_settings(record, active, _earlier(at, record, active)))
-    request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{record.video_id}\n{record.generation}\n{wanted}"))
-    at.desk.platform.ingest.request_processing(record.video_id, lane=at.lane, request_id=request_id)
-
-
-def _in_ledger(at: Step, plan: Plan) -> bool:
-    from video_platform.services.database import ledger
-
-    return ledger.evaluated(at.desk.platform.db, at.video_id, ALERTS) == plan.fingerprint
-
-
-def _evaluate(at: Step, plan: Plan, active: ActiveRules, earlier: EarlierFootage | None, source: Handle, raw_video: Handle) -> Made:
-    from video_platform.analysis import evaluate, tables
-
-    at.begin()
-    tracks, names, _ = tables.read_tracks(source.path("tracks"))
-    samples = tables.read_samples(source.path("samples"))
-    camera_rules = active.rule_set.for_camera(at.record.camera)
-    when = {"recorded_at": at.record.recorded_at, "earlier": earlier}
-    evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, **when, aspect=at.record.aspect or 1.0)
-    change = _reconcile(at, plan, active, source.content_hash, evaluation)
-    sheet = _sheet(evaluation, change.alerts)
-    path = at.folder / "alerts.json"
-    path.write_text(json.dumps(canonical(sheet, digits=6), ensure_ascii=False))
-    snapshots, notes = _snapshots(at, change.alerts, tracks, camera_rules, raw_video)
-    return at.made(
-        plan,
-        content_hash=content_hash(sheet),
-        verdict=checks.verdict(*notes, every_episode_is_in_the_ledger=len(change.alerts) >= len(evaluation.episodes)),
-        files=[NewFile("alerts", path, "application/json"), *(NewFile(f"{SNAPSHOT}{id_}", file, "image/jpeg") for id_, file in snapshots.items())],
-        facts={
-            "alerts": len(change.alerts),
-            "raised": len(change.raised),
-            "superseded": len(change.superseded),
-            "kept": len(change.kept),
-            "near_misses": len(evaluation.near_misses),
-            "cannot_evaluate": len(evaluation.cannot_evaluate),
-            "rules_version": active.version,
-        },
-        duration_s=at.record.duration_s,
-        thumbnail=next(iter(snapshots.values()), None),
-        before_manifest=lambda entries: _show(at, entries),
-    )
-
-
-def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, evaluation: "Evaluation") -> "LedgerChange":
-    from video_platform.services.database import reconciliation
-
-    evaluated = active.rule_set.for_camera(at.record.camera).rules
-    given = reconciliation.EvaluationInput(
-        video_id=at.video_id,
-        asset=ALERTS,
-        fingerprint=plan.fingerprint,
-        content_hash=content_hash(evaluation.episodes),
-        tracks_hash=tracks_hash,
-        rules_version=active.version,
-        episodes=list(evaluation.episodes),
-        open_states=evaluation.open,
-        rule_facts={rule.name: (rule.severity, rule.channels) for rule in evaluated},
-        notify=tags.asked(at.run_tags, tags.NOTIFY),
-        fresh_hours=at.desk.settings.notify.fresh_hours,
-        lane=at.lane,
-        run_id=at.context.run.run_id,
-        now=datetime.now(UTC),
-        processed_key=f"{at.record.generation}:{tracks_hash}" + (f":{at.context.run.run_id}" if at.desk.force else ""),
-    )
-    return reconciliation.reconcile(at.desk.platform.db, given)
-
-
-def _sheet(evaluation: "Evaluation", active: Sequence[AlertRecord]) -> dict[str, object]:
-    """What the file of this asset says; `alerts` names the ledger's rows, which is what clips are made for."""
-    return {
-        "episodes": [asdict(episode) for episode in evaluation.episodes],
-        "near_misses": [asdict(miss) for miss in evaluation.near_misses],
-        "cannot_evaluate": [{"rule": rule, "reason": reason} for rule, reason in evaluation.cannot_evaluate],
-        "open": [asdict(state) for state in evaluation.open],
-        "alerts": [{"id": alert.id, "rule": alert.rule, "start_s": alert.start_s, "end_s": alert.end_s} for alert in _in_order(active)],
-    }
-
-
-def _in_order(active: Sequence[AlertRecord]) -> list[AlertRecord]:
-    return sorted(active, key=lambda alert: (alert.start_s, alert.rule, alert.id))
-
-
-def _snapshots(
-    at: Step, active: Sequence[AlertRecord], tracks: "Tracks", camera_rules: rules.CameraRules, raw_video: Handle
-) -> tuple[dict[str, Path], list[str]]:
-    """The picture of each alert, drawn from the footage in the child process; one that cannot be made is a note, the alert stays."""
-    from video_platform.analysis import worker
-
-    if not active:
-        return {}, []
-    settings = at.desk.settings
-    wanted = [_wanted(alert, tracks, camera_rules) for alert in _in_order(active)[:MAX_SNAPSHOTS]]
-    payload = {"path": str(raw_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
-    result = worker.run("snapshots", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
-    found = {each["id"]: result.get(each["id"], {"error": "no answer"}) for each in wanted}
-    failed = {id_: made["error"] for id_, made in found.items() if not isinstance(made, str)}
-    notes = [f"no snapshot of alert {id_}: {error}" for id_, error in failed.items()]
-    if len(active) > MAX_SNAPSHOTS:
-        notes.append(f"{len(active)} alerts, snapshots of the first {MAX_SNAPSHOTS}")
-    for note in notes:
-        at.context.log.warning(note)
-    return {id_: Path(made) for id_, made in found.items() if isinstance(made, str)}, notes
-
-
-def _wanted(alert: AlertRecord, tracks: "Tracks", camera_rules: rules.CameraRules) -> dict[str, Any]:
-    """What to draw for one alert: its tracks at its first moment, and the zone or line of its rule."""
-    rule = next((rule for rule in camera_rules.rules if rule.name == alert.rule), None)
-    zone, line = (rule.when.zone, rule.when.line) if rule else (None, None)
-    return {
-        "id": alert.id,
-        "at_s": alert.start_s,
-        "boxes": _boxes(tracks, alert.track_ids, alert.start_s, f"{alert.rule}"),
-        "zones": {name: points for name, points in camera_rules.zones.items() if name == zone},
-        "lines": {name: points for name, points in camera_rules.lines.items() if name == line},
-    }
-
-
-def _boxes(tracks: "Tracks", track_ids: Sequence[int], at_s: float, label: str) -> list[Mapping[str, Any]]:
-    """The box of each track at its sample nearest to `at_s`."""
-    import numpy as np
-
-    found = []
-    for track_id in track_ids:
-        rows = np.flatnonzero(tracks.track_id == track_id)
-        if len(rows):
-            nearest = rows[np.argmin(np.abs(tracks.time_s[rows] - at_s))]
-            found.append({"box": [round(float(value), 5) for value in tracks.boxes[nearest]], "label": f"{label} #{track_id}"})
-    return found
-
-
-def _show(at: Step, entries: Sequence[FileEntry]) -> None:
-    """Snapshots appear on the alerts as soon as their files are stored; what the ledger now says is kept before the manifest counts."""
-    from video_platform import keeping
-    from video_platform.services.database import ledger
-
-    db, store = at.desk.platform.db, at.desk.platform.store
-    for entry in entries:
-        if entry.role.startswith(SNAPSHOT):
-            ledger.set_media(db, entry.role.removeprefix(SNAPSHOT), snapshot=entry.key)
-    keeping.keep(db, store, at.video_id)
-    keeping.keep_rules(db, store)
+        active = judging.active_rules(at.desk)
+        made = judging.judge(at, active, tracks, raw_video)
+    yield from outputs(made, counted={RULES: active.data_version})

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from video_platform import recipes
 from video_platform.errors import ModelUnavailable, PlatformError
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS
 from video_platform.pipeline import configured
-from video_platform.pipeline.assets.alerts import active_rules
-from video_platform.pipeline.assets.one_pass import configuration as pass_configuration
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
+from video_platform.pipeline.judging import active_rules
 from video_platform.pipeline.resources import Desk
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,11 @@ def look(asset: str, desk: Desk) -> Seen:
 
 def _rules(desk: Desk) -> Seen:
     active = active_rules(desk)
-    return Seen(RULES, content_hash(active.rule_set.evaluation), {"rules_version": active.version, "rules": len(active.rule_set.rules)})
+    return Seen(RULES, active.data_version, {"rules_version": active.version, "rules": len(active.rule_set.rules)})
 
 
 def _detector(desk: Desk) -> Seen:
-    counts = pass_configuration(desk.settings)[DETECTIONS]
+    counts = recipes.one_pass(desk.settings)[DETECTIONS]
     return Seen(DETECTOR, content_hash(counts), {name: str(value) for name, value in counts.items()})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from video_platform import recipes
 from video_platform.fingerprints import content_hash
 from video_platform.layout import ALERTS, HIGHLIGHTS, PROCESSED_VIDEO
 from video_platform.pipeline import checks
@@ -14,37 +15,20 @@ from video_platform.pipeline.budgets import media_limits, worker_budget
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
+from video_platform.recipes import AFTER_S, BEFORE_S, MAX_CLIP_S, REEL_MAX_S, REEL_SPAN_S
 from video_platform.records import FileEntry
-
-CODE_VERSION = "1"
-"""Raise it when the same alerts and footage give other clips."""
 
 CLIP = "clip:"
 """Role of a clip: this and the alert's id."""
 
-BEFORE_S = 5.0
-AFTER_S = 5.0
-"""A clip begins and ends this long before and after its alert."""
-
-MAX_CLIP_S = 60.0
-"""A longer alert (somebody stays for an hour) has a clip of its beginning; the whole is on the page of the video."""
-
 MAX_CLIPS = 500
 """Clips per video; alerts beyond them have their snapshot and the video itself."""
-
-REEL_MAX_S = 60.0
-"""Length of the reel: what a person looks at without skipping."""
-
-REEL_SPAN_S = 6.0
-"""How much of one alert the reel shows."""
-
-SETTINGS: Mapping[str, object] = {"before_s": BEFORE_S, "after_s": AFTER_S, "max_clip_s": MAX_CLIP_S, "reel_max_s": REEL_MAX_S, "reel_span_s": REEL_SPAN_S}
 
 
 @dg.asset(
     name=HIGHLIGHTS,
     partitions_def=VIDEOS,
-    code_version=CODE_VERSION,
+    code_version=recipes.CODE_VERSIONS[HIGHLIGHTS],
     io_manager_key="files",
     required_resource_keys={"desk"},
     check_specs=[checks.spec(HIGHLIGHTS)],
@@ -55,8 +39,7 @@ SETTINGS: Mapping[str, object] = {"before_s": BEFORE_S, "after_s": AFTER_S, "max
 def highlights(context: dg.AssetExecutionContext, alerts: Handle, processed_video: Handle) -> Iterator[Yielded]:
     """A clip of every alert, and one reel of them all."""
     with step(context, HIGHLIGHTS) as at:
-        settings = {**SETTINGS, "duration_s": at.record.duration_s}
-        plan = at.plan(HIGHLIGHTS, CODE_VERSION, settings, {ALERTS: alerts, PROCESSED_VIDEO: processed_video})
+        plan = at.plan(HIGHLIGHTS, recipes.highlights(at.record), {ALERTS: alerts, PROCESSED_VIDEO: processed_video})
         if plan.stored:
             _show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
         made = at.reused(plan) if plan.stored else _cut(at, plan, alerts, processed_video)

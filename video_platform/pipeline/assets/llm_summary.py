@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from video_platform import recipes
 from video_platform.fingerprints import content_hash
 from video_platform.layout import LLM_SUMMARY, SCENES, TRACKS
 from video_platform.pipeline import checks
@@ -22,15 +23,12 @@ if TYPE_CHECKING:
 SLACK_S = 1.0
 """Containers state their length to within a frame or two."""
 
-CODE_VERSION = "1"
-"""Raise it when the same tracks and scenes give another summary."""
-
 
 @dg.asset(
     name=LLM_SUMMARY,
     partitions_def=VIDEOS,
     deps=[PROMPTS],
-    code_version=CODE_VERSION,
+    code_version=recipes.CODE_VERSIONS[LLM_SUMMARY],
     io_manager_key="files",
     required_resource_keys={"desk"},
     check_specs=[checks.spec(LLM_SUMMARY)],
@@ -46,7 +44,7 @@ def llm_summary(context: dg.AssetExecutionContext, tracks: Handle, scenes: Handl
         from video_platform.services import ollama
 
         choice = ollama.choose(at.desk.settings.language_model)
-        plan = at.plan(LLM_SUMMARY, CODE_VERSION, summary.configuration(choice.model), {TRACKS: tracks, SCENES: scenes})
+        plan = at.plan(LLM_SUMMARY, summary.configuration(choice.model), {TRACKS: tracks, SCENES: scenes})
         made = at.reused(plan) if plan.stored else _write(at, plan, choice, tracks, scenes)
         _title(at, made.plan.stored.facts if made.plan.stored else made.facts)
     yield from outputs(made)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from video_platform import detectors
+from video_platform import recipes
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, RAW_VIDEO, SCENES
 from video_platform.pipeline import checks
@@ -20,13 +20,9 @@ from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import FileEntry, Scene
-from video_platform.settings import Settings
 
 if TYPE_CHECKING:
     from video_platform.analysis.tables import Detections, Samples
-
-CODE_VERSIONS = {PROCESSED_VIDEO: "1", DETECTIONS: "1", SCENES: "1"}
-"""Raise one when the same footage and settings give another result of that kind."""
 
 DESCRIPTIONS = {
     PROCESSED_VIDEO: "A copy that every browser plays, with its poster.",
@@ -46,38 +42,33 @@ Results = Mapping[str, Any]
     name=ONE_PASS,
     outs={
         asset: dg.AssetOut(
-            io_manager_key="files", is_required=False, code_version=version, description=DESCRIPTIONS[asset], kinds=KINDS[asset], group_name="analysis"
+            io_manager_key="files",
+            is_required=False,
+            code_version=recipes.CODE_VERSIONS[asset],
+            description=DESCRIPTIONS[asset],
+            kinds=KINDS[asset],
+            group_name="analysis",
         )
-        for asset, version in CODE_VERSIONS.items()
+        for asset in DESCRIPTIONS
     },
     deps=[DETECTOR],
     internal_asset_deps={asset: {dg.AssetKey(source) for source in sources} for asset, sources in SOURCES.items()},
     can_subset=True,
     partitions_def=VIDEOS,
     required_resource_keys={"desk"},
-    check_specs=[checks.spec(asset) for asset in CODE_VERSIONS],
+    check_specs=[checks.spec(asset) for asset in DESCRIPTIONS],
 )
 def one_pass(context: dg.AssetExecutionContext, raw_video: Handle) -> Iterator[Yielded]:
     """One decode of the footage for whichever of its results are selected and not yet there."""
-    selected = [asset for asset in CODE_VERSIONS if asset in context.op_execution_context.selected_output_names]
+    selected = [asset for asset in DESCRIPTIONS if asset in context.op_execution_context.selected_output_names]
     with step(context, ONE_PASS) as at:
-        configurations = configuration(at.desk.settings)
-        plans = {asset: at.plan(asset, CODE_VERSIONS[asset], configurations[asset], {RAW_VIDEO: raw_video}) for asset in selected}
+        configurations = recipes.one_pass(at.desk.settings)
+        plans = {asset: at.plan(asset, configurations[asset], {RAW_VIDEO: raw_video}) for asset in selected}
         wanted = [asset for asset, plan in plans.items() if not plan.stored]
         results = _look(at, raw_video, wanted) if wanted else {}
         made = [_made(at, plan, results, raw_video) if asset in wanted else at.reused(plan) for asset, plan in plans.items()]
     for one in made:
         yield from outputs(one, output_name=one.plan.asset)
-
-
-def configuration(settings: Settings) -> dict[str, dict[str, object]]:
-    """What counts for each result: a proxy setting must not make detections again."""
-    model = settings.detection.model
-    return {
-        PROCESSED_VIDEO: settings.proxy.model_dump(),
-        DETECTIONS: {**settings.detection.model_dump(), "digest": detectors.model_digest(model)},
-        SCENES: settings.scenes.model_dump(),
-    }
 
 
 def _look(at: Step, raw_video: Handle, wanted: list[str]) -> Results:

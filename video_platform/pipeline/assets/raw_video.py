@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from video_platform import recording_time
+from video_platform import recipes, recording_time
 from video_platform.errors import FootageAway, IntegrityError
 from video_platform.layout import RAW_VIDEO
 from video_platform.pipeline import checks
@@ -20,14 +20,11 @@ from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import FileEntry, VideoRecord
 from video_platform.services import references
 
-CODE_VERSION = "1"
-"""Raise it when what is verified or probed changes."""
-
 
 @dg.asset(
     name=RAW_VIDEO,
     partitions_def=VIDEOS,
-    code_version=CODE_VERSION,
+    code_version=recipes.CODE_VERSIONS[RAW_VIDEO],
     io_manager_key="files",
     required_resource_keys={"desk"},
     check_specs=[checks.spec(RAW_VIDEO)],
@@ -38,8 +35,7 @@ CODE_VERSION = "1"
 def raw_video(context: dg.AssetExecutionContext) -> Iterator[Yielded]:
     """The stored object, verified and probed."""
     with step(context, RAW_VIDEO) as at:
-        settings = {"sha256": at.record.sha256, "size_bytes": at.record.size_bytes}
-        plan = at.plan(RAW_VIDEO, CODE_VERSION, settings, {})
+        plan = at.plan(RAW_VIDEO, recipes.raw_video(at.record), {})
         if plan.stored and plan.stored.file("video") != _entry(at.record):
             plan = replace(plan, stored=None)  # it lies elsewhere now: the same bytes, but the manifest has to say where
         if plan.stored:

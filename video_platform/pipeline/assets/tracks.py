@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from video_platform import recipes
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS, TRACKS
 from video_platform.pipeline import checks
@@ -17,14 +18,11 @@ if TYPE_CHECKING:
 
 PARQUET = "application/vnd.apache.parquet"
 
-CODE_VERSION = "1"
-"""Raise it when the same detections and settings give other tracks."""
-
 
 @dg.asset(
     name=TRACKS,
     partitions_def=VIDEOS,
-    code_version=CODE_VERSION,
+    code_version=recipes.CODE_VERSIONS[TRACKS],
     io_manager_key="files",
     required_resource_keys={"desk"},
     check_specs=[checks.spec(TRACKS)],
@@ -35,8 +33,7 @@ CODE_VERSION = "1"
 def tracks(context: dg.AssetExecutionContext, detections: Handle) -> Iterator[Yielded]:
     """Detections joined over time."""
     with step(context, TRACKS) as at:
-        settings = {**at.desk.settings.tracking.model_dump(), "aspect": at.record.aspect}
-        plan = at.plan(TRACKS, CODE_VERSION, settings, {DETECTIONS: detections})
+        plan = at.plan(TRACKS, recipes.tracks(at.desk.settings, at.record), {DETECTIONS: detections})
         made = at.reused(plan) if plan.stored else _track(at, plan, detections)
     yield from outputs(made)
 
