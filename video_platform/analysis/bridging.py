@@ -5,19 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from video_platform.analysis.timeline import APART_S
+
 REACH = 0.1
 """Frame widths between the last sight of one track and the first of the next: who loiters stays about there, and two people side by side are not one."""
 
 SAME_MOMENT_S = 1e-6
 
+WIDER_S = 1e-3
+"""How much more of the time before is looked through than counts: with many videos in one column, times are exact to microseconds only."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Spans over which a track was seen without a longer gap, as columns: its track and class, when and where it begins and ends.
+    """Spans over which a track was seen without a longer gap, as columns: its video, track and class, when and where it begins and ends.
 
     Positions are in frame widths.
     """
 
+    video: NDArray[np.int64]
     track: NDArray[np.int64]
     class_id: NDArray[np.int16]
     start_s: NDArray[np.float64]
@@ -49,13 +55,15 @@ def chains(pieces: Pieces, max_gap_s: float) -> NDArray[np.int64]:
 
 def _candidates(pieces: Pieces, max_gap_s: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Pairs of pieces that may be one object, and how far apart the end of the first is from the beginning of the second."""
-    by_end = np.argsort(pieces.end_s, kind="stable")
-    ends = pieces.end_s[by_end]
-    low = np.searchsorted(ends, pieces.start_s - max_gap_s - SAME_MOMENT_S)
-    high = np.searchsorted(ends, pieces.start_s)
+    apart_s = pieces.video * APART_S
+    by_end = np.argsort(apart_s + pieces.end_s, kind="stable")
+    ends = (apart_s + pieces.end_s)[by_end]
+    low = np.searchsorted(ends, apart_s + pieces.start_s - max_gap_s - WIDER_S)
+    high = np.searchsorted(ends, apart_s + pieces.start_s)
     number = np.maximum(high - low, 0)
     after = np.repeat(np.arange(len(number)), number)
     before = by_end[np.repeat(low - (np.cumsum(number) - number), number) + np.arange(len(after))]
     distance = np.hypot(pieces.end_x[before] - pieces.start_x[after], pieces.end_y[before] - pieces.start_y[after])
-    fit = (pieces.class_id[before] == pieces.class_id[after]) & (pieces.track[before] != pieces.track[after]) & (distance <= REACH)
+    soon = pieces.end_s[before] >= pieces.start_s[after] - max_gap_s - SAME_MOMENT_S
+    fit = soon & (pieces.class_id[before] == pieces.class_id[after]) & (pieces.track[before] != pieces.track[after]) & (distance <= REACH)
     return before[fit], after[fit], distance[fit]

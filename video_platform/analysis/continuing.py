@@ -51,18 +51,18 @@ def rule_hash(rule: Rule) -> str:
 
 
 def judge(seen: Observed, rule: Rule, hits: Sequence[Hit], recorded_at: datetime | None, earlier: EarlierFootage | None) -> Judged:
-    """Those of a rule's hits, in time order, that lasted long enough with what earlier footage hands on; and what is open at the end."""
+    """Those of a rule's hits in one video, in time order, that lasted long enough with what earlier footage hands on; and what is open at the end."""
     if rule.kind not in LASTING:
         return Judged(list(hits), [])
     waiting = [state for state in earlier.open if state.rule == rule.name] if earlier and recorded_at else []
     judged = Judged([], [])
     for hit in hits:
-        origin = _taken(seen, hit, waiting) if from_the_start(seen, hit.start_s) else None
+        origin = _taken(seen, hit, waiting) if from_the_start(seen, hit.video, hit.start_s) else None
         if origin:
             waiting.remove(origin)
         lasted_s = hit.end_s - hit.start_s + (_handed_on_s(origin, hit, recorded_at, earlier) if origin and recorded_at and earlier else 0.0)
         long = lasted_s >= (rule.when.for_s or 0.0) - TOLERANCE_S
-        cut = to_the_end(seen, hit.end_s)
+        cut = to_the_end(seen, hit.video, hit.end_s)
         if long:
             judged.hits.append(replace(hit, facts=_facts(rule, hit, lasted_s, origin, earlier, cut)))
         if cut:

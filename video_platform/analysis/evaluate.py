@@ -1,4 +1,4 @@
-"""Rules over tracks: a pure function from the tracks of one video to episodes, near misses and rules that cannot be answered.
+"""Rules over tracks: a pure function from the tracks of a video to episodes, near misses and rules that cannot be answered.
 
 The tested point of a box is the middle of its bottom edge. A state (in a zone, on a side of a line, together with others) counts once held for 0.4 s
 (`states`). A rule sees only tracks whose median score reaches its `min_score`, and that pass its filters (`observed`). What each kind finds (`finders`):
@@ -22,13 +22,15 @@ from video_platform.analysis import continuing, near_misses, silence
 from video_platform.analysis.finders import FINDERS
 from video_platform.analysis.hits import Hit, after_cooldown, merged
 from video_platform.analysis.observed import Observed
-from video_platform.analysis.schedules import Interval, open_intervals
+from video_platform.analysis.schedules import Interval, OpenTimes, open_intervals
 from video_platform.analysis.tables import Samples, Tracks
 from video_platform.records import EarlierFootage, Episode, NearMiss, OpenState
 from video_platform.rules import CameraRules, Rule
 
 MAX_WHY_TRACKS = 20
 """Tracks that the facts of one episode describe; all of them stand in `track_ids`."""
+
+NOTHING = continuing.Judged([], [])
 
 
 @dataclass(frozen=True)
@@ -55,53 +57,87 @@ def evaluate(
     explain: bool = True,
     aspect: float = 1.0,
 ) -> Evaluation:
-    """What the rules of one camera find in the tracks of one video.
+    """What the rules of one camera find in the tracks of one video; `batch_evaluation` does the same for many.
 
     `recorded_at` is the wall-clock time of second 0; rules with a schedule need it. `earlier` is the camera's footage before this (what `continuing.counted`
     leaves of it): `silent` rules need it, and what it was cut off in goes on here.
     `explain=False` leaves near misses out, as over a whole archive. `aspect` (width / height) makes distances true: of `near`, `speed` and `moving`, and in
     near misses.
     """
-    seen = Observed(tracks, samples, names, rules, aspect)
-    episodes: list[Episode] = []
-    missed: list[NearMiss] = []
-    unanswered: list[tuple[str, str]] = []
-    still_open: list[OpenState] = []
-    for rule in rules.rules:
-        reason = _why_not(rule, names, recorded_at, earlier)
-        if reason:
-            unanswered.append((rule.name, reason))
-            continue
-        view = seen.bridged(rule.max_gap_s)
-        found = _found(view, rule, recorded_at, earlier)
-        episodes += [_episode(view, rule, hit) for hit in after_cooldown(found.hits, rule.cooldown_s)]
-        still_open += found.open
-        if explain and not found.hits:
-            missed.append(_near_miss(view, rule, recorded_at, earlier))
-    episodes.sort(key=lambda episode: (episode.start_s, episode.rule, episode.track_ids))
-    return Evaluation(episodes, missed, unanswered, still_open)
+    found = Found(Observed(tracks, samples, names, rules, aspect), [recorded_at])
+    evaluation = found.judge(0, earlier)
+    return replace(evaluation, near_misses=found.near_misses(earlier)) if explain else evaluation
 
 
-def _found(seen: Observed, rule: Rule, recorded_at: datetime | None, earlier: EarlierFootage | None) -> continuing.Judged:
-    """What one rule found, in time order, and what of it is open at the end."""
-    if rule.kind == "silent":
-        return continuing.Judged(silence.silences(rule, seen.samples, recorded_at, earlier) if recorded_at else [], [])
-    if not len(seen.samples) or (not len(seen) and rule.kind != "absent"):
-        return continuing.Judged([], [])
-    hits = sorted(FINDERS[rule.kind](seen, rule, _spans(seen, rule, recorded_at)), key=lambda hit: (hit.start_s, hit.tracks))
-    judged = continuing.judge(seen, rule, hits, recorded_at, earlier)
-    return judged if rule.merge_s is None else replace(judged, hits=merged(judged.hits, rule.merge_s))
+class Found:
+    """What the rules of a camera find in the tracks of some videos, before anything is known of what came earlier."""
 
+    def __init__(self, seen: Observed, recorded_at: Sequence[datetime | None]) -> None:
+        """`recorded_at` is the wall-clock time of second 0 of each video of `seen`."""
+        self.seen, self._recorded_at = seen, recorded_at
+        self._rules = [rule for rule in seen.rules.rules if not rule.why_not]
+        self._hits: dict[str, dict[int, list[Hit]]] = {rule.name: self._of(rule) for rule in self._rules if rule.kind != "silent"}
 
-def _spans(seen: Observed, rule: Rule, recorded_at: datetime | None) -> Sequence[Interval] | None:
-    duration_s = float(seen.samples.time_s[-1]) if len(seen.samples) else 0.0
-    return open_intervals(rule.schedule, recorded_at, duration_s) if rule.schedule and recorded_at else None
+    def judge(self, video: int, earlier: EarlierFootage | None) -> Evaluation:
+        """The evaluation of one of the videos, without near misses; `earlier` as for `evaluate`."""
+        recorded_at = self._recorded_at[video]
+        episodes: list[Episode] = []
+        unanswered: list[tuple[str, str]] = []
+        still_open: list[OpenState] = []
+        for rule in self.seen.rules.rules:
+            reason = _why_not(rule, self.seen.names, recorded_at, earlier)
+            if reason:
+                unanswered.append((rule.name, reason))
+                continue
+            judged = self._judged(rule, video, earlier)
+            view = self.seen.bridged(rule.max_gap_s)
+            episodes += [_episode(view, rule, hit) for hit in after_cooldown(judged.hits, rule.cooldown_s)]
+            still_open += judged.open
+        episodes.sort(key=lambda episode: (episode.start_s, episode.rule, episode.track_ids))
+        return Evaluation(episodes, [], unanswered, still_open)
 
+    def near_misses(self, earlier: EarlierFootage | None) -> list[NearMiss]:
+        """What came closest for each rule without an episode; of a `Found` of one video."""
+        recorded_at, missed = self._recorded_at[0], []
+        for rule in self.seen.rules.rules:
+            if not _why_not(rule, self.seen.names, recorded_at, earlier) and not self._judged(rule, 0, earlier).hits:
+                view = self.seen.bridged(rule.max_gap_s)
+                if rule.kind == "silent" and recorded_at is not None:
+                    missed.append(silence.near_miss(rule, view.samples.of(0), recorded_at, earlier))
+                else:
+                    missed.append(near_misses.explain(view, rule, self._open_times(rule)))
+        return missed
 
-def _near_miss(seen: Observed, rule: Rule, recorded_at: datetime | None, earlier: EarlierFootage | None) -> NearMiss:
-    if rule.kind == "silent" and recorded_at is not None:
-        return silence.near_miss(rule, seen.samples, recorded_at, earlier)
-    return near_misses.explain(seen, rule, _spans(seen, rule, recorded_at))
+    def _judged(self, rule: Rule, video: int, earlier: EarlierFootage | None) -> continuing.Judged:
+        """What one rule found in one video, in time order, and what of it is open at the end."""
+        recorded_at = self._recorded_at[video]
+        if rule.kind == "silent":
+            return continuing.Judged(silence.silences(rule, self.seen.samples.of(video), recorded_at, earlier) if recorded_at else [], [])
+        hits = self._hits[rule.name].get(video)
+        if not hits:
+            return NOTHING
+        judged = continuing.judge(self.seen.bridged(rule.max_gap_s), rule, hits, recorded_at, earlier)
+        return judged if rule.merge_s is None else replace(judged, hits=merged(judged.hits, rule.merge_s))
+
+    def _of(self, rule: Rule) -> dict[int, list[Hit]]:
+        """The hits of a rule by video, in time order."""
+        seen = self.seen.bridged(rule.max_gap_s)
+        if not len(seen.samples) or (not len(seen) and rule.kind != "absent"):
+            return {}
+        found: dict[int, list[Hit]] = {}
+        for hit in sorted(FINDERS[rule.kind](seen, rule, self._open_times(rule)), key=lambda hit: (hit.start_s, hit.tracks)):
+            found.setdefault(hit.video, []).append(hit)
+        return found
+
+    def _open_times(self, rule: Rule) -> OpenTimes | None:
+        if rule.schedule is None:
+            return None
+        samples = self.seen.samples
+        spans: list[list[Interval]] = []
+        for video, recorded_at in enumerate(self._recorded_at):
+            duration_s = float(samples.last_s[video]) if samples.lengths[video] else 0.0
+            spans.append([] if recorded_at is None else open_intervals(rule.schedule, recorded_at, duration_s))
+        return OpenTimes(samples, spans)
 
 
 def _why_not(rule: Rule, names: Sequence[str], recorded_at: datetime | None, earlier: EarlierFootage | None) -> str | None:

@@ -15,17 +15,21 @@ CONTINUED_FROM = "continued_from"
 
 @dataclass(frozen=True)
 class Hit:
-    """One thing that a rule found. `tracks` are positions in the `Observed`, `row` its row at the start, None when nobody is there; `facts` are of its kind."""
+    """One thing that a rule found in a video.
+
+    `tracks` are positions in the `Observed`, `row` its row at the start, None when nobody is there; `facts` are of its kind; `video` is a position too.
+    """
 
     start_s: float
     end_s: float
     tracks: tuple[int, ...]
     row: int | None
     facts: dict[str, object]
+    video: int = 0
 
 
 def merged(hits: Sequence[Hit], merge_s: float) -> list[Hit]:
-    """One rule's hits, in time order, with those that overlap or lie at most `merge_s` apart made one; it says of how many it is made."""
+    """One rule's hits in one video, in time order, with those that overlap or lie at most `merge_s` apart made one; it says of how many it is made."""
     groups: list[list[Hit]] = []
     end_s = float("-inf")
     for hit in hits:
@@ -49,11 +53,11 @@ def _one(group: Sequence[Hit]) -> Hit:
             if values:
                 facts[name] = choose(values)
     tracks = tuple(sorted({track for hit in group for track in hit.tracks}))
-    return Hit(group[0].start_s, max(hit.end_s for hit in group), tracks, group[0].row, facts)
+    return Hit(group[0].start_s, max(hit.end_s for hit in group), tracks, group[0].row, facts, group[0].video)
 
 
 def after_cooldown(hits: Sequence[Hit], cooldown_s: float) -> list[Hit]:
-    """Those of one rule's hits, in time order, that start no sooner than `cooldown_s` after the last one kept; that one counts the others."""
+    """Those of one rule's hits in one video, in time order, that start no sooner than `cooldown_s` after the last one kept; that one counts the others."""
     kept: list[Hit] = []
     more: list[int] = []
     for hit in hits:

@@ -1,4 +1,4 @@
-"""What came closest for a rule that raised nothing, as a sentence and the moment it speaks of."""
+"""What came closest in one video for a rule that raised nothing there, as a sentence and the moment it speaks of."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from video_platform.analysis import geometry
 from video_platform.analysis.finders import absent_spans
 from video_platform.analysis.nearness import near_pairs
 from video_platform.analysis.observed import Observed, together
-from video_platform.analysis.schedules import Interval, all_within
+from video_platform.analysis.schedules import OpenTimes
 from video_platform.analysis.states import HOLD_S
 from video_platform.records import NearMiss
 from video_platform.rules import Rule
@@ -22,7 +22,7 @@ FRAME_WIDTHS = 2.0
 """Nothing in a picture is further apart than this, unless the picture is far taller than wide."""
 
 
-def explain(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> NearMiss:
+def explain(seen: Observed, rule: Rule, spans: OpenTimes | None) -> NearMiss:
     """What came closest to what the rule waits for."""
     text, at_s = _nothing_to_look_at(seen, spans) or _not_long_absent(seen, rule, spans) or _nothing_to_see(seen, rule) or _closest(seen, rule, spans)
     return NearMiss(rule.name, text, None if at_s is None else round(at_s, 3))
@@ -42,16 +42,16 @@ def _plural(name: str) -> str:
 Miss = tuple[str, float | None]
 
 
-def _nothing_to_look_at(seen: Observed, spans: Sequence[Interval] | None) -> Miss | None:
+def _nothing_to_look_at(seen: Observed, spans: OpenTimes | None) -> Miss | None:
     """The sentence when no frame was looked at, or never in the rule's schedule."""
     if not len(seen.samples):
         return "no frame was looked at", None
-    if spans is not None and not spans:
+    if spans is not None and not spans.spans[0]:
         return "the video lies outside the rule's schedule", None
     return None
 
 
-def _not_long_absent(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Miss | None:
+def _not_long_absent(seen: Observed, rule: Rule, spans: OpenTimes | None) -> Miss | None:
     if rule.kind != "absent":
         return None
     where, what = f" in {rule.when.zone}" if rule.when.zone else "", " or ".join(rule.when.classes)
@@ -98,7 +98,7 @@ def _filtered(seen: Observed, rule: Rule, tracks: NDArray[np.int64], classes: Se
     return f"{many(len(tracks), classes)} seen, none passes all of the rule's filters", at_s
 
 
-def _closest(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Miss:
+def _closest(seen: Observed, rule: Rule, spans: OpenTimes | None) -> Miss:
     rows = np.flatnonzero(seen.matching(rule)[seen.track])
     if rule.kind == "count":
         return _fewer(seen, rule, spans)
@@ -118,7 +118,7 @@ def _closest(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Mi
     return _zone_missed(seen, rule, rows, spans)
 
 
-def _not_near(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Miss:
+def _not_near(seen: Observed, rule: Rule, spans: OpenTimes | None) -> Miss:
     """How close two of them came, or how long they were near."""
     wanted, wanted_s = rule.when.within or 0.0, max(rule.when.for_s or 0.0, HOLD_S)
     where = f" in {rule.when.zone}" if rule.when.zone else ""
@@ -133,12 +133,12 @@ def _not_near(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> M
     return f"a {first} and a {second} came within {pairs.distance[closest]:.3f} frame widths{where}, but never within {wanted:g} for {wanted_s:g} s", at_s
 
 
-def _not_fast(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Miss:
+def _not_fast(seen: Observed, rule: Rule, spans: OpenTimes | None) -> Miss:
     """How fast the fastest was, or how long."""
     where, what, above = f" in {rule.when.zone}" if rule.when.zone else "", " or ".join(rule.when.classes), rule.when.above or 0.0
     state = seen.rows(rule)
     if spans is not None:
-        state = state & all_within(seen.samples.time_s, spans)[seen.sample]
+        state = state & spans.samples[seen.sample]
     rows = np.flatnonzero(state)
     if not len(rows):
         return f"no {what} was there{where} in the rule's time", None
@@ -149,7 +149,7 @@ def _not_fast(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> M
     return f"the fastest {what}{where} did {speed:.3f} frame widths a second, but not for {max(rule.when.for_s or 0.0, HOLD_S):g} s", at_s
 
 
-def _zone_missed(seen: Observed, rule: Rule, rows: NDArray[np.int64], spans: Sequence[Interval] | None) -> Miss:
+def _zone_missed(seen: Observed, rule: Rule, rows: NDArray[np.int64], spans: OpenTimes | None) -> Miss:
     zone, classes = rule.when.zone or "", rule.when.classes
     polygon = seen.rules.zones[zone]
     was_in = rows[geometry.inside(polygon, seen.x[rows], seen.y[rows])]
@@ -166,7 +166,7 @@ def _zone_missed(seen: Observed, rule: Rule, rows: NDArray[np.int64], spans: Seq
     start_s = float(seen.time_s[first[longest]])
     if rule.kind == "dwells" and stay_s[longest] < (rule.when.for_s or 0.0):
         return f"the longest stay in {zone} was {_floor(stay_s[longest], 1)} s; the rule wants {rule.when.for_s:g} s", start_s
-    if spans is not None and not all_within(np.sort(seen.time_s[was_in]), spans).any():
+    if spans is not None and not spans.samples[seen.sample[was_in]].any():
         return f"{many(_tracks(seen, was_in), classes)} in {zone}, not within the rule's schedule", start_s
     if rule.kind == "leaves":
         return f"{many(_tracks(seen, was_in), classes)} in {zone}, and none was seen outside afterwards", start_s
@@ -195,11 +195,11 @@ def _not_crossed(seen: Observed, rule: Rule, rows: NDArray[np.int64]) -> Miss:
     return text, float(seen.time_s[rows[nearest]])
 
 
-def _fewer(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Miss:
+def _fewer(seen: Observed, rule: Rule, spans: OpenTimes | None) -> Miss:
     first, last, _ = seen.stays(rule)
     count, at_s = together(seen, first, last), seen.samples.time_s
     if spans is not None:
-        count = np.where(all_within(at_s, spans), count, 0)
+        count = np.where(spans.samples, count, 0)
     most, wanted = int(count.max()), rule.when.at_least or 1
     where = f" in {rule.when.zone}" if rule.when.zone else ""
     at = float(at_s[int(np.argmax(count))]) if most else None

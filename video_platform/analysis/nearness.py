@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from video_platform.analysis.hits import Hit
 from video_platform.analysis.observed import Observed
-from video_platform.analysis.schedules import Interval, all_within
+from video_platform.analysis.schedules import OpenTimes
 from video_platform.analysis.states import TOLERANCE_S, sparse_stays
 from video_platform.rules import Rule
 
@@ -31,7 +31,7 @@ class Pairs:
     distance: NDArray[np.float64]
 
 
-def near(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Iterator[Hit]:
+def near(seen: Observed, rule: Rule, spans: OpenTimes | None) -> Iterator[Hit]:
     """Spans over which two objects were near each other, one for each pair."""
     pairs, at_s = near_pairs(seen, rule, rule.when.within or 0.0, spans), seen.samples.time_s
     for first, last in zip(*sparse_stays(pairs.pair, pairs.sample, at_s), strict=True):
@@ -45,10 +45,10 @@ def near(seen: Observed, rule: Rule, spans: Sequence[Interval] | None) -> Iterat
             "held_s": round(end_s - start_s, 2),
             **({"zone": rule.when.zone} if rule.when.zone else {}),
         }
-        yield Hit(start_s, end_s, (int(seen.track[one]), int(seen.track[other])), one, facts)
+        yield Hit(start_s, end_s, (int(seen.track[one]), int(seen.track[other])), one, facts, int(seen.samples.video[pairs.sample[first]]))
 
 
-def near_pairs(seen: Observed, rule: Rule, within: float, spans: Sequence[Interval] | None) -> Pairs:
+def near_pairs(seen: Observed, rule: Rule, within: float, spans: OpenTimes | None) -> Pairs:
     """All pairs of the rule's two classes at most `within` frame widths apart, of objects that it sees.
 
     The rows of each sample are sorted by x, so a row is compared with the next, the one after … only while those are within reach in x: a crowd costs its
@@ -58,7 +58,7 @@ def near_pairs(seen: Observed, rule: Rule, within: float, spans: Sequence[Interv
     rows = np.flatnonzero((sides[0] | sides[1]) & seen.rows(rule))
     sample = seen.sample[rows]
     if spans is not None:
-        inside = all_within(seen.samples.time_s, spans)[sample]
+        inside = spans.samples[sample]
         rows, sample = rows[inside], sample[inside]
     order = np.argsort(sample * 4.0 + seen.x[rows], kind="stable")
     rows, sample = rows[order], sample[order]

@@ -1,4 +1,4 @@
-"""The tracks of one video as rules see them: by track, with what several rules ask of them worked out once."""
+"""Tracks as rules see them: by track, with what several rules ask of them worked out once. Those of one video, or of many that are judged together."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from video_platform.analysis import geometry
 from video_platform.analysis.bridging import Pieces, chains
 from video_platform.analysis.states import Held, carried, held
 from video_platform.analysis.tables import Samples, Tracks
+from video_platform.analysis.timeline import Timeline
 from video_platform.records import Point
 from video_platform.rules import CameraRules, Mask, Rule
 
@@ -38,23 +39,35 @@ Flags = NDArray[np.bool_]
 
 
 class Observed:
-    """The tracks of one video in order of track, then time, with what several rules ask of them computed once.
+    """The tracks of some videos in order of video, track, then time, with what several rules ask of them computed once.
 
-    Track-wise arrays are indexed by a track's position, row-wise ones by row; `ids[track]` is the id that people see, `ids_of` all of them. `aspect` is width /
-    height of the picture.
+    Track-wise arrays are indexed by a track's position, row-wise ones by row; `ids[track]` is the id that people see, `ids_of` all of them, `video[track]` the
+    position of its video in the timeline. `aspect` is width / height of the picture.
     """
 
-    def __init__(self, tracks: Tracks, samples: Samples, names: Sequence[str], rules: CameraRules, aspect: float = 1.0) -> None:
+    def __init__(
+        self,
+        tracks: Tracks,
+        samples: Samples | Timeline,
+        names: Sequence[str],
+        rules: CameraRules,
+        aspect: float = 1.0,
+        *,
+        video: NDArray[np.int32] | None = None,
+        sample: Rows | None = None,
+    ) -> None:
+        """`video` (N,) is the position of each row's video where there are several, `sample` (N,) the row's sample in the timeline where that is known."""
         ids = tracks.track_id
-        small = len(ids) and int(ids.min()) >= 0 and int(ids.max()) < 2**16
-        order = np.argsort(ids.astype(np.uint16) if small else ids, kind="stable")  # 16-bit integers sort by radix, ten times faster
+        key = ids if video is None else video.astype(np.int64) << 32 | ids  # an id is below 2**31
+        order = _by_track(key)
         order = order[ids[order] > 0]  # an untracked box (-1) is not an object
-        self.names, self.rules, self.samples, self.aspect = names, rules, samples, aspect
-        self._tracks = tracks
+        self.names, self.rules, self.aspect = names, rules, aspect
+        self.samples = samples if isinstance(samples, Timeline) else Timeline([samples])
+        self._tracks, self._video, self._sample = tracks, video, sample
         self._feet = geometry.foot_points(tracks.boxes)
         if rules.masks:
             order = order[~_ignored(tracks, self._feet, names, rules.masks)[order]]
-        self._index(order, np.diff(ids[order], prepend=-1) != 0, {})
+        self._index(order, np.diff(key[order], prepend=-1) != 0, {})
         self._bridged: dict[float, Observed] = {}
 
     def _index(self, order: Rows, track_starts: Flags, also: Mapping[int, tuple[int, ...]]) -> None:
@@ -68,6 +81,7 @@ class Observed:
         self.track = np.cumsum(track_starts) - 1
         self.ids = tracks.track_id[order[self.first]]
         self.class_id = tracks.class_id[order[self.first]]
+        self.video = np.zeros(len(self.first), np.int64) if self._video is None else self._video[order[self.first]].astype(np.int64)
         self.score = self._median(tracks.score[order])
         self._held: dict[tuple[str, str], Held] = {}
         self._of_class: dict[tuple[str, ...], Flags] = {}
@@ -95,7 +109,8 @@ class Observed:
         last = np.append(first[1:], len(self)) - 1
         track = self.track[first]
         y = self.y / self.aspect
-        pieces = Pieces(track, self.class_id[track], self.time_s[first], self.time_s[last], self.x[first], y[first], self.x[last], y[last])
+        ends = (self.time_s[first], self.time_s[last], self.x[first], y[first], self.x[last], y[last])
+        pieces = Pieces(self.video[track], track, self.class_id[track], *ends)
         chain = chains(pieces, max_gap_s)
         by_chain = np.lexsort((pieces.start_s, chain))
         length = (last - first + 1)[by_chain]
@@ -104,12 +119,12 @@ class Observed:
         new = np.diff(chain[by_chain], prepend=-1) != 0
         track_starts = np.zeros(len(self), bool)
         track_starts[offset[new]] = True
-        ids, number = self.ids[track[by_chain]], np.cumsum(new) - 1
-        several = np.flatnonzero(np.bincount(number) > 1)
-        also = {int(n): tuple(sorted({int(id_) for id_ in ids[number == n]})) for n in several}
+        ids, begin = self.ids[track[by_chain]], np.append(np.flatnonzero(new), len(new))
+        several = np.flatnonzero(np.diff(begin) > 1)
+        also = {int(n): tuple(sorted({int(id_) for id_ in ids[begin[n] : begin[n + 1]]})) for n in several}
         view = object.__new__(Observed)
         view.names, view.rules, view.samples, view.aspect = self.names, self.rules, self.samples, self.aspect
-        view._tracks, view._feet, view._bridged = self._tracks, self._feet, {}
+        view._tracks, view._video, view._sample, view._feet, view._bridged = self._tracks, self._video, self._sample, self._feet, {}
         view._index(self._order[rows], track_starts, also)
         return view
 
@@ -146,8 +161,10 @@ class Observed:
 
     @cached_property
     def sample(self) -> Rows:
-        """The index of each row's sample."""
-        return np.searchsorted(self.samples.time_s, self.time_s)
+        """The index of each row's sample in the timeline."""
+        if self._sample is not None:
+            return self._sample[self._order]
+        return self.samples.at(self.video[self.track], self.time_s)
 
     @cached_property
     def size(self) -> NDArray[np.float64]:
@@ -171,7 +188,7 @@ class Observed:
     @cached_property
     def speed(self) -> NDArray[np.float64]:
         """Frame widths per second at each row, over `SPEED_HALF_S` before and after it, or what there is of that; 0 where that is less than one half."""
-        shift = max(1, round(SPEED_HALF_S * self.samples.rate))
+        shift = np.maximum(1, np.rint(SPEED_HALF_S * self.samples.rates).astype(np.int64))[self.video][self.track]
         row = np.arange(len(self))
         before, after = np.maximum(row - shift, self.first[self.track]), np.minimum(row + shift, self.last[self.track])
         took_s = self.time_s[after] - self.time_s[before]
@@ -233,11 +250,18 @@ class Observed:
 
 def together(seen: Observed, first: Rows, last: Rows) -> Rows:
     """How many stays each sample lies in; `first` and `last` are their rows."""
-    at_s = seen.samples.time_s
-    change = np.zeros(len(at_s) + 1, np.int64)
-    np.add.at(change, np.searchsorted(at_s, seen.time_s[first]), 1)
-    np.add.at(change, np.searchsorted(at_s, seen.time_s[last], side="right"), -1)
+    change = np.zeros(len(seen.samples) + 1, np.int64)
+    np.add.at(change, seen.sample[first], 1)
+    np.add.at(change, seen.sample[last] + 1, -1)
     return np.cumsum(change[:-1])
+
+
+def _by_track(key: NDArray[Any]) -> Rows:
+    """The order of rows by key, those of one key as they stand."""
+    if not len(key) or bool((key[1:] >= key[:-1]).all()):
+        return np.arange(len(key))
+    small = int(key.min()) >= 0 and int(key.max()) < 2**16
+    return np.argsort(key.astype(np.uint16) if small else key, kind="stable")  # 16-bit integers sort by radix, ten times faster
 
 
 def _ignored(tracks: Tracks, feet: tuple[geometry.Column, geometry.Column], names: Sequence[str], masks: Mapping[str, Mask]) -> Flags:

@@ -1,12 +1,15 @@
 """When a rule with a schedule holds, in seconds of a video's own time. Daylight saving is that of the named time zone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from video_platform.analysis.timeline import Timeline
 from video_platform.rules import Schedule
 
 Interval = tuple[float, float]
@@ -31,6 +34,28 @@ def open_intervals(schedule: Schedule, recorded_at: datetime, duration_s: float)
                 found.append((begin_s, end_s))
         day += timedelta(days=1)
     return found
+
+
+@dataclass(frozen=True)
+class OpenTimes:
+    """When a rule's schedule holds in each video of a timeline, as sorted, disjoint spans of its own seconds."""
+
+    timeline: Timeline
+    spans: Sequence[Sequence[Interval]]
+
+    @cached_property
+    def samples(self) -> NDArray[np.bool_]:
+        """At which samples it holds."""
+        found = [all_within(self.timeline.of(video).time_s, spans) for video, spans in enumerate(self.spans)]
+        return np.concatenate(found) if found else np.zeros(0, bool)
+
+    def within(self, video: int, at_s: float) -> bool:
+        """Whether it holds at a moment of a video."""
+        return within(at_s, self.spans[video])
+
+    def clipped(self, video: int, start_s: float, end_s: float) -> list[Interval]:
+        """The parts of a span of a video in which it holds."""
+        return clipped(start_s, end_s, self.spans[video])
 
 
 def within(at_s: float, intervals: Sequence[Interval]) -> bool:
