@@ -19,6 +19,7 @@ from starlette.routing import Mount
 from streamlit import config as streamlit_config
 
 from ui import opened
+from video_platform import logs
 from video_platform import settings as platform_settings
 from video_platform.api import create_api
 from video_platform.api.gate import Gate
@@ -108,6 +109,7 @@ def main() -> int:
     """Serve until SIGTERM or Ctrl-C."""
     try:
         settings = platform_settings.load()
+        logs.configure(settings, "web", take_over=["streamlit"])
         settings.check_exposure()
         listener = bind(settings.web.host, settings.web.port)
         app = build(settings)
@@ -120,6 +122,7 @@ def main() -> int:
         uvicorn.Config(
             app,
             log_level="warning",
+            log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
             ws="websockets-sansio",

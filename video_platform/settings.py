@@ -23,6 +23,7 @@ from video_platform.settings_groups import (
     EventLogSettings,
     Group,
     LanguageModelSettings,
+    LogSettings,
     MediaSettings,
     NotifySettings,
     ObjectSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     language_model: LanguageModelSettings = LanguageModelSettings()
     notify: NotifySettings = NotifySettings()
     retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

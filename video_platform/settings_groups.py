@@ -239,6 +239,13 @@ class RetentionSettings(Group):
         return self
 
 
+class LogSettings(Group):
+    """What the processes say about themselves, on stderr."""
+
+    format: Literal["text", "json"] = Field(default="text", description="lines for people, or one JSON object per line with the ids of video and run")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="the least severe that is said")
+
+
 class WebSettings(Group):
     """The web app and API."""
 

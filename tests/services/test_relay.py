@@ -61,7 +61,7 @@ def arrived(log: EventLog, topic: str = events.TOPIC_PROCESSED) -> list[str]:
     return [events.decode(record.message).id for record in records]
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -296,13 +296,15 @@ class TestProcess:
         written: list[str] = []
         for turn in range(4):
             process = self.start(settings)
-            assert process.stderr is not None
-            process.stderr.readline()
-            before = len(arrived(event_log))
-            written += announce(db, *range(1, 200), at=datetime.now(UTC), start=turn * 1000)
-            until(lambda before=before: len(arrived(event_log)) > before)
-            process.kill()
-            process.communicate()
+            try:
+                assert process.stderr is not None
+                process.stderr.readline()
+                before = len(arrived(event_log))
+                written += announce(db, *range(1, 200), at=datetime.now(UTC), start=turn * 1000)
+                until(lambda before=before: len(arrived(event_log)) > before)
+            finally:
+                process.kill()
+                process.communicate()
         late = datetime.now(UTC) + timedelta(seconds=outbox.LEASE_S + 1)
         Relay(db, event_log, None, "last").drain(late)
         assert set(arrived(event_log)) == set(written)

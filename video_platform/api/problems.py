@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from video_platform import errors
+from video_platform import errors, logs
 from video_platform.api.signing import SignatureRefused
 from video_platform.errors import PlatformError, Problem, RulesError
 
@@ -101,11 +101,12 @@ def listed(problems: list[Problem]) -> list[dict[str, object]]:
     ]
 
 
-async def _platform_error(_request: Request, error: Exception) -> Response:
+async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
     status = status_of(error)
     if status >= 500:
-        LOGGER.warning("answered %d: %s", status, error.message, exc_info=error if status == 500 else None)
+        with logs.about(method=request.method, path=request.url.path):
+            LOGGER.warning("answered %d: %s", status, error.message, exc_info=error if status == 500 else None)
     more: dict[str, Any] = {name: _plain(error.facts[name]) for name in SHOWN_FACTS if error.facts.get(name) is not None}
     if isinstance(error, RulesError):
         more["problems"] = listed(error.facts["problems"])  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from video_platform import logs
 from video_platform import settings as configuration
 from video_platform.pipeline import tags
 from video_platform.settings import Settings
@@ -91,6 +92,8 @@ def desk_resource(workplace: Workplace) -> dg.ResourceDefinition:
     @dg.resource(config_schema={"force": force}, description="The platform's services and this run's scratch folder.")
     def desk(init: dg.InitResourceContext) -> Iterator[Desk]:
         run = init.run
+        if run is not None and workplace.on_published is None:  # somebody who hears of each version has a log of his own
+            logs.configure(workplace.settings, "run")
         forced = bool(init.resource_config["force"]) or (run is not None and tags.asked(run.tags, tags.FORCE))
         opened = Desk(workplace, run.run_id if run is not None else None, forced)
         try:

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
+
+from video_platform import logs
+from video_platform.settings import load
+
+log = logging.getLogger(__name__)
 
 SOCKET = "run-host.sock"
 """In the instance's folder; only its owner may connect."""
@@ -83,6 +89,7 @@ def socket_address(folder: Path) -> Iterator[str]:
 
 def main(arguments: list[str]) -> None:
     """Serves until SIGTERM. `arguments` are the descriptors that a replaced host hands over: the listening socket and a waiting connection."""
+    logs.configure(load(), "run host")
     version = _version()
     for name in PRELOAD:
         importlib.import_module(name)
@@ -96,7 +103,7 @@ def main(arguments: list[str]) -> None:
     listener = socket.socket(fileno=int(arguments[0])) if arguments else _listening(Path(os.environ["DAGSTER_HOME"]))
     if len(arguments) > 1:
         _serve(socket.socket(fileno=int(arguments[1])), listener)
-    print("ready", os.getpid(), flush=True)
+    logs.announce(log, f"run host ready, process {os.getpid()}")
     while True:
         connection, _ = listener.accept()
         if _version() != version:
@@ -119,7 +126,7 @@ def _listening(folder: Path) -> socket.socket:
 
 def _replace(listener: socket.socket, connection: socket.socket) -> NoReturn:
     """Becomes a fresh host with the changed files; a broken one ends here with its import error, and the run is launched again later."""
-    print("files changed, starting afresh", flush=True)
+    log.info("files changed, starting afresh")
     for each in (listener, connection):
         os.set_inheritable(each.fileno(), True)
     os.execv(sys.executable, [sys.executable, "-m", "video_platform.pipeline.run_host", str(listener.fileno()), str(connection.fileno())])
@@ -140,7 +147,7 @@ def _serve(connection: socket.socket, listener: socket.socket) -> None:
                 _run(run_id)
             connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"request refused: {type(error).__name__}: {error}", flush=True)
+            log.warning("request refused: %s: %s", type(error).__name__, error)
 
 
 def _run(run_id: str) -> NoReturn:
@@ -151,10 +158,11 @@ def _run(run_id: str) -> NoReturn:
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        execute(run_id)
+        with logs.about(run_id=run_id):
+            execute(run_id)
         code = 0
     except BaseException as error:
-        print(f"run {run_id} ended with {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        log.error("run %s ended with %s: %s", run_id, type(error).__name__, error)
     finally:
         sys.stdout.flush()
         os._exit(code)

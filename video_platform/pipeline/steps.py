@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from video_platform import layout, recipes
+from video_platform import layout, logs, recipes
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.fingerprints import canonical, fingerprint
 from video_platform.pipeline import checks, configured, tags
@@ -163,7 +163,9 @@ def last_of_run(context: "StepExecutionContext", asset: str) -> bool:
 @contextmanager
 def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
     """The body of one step: its errors become retries, or a failed state that the page shows."""
-    with as_dagster_errors(context.retry_number, failed_state(context.resources.desk, context.instance, context.partition_key, context.run.run_id, name)):
+    ids = {"video_id": context.partition_key, "run_id": context.run.run_id, "asset": name}
+    tell = failed_state(context.resources.desk, context.instance, context.partition_key, context.run.run_id, name)
+    with logs.about(**ids), as_dagster_errors(context.retry_number, tell):
         yield Step(context, name, context.partition_key)
 
 

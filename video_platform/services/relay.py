@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from video_platform import logs
 from video_platform.errors import NotFound, PlatformError, StoreFull
 from video_platform.services.database import Database, delivery, measures, open_database, outbox
 from video_platform.services.database.outbox import Kind, OutboxRow
@@ -180,7 +181,8 @@ class Relay:
                     raise
                 given_up = row.attempts + 1 >= POISON_ATTEMPTS
                 outbox.failed(self._db, [row], error.message, now, dead=given_up)
-                log.warning("event %s for %s %s: %s", row.id, topic, "is given up" if given_up else "was refused", error)
+                with logs.about(video_id=row.key, event_id=row.id):
+                    log.warning("event for %s %s: %s", topic, "is given up" if given_up else "was refused", error)
                 if not given_up:
                     stuck.add(row.key)
                 continue
@@ -241,12 +243,12 @@ def open_relay(settings: Settings, db: Database, event_log: EventLog | Callable[
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; says `ready` once it drains. An argument names a file that is touched as a sign of life."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
         settings = load()
+        logs.configure(settings, "relay")
         db = open_database(settings)
     except PlatformError as error:
         log.error("%s", error)
@@ -258,7 +260,7 @@ def main() -> int:
             opened.append(open_log(settings))
         return opened[0]
 
-    log.info("relay ready, process %d", os.getpid())
+    logs.announce(log, f"relay ready, process {os.getpid()}")
     try:
         open_relay(settings, db, event_log).run(stop, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     finally:

@@ -4,12 +4,14 @@ Before it serves, the runs that its predecessor left are told to be lost: their 
 would keep their place in the queue for good. Serving in the same process saves importing Dagster twice.
 """
 
-import contextlib
+import logging
 import sys
 from typing import Any
 
-from video_platform import local_run, settings
+from video_platform import local_run, logs, settings
 from video_platform.supervisor.stack import LOCATION
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -19,13 +21,14 @@ def main() -> None:
     """
     place = ["--socket", sys.argv[1]] if len(sys.argv) == 2 else ["--host", sys.argv[1], "--port", sys.argv[2]]
     loaded = settings.load()
+    logs.configure(loaded, "code server")
     local_run.prepare_instance(loaded)
     for run_id in local_run.fail_lost_runs(loaded):
-        print(f"run {run_id} had lost its process and was marked so", flush=True)
+        log.warning("run %s had lost its process and was marked so", run_id)
     from dagster._cli import main as dagster
 
     _watch_on_after_errors()
-    options = ["--use-python-environment-entry-point", "--empty-working-directory"]
+    options = ["--use-python-environment-entry-point", "--empty-working-directory", *logs.dagster_options(loaded)]
     sys.argv = ["dagster", "api", "grpc", *place, "--module-name", LOCATION, "--location-name", LOCATION, *options]
     dagster()
 
@@ -50,8 +53,7 @@ def _watch_on_after_errors() -> None:
         except Exception as error:  # whatever the storage of the instance raises; the next look is half a second away
             if not told:
                 told = True
-                with contextlib.suppress(OSError):  # the log is on the same disk
-                    print(f"the end of a run cannot be recorded yet: {type(error).__name__}: {str(error).partition(chr(10))[0]}", flush=True)
+                log.warning("the end of a run cannot be recorded yet: %s: %s", type(error).__name__, str(error).partition("\n")[0])
 
     setattr(DagsterApiServer, name, patient_look)
 

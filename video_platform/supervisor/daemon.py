@@ -4,10 +4,16 @@ Dagster (1.13) spaces the ticks of a sensor by the wall clock, and takes a tick 
 sensor would tick until it has caught up. Here such a tick counts as long ago.
 """
 
+import logging
 import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+from video_platform import logs
+from video_platform.settings import load
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 20.0
 SILENCE_S = 120
@@ -21,7 +27,9 @@ def main() -> None:
     tick_on_after_clock_jumps()
     if len(sys.argv) > 2:
         threading.Thread(target=_watch, args=(Path(sys.argv[2]),), name="alive", daemon=True).start()
-    sys.argv = ["dagster-daemon", "run", "-w", sys.argv[1]]
+    settings = load()
+    logs.configure(settings, "daemon")
+    sys.argv = ["dagster-daemon", "run", "-w", sys.argv[1], *logs.dagster_options(settings)]
     dagster()
 
 
@@ -54,7 +62,7 @@ def _watch(alive: Path) -> None:
             except Exception as error:  # whatever its storage raises: no sign of life is what there is to say
                 if told != str(error):
                     told = str(error)
-                    print(f"whether the daemon lives cannot be told: {type(error).__name__}: {told.partition(chr(10))[0]}", file=sys.stderr, flush=True)
+                    log.warning("whether the daemon lives cannot be told: %s: %s", type(error).__name__, told.partition("\n")[0])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from video_platform import logs
 from video_platform.access import Role
 from video_platform.api.gate import SIGN_IN, Gate
 from video_platform.api.guard import Guard
@@ -70,11 +71,12 @@ def main() -> None:
     from dagster_webserver.app import create_app_from_workspace_process_context
 
     settings = load()
+    logs.configure(settings, "dagster")
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
         with WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[workspace]), version=__version__, read_only=READ_ONLY in options) as context:
             app = create_app_from_workspace_process_context(context)
-            uvicorn.run(GuardedPage(app, settings, Doors(settings, open_database(settings))), host=host, port=int(port), log_level="warning")
+            uvicorn.run(GuardedPage(app, settings, Doors(settings, open_database(settings))), host=host, port=int(port), log_level="warning", log_config=None)
 
 
 if __name__ == "__main__":
