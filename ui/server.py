@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from streamlit import config as streamlit_config
 
 from ui import opened
-from video_platform import logs
+from video_platform import health, logs
 from video_platform import settings as platform_settings
 from video_platform.api import create_api
 from video_platform.api.gate import Gate
@@ -79,10 +79,14 @@ def build(settings: Settings) -> st.App:
 
 
 def _warm() -> None:
-    """Import what the first page of a video needs, while nobody waits: pandas for its tables, Dagster for the runs (1.5 cpu seconds)."""
+    """Import and open what the first page of a video and the first question after health need, while nobody waits: the clients of all servers, pandas for
+    tables, Dagster for runs (1.5 cpu seconds).
+    """
     importlib.import_module("pandas")
+    services = opened.services()
     with contextlib.suppress(PlatformError):
-        opened.services().catalog.runs(NO_VIDEO)
+        services.catalog.runs(NO_VIDEO)
+    health.check(services.platform, services.catalog.dagster)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -8,11 +8,12 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,8 +36,15 @@ rules:
 
 CHUNK = 64 * 1024
 LOOK_S = 0.05
+FAKETIME = "*/faketime/libfaketimeMT.so.1"
+DISK_BYTES = 2 * 1024**3
+"""What the store has of its own when `Stack` gives it a disk that can be filled."""
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 """Killed processes are what this is about, not a power failure."""
+
+
+class Impossible(Exception):
+    """This machine lacks what a fault needs; the message says what."""
 
 
 class Proxy:
@@ -160,6 +168,7 @@ class Stack:
 
     def start(self) -> None:
         """Servers first, then `vp up`."""
+        self._own_disk()
         for name in self.servers():
             self.bring_back(name)
         self.store = Proxy(self.minio.endpoint)
@@ -180,6 +189,8 @@ class Stack:
         self.store.close()
         for server in (self.kafka, self.minio):
             server.stop()
+        if os.path.ismount(self.minio.folder):
+            subprocess.run(["umount", str(self.minio.folder)], check=False)
         self.postgres.delete()
 
     @contextmanager
@@ -215,6 +226,68 @@ class Stack:
         finally:
             for each in group:
                 each.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def restarted(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """`vp up` runs with these settings besides its own inside the block, and without them again after it."""
+        usual = self.up.env
+        self.up.stop()
+        self.up.env = {**usual, **settings}
+        try:
+            self.up.start()
+            yield
+            self.up.stop()
+        finally:
+            if self.up.process is not None and self.up.process.poll() is None:
+                self.up.kill()
+            self.up.env = usual
+            self.up.start()
+
+    @contextmanager
+    def clock(self) -> Iterator[Callable[[int], None]]:
+        """All processes of `vp up` read a clock that stands as many seconds ahead as the function was last told; servers keep the true one."""
+        library = next(Path("/usr/lib").glob(FAKETIME), None)
+        if library is None:
+            raise Impossible("setting the clock needs libfaketime: apt-get install faketime")
+        offset = self.home.parent / "clock"
+
+        def stand(ahead_s: int) -> None:
+            fresh = offset.with_suffix(".new")
+            fresh.write_text(f"{ahead_s:+d}\n")
+            fresh.replace(offset)
+
+        stand(0)
+        told = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1"}
+        with self.restarted(told):
+            yield stand
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """No byte is left where the store keeps its objects."""
+        if not os.path.ismount(self.minio.folder):
+            raise Impossible("filling the store's disk needs the rights to mount one (root)")
+        ballast = self.minio.folder / "ballast"
+        with ballast.open("wb") as file:
+            size = CHUNK * 16
+            while size >= 1024:
+                try:
+                    file.write(b"\0" * size)
+                    file.flush()
+                except OSError:
+                    size //= 2
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    def _own_disk(self) -> bool:
+        """Give the store a file system of its own; False where that is not allowed."""
+        image = self.home.parent / "disk"
+        with image.open("wb") as file:
+            file.truncate(DISK_BYTES)
+        self.minio.folder.mkdir(parents=True, exist_ok=True)
+        steps = (["mkfs.ext4", "-q", "-m", "0", str(image)], ["mount", "-o", "loop", str(image), str(self.minio.folder)])
+        return all(subprocess.run(step, capture_output=True, check=False).returncode == 0 for step in steps)
 
     def parts(self) -> dict[str, list[psutil.Process]]:
         """The live processes of `vp up` by what they are; a run's process is not that of the host that forked it."""

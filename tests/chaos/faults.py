@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from accounts import settled
 from breakable import Stack
+from fake_ollama import FakeOllama
 from poison import some
 from running import wait
 
@@ -24,6 +26,9 @@ from video_platform.platform import Platform
 
 UNDER_WAY_S = 300
 """How long a run is waited for that is to be hit."""
+
+REST_S = 900
+"""How long all results are waited for while a fault lasts."""
 
 
 @dataclass
@@ -49,6 +54,10 @@ class Scene:
         if not self._began:
             self._began = True
             self.meanwhile()
+
+    def at_rest(self) -> None:
+        """Wait until every video that is in has its result."""
+        wait(lambda: settled(self.platform, self.instance, self.producer.video_ids), REST_S, "every video has its result")
 
     def run_process(self) -> list[psutil.Process]:
         """Processes of runs that have started."""
@@ -191,6 +200,14 @@ def store_killed(scene: Scene) -> None:
         time.sleep(5)
 
 
+@fault("the store's disk is full for 20 s")
+def store_full(scene: Scene) -> None:
+    scene.run_process()
+    with scene.stack.full_disk():
+        scene.start_meanwhile()
+        time.sleep(20)
+
+
 @fault("PostgreSQL is killed mid-run and back after 5 s")
 def database_killed(scene: Scene) -> None:
     scene.run_process()
@@ -317,6 +334,66 @@ def two_vp_up(scene: Scene) -> None:
             scene.faults.append(f"the second vp up ended with {done.returncode}: {done.stderr[-300:]}")
     except subprocess.TimeoutExpired:
         scene.faults.append("the second vp up was not refused")
+
+
+@fault("the language model's server is away")
+def model_away(scene: Scene) -> None:
+    with FakeOllama() as server:
+        address = server.address
+    _described_with(scene, address)
+
+
+@fault("the language model breaks off every answer")
+def model_cut(scene: Scene) -> None:
+    _described_by(scene, "cut")
+
+
+@fault("the language model has no slot free")
+def model_busy(scene: Scene) -> None:
+    _described_by(scene, "busy")
+
+
+@fault("the language model drips its answers for ever")
+def model_slow(scene: Scene) -> None:
+    _described_by(scene, "trickle")
+
+
+@fault("the clock of the platform's machine jumps ten minutes ahead for 30 s")
+def clock_ahead(scene: Scene) -> None:
+    with scene.stack.clock() as stand:
+        scene.run_process()
+        stand(600)
+        scene.start_meanwhile()
+        time.sleep(30)
+        stand(0)
+        scene.all_sent()
+        scene.at_rest()
+
+
+@fault("the clock of the platform's machine jumps an hour back for 30 s")
+def clock_back(scene: Scene) -> None:
+    with scene.stack.clock() as stand:
+        scene.run_process()
+        stand(-3600)
+        scene.start_meanwhile()
+        time.sleep(30)
+        stand(0)
+        scene.all_sent()
+        scene.at_rest()
+
+
+def _described_by(scene: Scene, behaviour: str) -> None:
+    with FakeOllama(behaviour=behaviour) as server:
+        _described_with(scene, server.address)
+
+
+def _described_with(scene: Scene, address: str) -> None:
+    """All videos come to rest with this server as their language model."""
+    words = {"ENGINE": "auto", "HOST": address, "TIMEOUT_S": "10"}
+    with scene.stack.restarted({f"VIDEO_PLATFORM_LANGUAGE_MODEL__{name}": value for name, value in words.items()}):
+        scene.start_meanwhile()
+        scene.all_sent()
+        scene.at_rest()
 
 
 def _sent(scene: Scene) -> bool:
