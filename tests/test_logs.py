@@ -96,5 +96,8 @@ def test_details_are_said_when_they_are_asked_for() -> None:
 @pytest.mark.parametrize(("form", "wanted"), [("text", "colored"), ("json", "json")])
 def test_dagster_is_told_the_same(form: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEO_PLATFORM_LOG__FORMAT", form)
-    monkeypatch.setenv("VIDEO_PLATFORM_LOG__LEVEL", "WARNING")
-    assert logs.dagster_options(load()) == ["--log-format", wanted, "--log-level", "warning"]
+    assert logs.dagster_options(load()) == ["--log-format", wanted, "--log-level", "info"]
+    monkeypatch.setenv("VIDEO_PLATFORM_LOG__LEVEL", "DEBUG")
+    assert logs.dagster_options(load())[-1] == "debug"
+    monkeypatch.setenv("VIDEO_PLATFORM_LOG__LEVEL", "ERROR")
+    assert logs.dagster_options(load())[-1] == "info"  # `vp up` waits for words of this level

@@ -72,8 +72,9 @@ def announce(log: logging.Logger, text: str) -> None:
 
 
 def dagster_options(settings: Settings) -> list[str]:
-    """The same for a command of Dagster's."""
-    return ["--log-format", "json" if settings.log.format == "json" else "colored", "--log-level", settings.log.level.lower()]
+    """The same for a command of Dagster's, which says at least what it starts with: the supervisor waits for that."""
+    level = settings.log.level if settings.log.level == "DEBUG" else "INFO"
+    return ["--log-format", "json" if settings.log.format == "json" else "colored", "--log-level", level.lower()]
 
 
 def secrets_of(settings: BaseModel) -> list[str]:

@@ -22,10 +22,10 @@ child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.sig
 print("ready", child.pid, flush=True)
 time.sleep(600)
 '''
-def spec(name, stubborn="", after=()):
-    return Spec(name, name, [python, "-c", PARENT.replace("{stubborn}", stubborn)], lambda log: "ready" in log, after=after)
+def spec(name, stubborn="", after=(), leaves_work=False):
+    return Spec(name, name, [python, "-c", PARENT.replace("{stubborn}", stubborn)], lambda log: "ready" in log, after=after, leaves_work=leaves_work)
 
-specs = [spec("first"), spec("second", after=("first",)), spec("stubborn", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")]
+specs = [spec("first"), spec("second", after=("first",), leaves_work=True), spec("stubborn", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")]
 Supervision(specs, home=home, logs=home / "logs", say=lambda line: print(line, flush=True), on_ready=lambda: print("all ready", flush=True)).run()
 print("ended", flush=True)
 """
@@ -103,6 +103,21 @@ def test_a_killed_service_comes_back_and_what_it_left_does_not_stay(supervisor, 
     lines_until(process, "first answers")
     assert not orphan.is_running()
     assert len(alive(tmp_path)) == 6
+
+
+def test_a_killed_service_whose_work_does_not_need_it_leaves_that_until_everything_ends(supervisor, tmp_path):
+    process = supervisor(PROGRAM)
+    seen = lines_until(process, "all ready")
+    second = int(next(line for line in seen if line.startswith("second")).split("process ")[1].rstrip(")"))
+    orphan = psutil.Process(second).children()[0]
+    os.kill(second, signal.SIGKILL)
+    lines_until(process, "second answers")
+    assert orphan.is_running()
+    assert len(alive(tmp_path)) == 7
+    process.send_signal(signal.SIGINT)
+    lines_until(process, "ended")
+    assert process.wait(10) == 0
+    assert alive(tmp_path) == []
 
 
 def test_a_killed_supervisor_is_followed_by_one_that_starts_clean(supervisor, tmp_path):

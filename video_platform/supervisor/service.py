@@ -41,7 +41,8 @@ class State(StrEnum):
 class Spec:
     """What a service is: `answers` is asked until it says yes; `after` names services that must be ready first.
 
-    `answers` gets the log text that the present process has written (its last `TAIL_BYTES`).
+    `answers` gets the log text that the present process has written (its last `TAIL_BYTES`). `leaves_work`: what it started does not need it, and goes on when
+    it dies; of others nothing may stay, because the next process would start the same again.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Spec:
     answers: Callable[[str], bool]
     environment: dict[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
+    leaves_work: bool = False
 
 
 class Service:
@@ -140,7 +142,8 @@ class Service:
         self._process = None
         self.state, self._since = State.DOWN, now
         self.restarts += 1
-        processes.sweep(self.mark)
+        if not self.spec.leaves_work:
+            processes.sweep(self.mark)
         return f"{self.spec.what} {how}; it starts again in {self._backoff_s:g} s. Its log: {self.log}"
 
     def _output(self) -> str:

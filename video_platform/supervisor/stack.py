@@ -102,7 +102,8 @@ def specs(settings: Settings, addresses: Addresses, workspace: Path) -> list[Spe
     page = [python, "-m", "video_platform.supervisor.dagster_page", settings.dagster.host, str(addresses.dagster_port), str(workspace)]
     warm = settings.runs.launcher == "warm"
     needs_code = ("code-server", "run-host") if warm else ("code-server",)
-    run_host = [Spec("run-host", "run host", [python, "-m", "video_platform.pipeline.run_host"], lambda log: "ready" in log, common)] if warm else []
+    host = [python, "-m", "video_platform.pipeline.run_host"]
+    run_host = [Spec("run-host", "run host", host, lambda log: "ready" in log, common, leaves_work=True)] if warm else []
     return [
         Spec("relay", "relay", [python, "-m", "video_platform.services.relay"], lambda log: "ready" in log, common),
         Spec("code-server", "Dagster's code server", code_server, _listens(addresses.socket), common),
