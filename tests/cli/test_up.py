@@ -1,19 +1,21 @@
 """`vp up` as people run it: real processes, a real daemon, killed in the middle of a video."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from video_platform.supervisor.processes import home_mark, marked
 
 CLIP = Path(__file__).parents[2] / "samples" / "crossing.mp4"
-UP = "import sys; from video_platform import cli; sys.exit(cli.main(['up']))"
+UP = "import sys; from video_platform import cli; sys.exit(cli.main(['up', *sys.argv[1:]]))"
 START_S = 240
 STOP_S = 30
 PROCESS_S = 400
@@ -37,9 +39,9 @@ def up(home, monkeypatch):
     started = []
     log = home.parent / "up.log"
 
-    def start():
+    def start(*options):
         with log.open("ab") as output:
-            process = subprocess.Popen([sys.executable, "-c", UP], stdout=output, stderr=output)
+            process = subprocess.Popen([sys.executable, "-c", UP, *options], stdout=output, stderr=output)
         started.append(process)
         wait_for(lambda: (home / "addresses.json").exists() or process.poll() is not None, "vp up answers", START_S)
         assert process.poll() is None, log.read_text()
@@ -98,6 +100,22 @@ def test_a_kill_in_the_middle_of_a_video_leaves_no_process_and_the_next_start_fi
     ran = vp("ingest", CLIP, "--wait")
     assert ran.status == 0
     assert f"{video_id}: ready" in ran.out
+
+
+@pytest.mark.timeout(600)
+def test_share_asks_for_a_sign_in_and_lets_a_guest_in_once_with_the_rights_that_were_given(up, home):
+    up("--share", "--role", "viewer", "--camera", "gate-*")
+    told = wait_for(lambda: re.findall(r"(http://\S+)/sign-in/link\?token=(\S+)", (home.parent / "up.log").read_text()), "the links are told", START_S)
+    (base, _mine), (_, given) = told
+    assert httpx.get(f"{base}/api/videos").status_code == 401
+    with httpx.Client(base_url=base) as guest:
+        assert guest.post("/sign-in/link", data={"token": given}).status_code == 303
+        assert guest.get("/api/videos").json()["items"] == []
+        assert guest.post("/api/rules/apply", json={"text": "version: 1"}).status_code == 403
+        assert guest.post("/api/videos", files={"file": ("a.mp4", b"x")}).status_code == 403
+    with httpx.Client(base_url=base) as other:
+        assert other.post("/sign-in/link", data={"token": given}).status_code == 401
+        assert other.get("/api/videos").status_code == 401
 
 
 def test_an_address_that_the_network_reaches_is_refused(vp, monkeypatch):
