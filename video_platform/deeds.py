@@ -1,17 +1,24 @@
 """What a person asks for: whether they may, the doing, and the line in the audit log. API, web app and `vp` change things through this alone."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from video_platform import detectors, rules
+from video_platform import detectors, planning, rules
 from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import Catalog
-from video_platform.errors import InputError, NotAllowed
+from video_platform.errors import InputError, NotAllowed, StateError
 from video_platform.ingest import Deleted, Ingested
+from video_platform.layout import ASSETS
+from video_platform.planning import CAUSE_WORDS, Cause, Plan, PlannedVideo
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Mark, VideoState
-from video_platform.services.database import audit, ledger, rulesets, videos
+from video_platform.services.database import audit, backfills, ledger, rulesets, videos
+from video_platform.services.database.backfills import Backfill, State, Wanted
 from video_platform.services.database.rulesets import RuleVersion
+
+TURNS: Mapping[State, str] = {State.PAUSED: "backfill-pause", State.RUNNING: "backfill-resume", State.CANCELLED: "backfill-cancel"}
+"""What the audit log calls it when somebody brings a backfill into this state."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +105,79 @@ class Deeds:
         return version
 
     def evaluate_again(self) -> list[str]:
-        """Ask, in lane backfill, for the videos that the active rules would judge differently; which they are."""
+        """Have a backfill go over the videos that the active rules would judge differently; which they are. One that is open takes them up."""
         self.person.must(Role.OPERATOR, "have videos evaluated again")
-        asked = rulesets.outdated(self.platform.db, self.person)
-        for video_id in asked:
-            self.platform.ingest.request_processing(video_id, lane=Lane.BACKFILL)
-        if asked:
-            self._note("rules-evaluate", videos=len(asked))
-        return asked
+        wanted = self.plan([Cause.RULES], among=rulesets.outdated(self.platform.db, self.person)).cause(Cause.RULES).videos
+        if wanted:
+            backfills.start(self.platform.db, Cause.RULES, _wanted(wanted), who=self.person.name, now=datetime.now(UTC), join=True)
+            self._note("rules-evaluate", videos=len(wanted))
+        return [video.video_id for video in wanted]
+
+    def plan(self, causes: Collection[Cause] = tuple(Cause), among: Collection[str] | None = None) -> Plan:
+        """What would be made again of the videos that this person may see, or those `among` them, and why.
+
+        Asks the language-model server where summaries count.
+        """
+        self.person.must(Role.OPERATOR, "plan backfills")
+        db, settings = self.platform.db, self.platform.settings
+        writer = None if Cause.SUMMARY in causes else planning.Writer(None, "not asked")
+        return planning.make(db, self.platform.store, planning.Present.of(settings, db, writer), causes=causes, person=self.person, among=among)
+
+    def start_backfill(self, cause: Cause, *, limit: int | None = None, budget_s: float | None = None) -> Backfill:
+        """Have what a cause outdates made again, newest videos first, behind everything else.
+
+        Raises:
+            StateError: nothing is outdated for this cause, it cannot be told now, or a backfill of it is open.
+        """
+        plan = self.plan([cause])
+        if cause in plan.unknown:
+            raise StateError(f"what of it is outdated cannot be told now: {plan.unknown[cause]}")
+        chosen = plan.cause(cause).videos[:limit]
+        if not chosen:
+            raise StateError(f"nothing is outdated because {CAUSE_WORDS[cause]}: {plan.videos} videos are current")
+        started = backfills.start(self.platform.db, cause, _wanted(chosen), who=self.person.name, now=datetime.now(UTC), budget_s=budget_s)
+        self._note("backfill-start", started.id, cause=str(cause), videos=len(chosen), budget_s=budget_s)
+        return started
+
+    def turn_backfill(self, backfill_id: str, wanted: State, *, budget_s: float | None = None) -> Backfill:
+        """Pause (PAUSED), resume (RUNNING) or cancel (CANCELLED) a backfill; `budget_s` is its new budget. The beginning of its id is enough.
+
+        Raises:
+            NotFound, StateError: there is none, or it is over, or its budget is spent and no greater one is given.
+        """
+        self.person.must(Role.OPERATOR, "run backfills")
+        before = backfills.get(self.platform.db, backfill_id)
+        budget = before.budget_s if budget_s is None else budget_s
+        if wanted is State.RUNNING and budget is not None and budget <= before.spent_s:
+            raise StateError(f"the budget of {budget:.0f} s is spent ({before.spent_s:.0f} s); give a greater one with --budget")
+        after = backfills.turn(self.platform.db, before.id, wanted, now=datetime.now(UTC), budget_s=budget_s)
+        if after.state is not before.state:
+            self._note(TURNS[wanted], before.id, cause=before.cause)
+        return after
+
+    def again(self, video_id: str, asset: str) -> PlannedVideo:
+        """Have one result of a video made again, although nothing changed, before any backfill; what follows is made where its content changes.
+
+        Returns what it takes at most.
+        """
+        self.person.must(Role.OPERATOR, "have videos processed")
+        wanted = self.cost_of(video_id, asset)
+        if self.seen.record(video_id).state is not VideoState.READY:
+            raise StateError(f"video {video_id} is not ready, so nothing of it can be made again alone; `vp retry {video_id}` asks for all of it")
+        now = datetime.now(UTC)
+        backfills.start(self.platform.db, backfills.AGAIN, _wanted([wanted]), who=self.person.name, now=now, lane=Lane.REQUEST, force=asset)
+        self._note("video-again", video_id, asset=asset)
+        return wanted
+
+    def cost_of(self, video_id: str, asset: str) -> PlannedVideo:
+        """What `again` would take at most.
+
+        Raises:
+            InputError: no result is called so.
+        """
+        if asset not in ASSETS:
+            raise InputError(f"no result is called {asset[:80]!r}; there are {', '.join(ASSETS)}", asset=asset[:80])
+        return planning.again(self.platform.db, self.platform.store, self.platform.settings, self.seen.record(video_id), asset)
 
     def uploaded(self, ingested: Ingested) -> None:
         """Note footage that this person brought."""
@@ -126,3 +198,7 @@ class Deeds:
 
     def _note(self, action: str, subject: str = "", **detail: object) -> None:
         audit.note(self.platform.db, self.person.name, action, subject, now=datetime.now(UTC), **detail)
+
+
+def _wanted(planned: Sequence[PlannedVideo]) -> list[Wanted]:
+    return [Wanted(video.video_id, video.assets, video.seconds) for video in planned]

@@ -4,9 +4,10 @@ import clips
 import pytest
 import sqlalchemy as sa
 
-from video_platform import events, settings
+from video_platform import settings
 from video_platform.platform import open_platform
 from video_platform.rules_yaml import MAX_BYTES
+from video_platform.services.database import backfills
 from video_platform.services.database.tables import rule_sets
 
 GOOD = """\
@@ -68,9 +69,10 @@ def test_applying_says_which_command_judges_older_videos_again_and_it_does(vp, r
     assert "1 video asked for again" in ran.out
     assert "start `vp up`" in ran.err
     with open_platform(settings.load()) as platform:
-        [*_, newest] = platform.log.read(events.TOPIC_VIDEO_EVENTS, {}, limit=100, budget_s=5)
-        asked = events.decode(newest.message)
-    assert (asked.subject, asked.body.lane, asked.body.force) == (processed.video_id, "backfill", False)
+        (backfill,) = backfills.page(platform.db)
+        (item,) = backfills.listed(platform.db, backfill.id)
+    assert (backfill.cause, backfill.lane, item.video_id, item.assets) == ("rules", "backfill", processed.video_id, ("alerts", "highlights"))
+    assert vp("retry", "--older-rules").status == 0, "the open backfill takes them up"
     assert vp("retry").status == 2
     assert vp("retry", processed.video_id, "--older-rules").status == 2
 

@@ -6,20 +6,18 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContextForTest
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_graphql.schema import create_schema
 from fake_ollama import FakeOllama
-from graphs import Ticking, made
+from graphs import made
+from staleness import FRESH, observe, stale
 
-from sensors import configuration as sensor
 from video_platform import local_run
 from video_platform.definitions import build
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, DETECTIONS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, TRACKS
 from video_platform.pipeline import configured
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
 from video_platform.pipeline.instance import open_instance
@@ -35,38 +33,10 @@ rules:
   - {name: crossing, when: {crosses: path, class: person}, cooldown: %s, severity: %s}
 """
 
-FRESH: dict[str, list[str]] = {}
-
 
 def apply(graph, text):
     with graph.platform() as platform:
         rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
-
-
-def observe(graph):
-    """One tick of the sensor, its events told to Dagster as the daemon does; the assets that were observed."""
-    ticking = Ticking(graph.settings, sensor)
-    try:
-        events = ticking.tick().asset_events
-        for event in events:
-            ticking.instance.report_runless_asset_event(event)
-        return {event.asset_key.path[-1] for event in events}
-    finally:
-        ticking.close()
-
-
-def stale(graph, video_id):
-    """Asset -> what Dagster says it is stale because of, for those of this video that it does not call fresh."""
-    found = {}
-    with open_instance(graph.settings) as instance:
-        resolver = CachingStaleStatusResolver(instance, build().resolve_asset_graph(), LoadingContextForTest(instance))
-        for asset in ASSETS:
-            status = resolver.get_status(dg.AssetKey(asset), video_id)
-            causes = resolver.get_stale_causes(dg.AssetKey(asset), video_id)
-            assert status is (StaleStatus.STALE if causes else StaleStatus.FRESH), asset
-            if causes:
-                found[asset] = [str(cause.dependency.asset_key.path[-1]) for cause in causes]
-    return found
 
 
 @pytest.fixture

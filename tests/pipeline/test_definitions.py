@@ -69,5 +69,6 @@ def test_jobs_select_what_their_names_say():
 def test_sensors_run_by_default():
     sensors = {sensor.name: sensor for sensor in defs.sensors}
     outcomes = {"run_outcomes_failed", "run_outcomes_cancelled"}
-    assert set(sensors) == {"video_events", "processed_videos", "inbox_uploads", *outcomes, "configuration", "reconcile", "upkeep"}
+    asking = {"video_events", "processed_videos", "inbox_uploads", "backfills", "backfill_batches"}
+    assert set(sensors) == {*asking, *outcomes, "configuration", "reconcile", "upkeep"}
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())

@@ -2,7 +2,27 @@
 
 import typer
 
-from video_platform.cli import alerts, demo, dlq, doctor, env, export, get, ingest, models, process, rebuild, rules, serve, topics, up, users, videos, watch
+from video_platform.cli import (
+    alerts,
+    backfill,
+    demo,
+    dlq,
+    doctor,
+    env,
+    export,
+    get,
+    ingest,
+    models,
+    process,
+    rebuild,
+    rules,
+    serve,
+    topics,
+    up,
+    users,
+    videos,
+    watch,
+)
 
 FAILED = 1
 USAGE = 2
@@ -30,7 +50,7 @@ def options(
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve):
+for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve, backfill):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(rules.app, name="rules")

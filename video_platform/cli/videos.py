@@ -216,15 +216,19 @@ def _ask_to_delete(names: Sequence[str]) -> None:
 def retry(
     video: Annotated[list[str] | None, typer.Argument(metavar="VIDEO…", help="Ids of videos.", show_default=False)] = None,
     older_rules: Annotated[bool, typer.Option("--older-rules", help="Videos with alerts of older rules; they go last, nobody is notified.")] = False,
+    asset: Annotated[str | None, typer.Option("--asset", help="Make this result again, although nothing changed.")] = None,
 ) -> None:
-    """Process failed videos again; of a ready one whose summary failed, only the summary. What is up to date is reused."""
+    """Process failed videos again; of a ready one whose summary failed, only the summary. What is up to date is reused, but for --asset."""
     from video_platform.cli import opening, output
 
-    if older_rules == bool(video):
+    if older_rules == bool(video) or (older_rules and asset):
         raise typer.BadParameter("say which: ids of videos, or --older-rules")
     with opening.catalog() as (platform, catalog):
 
         def retry_one(video_id: str) -> str:
+            if asset is not None:
+                planned = deeds(platform, catalog).again(video_id, asset)
+                return f"{video_id}: asked for again: {', '.join(planned.assets)} at most, about {planned.seconds:.0f} s"
             deeds(platform, catalog).retry(video_id)
             return f"{video_id}: asked for again"
 

@@ -45,13 +45,11 @@ class AssetFiles(dg.IOManager):
         step_context = context.step_context
         tell = failed_state(self._desk, step_context.instance, obj.plan.video_id, context.run_id, obj.plan.asset)
         with as_dagster_errors(step_context.previous_attempt_count, tell):
-            manifest = obj.plan.stored or publish(self._desk, obj, context.run_id, tell)
+            manifest = keep(self._desk, obj, context.run_id, tell)
             if last_of_run(step_context, obj.plan.asset):
                 self._settle(obj.plan.video_id, context.run_id)
             elif obj.plan.asset == layout.LLM_SUMMARY:
                 self._keep(obj.plan.video_id)
-        self._count(obj)
-        self._desk.published(obj.plan.asset, obj.reused, obj.cost.wall_s)
         context.add_output_metadata(event_metadata(manifest, reused=obj.reused, thumbnail=obj.thumbnail))
 
     def load_input(self, context: dg.InputContext) -> Handle:
@@ -73,15 +71,6 @@ class AssetFiles(dg.IOManager):
             videos.finished(self._desk.platform.db, video_id, run_id)
         self._keep(video_id)
 
-    def _count(self, made: Made) -> None:
-        """For the metrics; that they cannot be written now fails no run."""
-        from video_platform.services.database import measures
-
-        try:
-            measures.add_step(self._desk.platform.db, made.plan.asset, made.cost, reused=made.reused)
-        except PlatformError as error:
-            log.warning("a step was not counted: %s", error.message)
-
     def _keep(self, video_id: str) -> None:
         from video_platform import keeping
 
@@ -92,6 +81,19 @@ class AssetFiles(dg.IOManager):
 def asset_files(init: dg.InitResourceContext) -> AssetFiles:
     """The resource `files`."""
     return AssetFiles(init.resources.desk)
+
+
+def keep(desk: Desk, made: Made, run_id: str, tell: Callable[[str, str], None]) -> Manifest:
+    """Publishes a new version, or takes the stored one; counted, and told whoever listens."""
+    from video_platform.services.database import measures
+
+    manifest = made.plan.stored or publish(desk, made, run_id, tell)
+    try:
+        measures.add_step(desk.platform.db, made.plan.asset, made.cost, reused=made.reused)
+    except PlatformError as error:  # for the metrics; that they cannot be written now fails no run
+        log.warning("a step was not counted: %s", error.message)
+    desk.published(made.plan.asset, made.reused, made.cost.wall_s)
+    return manifest
 
 
 def publish(desk: Desk, made: Made, run_id: str, tell: Callable[[str, str], None]) -> Manifest:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.inbox import ingest_object
+from video_platform.pipeline.judging_many import judge_videos
 
 PROCESS_VIDEO = "process_video"
 DESCRIBE_VIDEO = "describe_video"
@@ -32,4 +33,4 @@ process_and_describe = dg.define_asset_job(
     description="All of it for one video in one run; `vp process` uses it.",
 )
 
-ALL = [process_video, describe_video, process_and_describe, ingest_object]
+ALL = [process_video, describe_video, process_and_describe, ingest_object, judge_videos]

@@ -49,11 +49,13 @@ class ActiveRules:
         return content_hash(self.rule_set.evaluation)
 
 
-def active_rules(desk: Desk) -> ActiveRules:
-    """The rules in force now; a home that never had any gets the default."""
+def active_rules(desk: Desk, before: ActiveRules | None = None) -> ActiveRules:
+    """The rules in force now; a home that never had any gets the default. Those that were `before` are not read again."""
     from video_platform.services.database import rulesets
 
     version = rulesets.active(desk.platform.db)
+    if before is not None and before.version == (rulesets.DEFAULT_VERSION if version is None else str(version.id)):
+        return before
     if version is None:
         return ActiveRules(rules.parse(rules.DEFAULT_TEXT), rulesets.DEFAULT_VERSION)
     return ActiveRules(version.rule_set, str(version.id))
@@ -172,7 +174,7 @@ def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, eval
         lane=at.lane,
         run_id=at.context.run.run_id,
         now=datetime.now(UTC),
-        processed_key=f"{at.record.generation}:{tracks_hash}" + (f":{at.context.run.run_id}" if at.desk.force else ""),
+        processed_key=f"{at.record.generation}:{tracks_hash}" + (f":{at.context.run.run_id}" if at.desk.forces(ALERTS) else ""),
     )
     return reconciliation.reconcile(at.desk.platform.db, given)
 

@@ -1,5 +1,6 @@
 """What steps and sensors work with: the platform's services, opened once per process, and a scratch folder per run."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -12,10 +13,15 @@ import dagster as dg
 from video_platform import logs
 from video_platform import settings as configuration
 from video_platform.pipeline import tags
+from video_platform.records import Lane
 from video_platform.settings import Settings
 
 if TYPE_CHECKING:
     from video_platform.platform import Platform
+
+
+BEHIND = 10
+"""Niceness of the runs of a backfill: beside a live run on one core they get about a tenth of it."""
 
 
 class Workplace:
@@ -52,12 +58,16 @@ class Workplace:
 
 
 class Desk:
-    """What one run (or one tick of a sensor) works with. `force` makes everything again, whatever its fingerprint says."""
+    """What one run (or one tick of a sensor) works with. `force` makes everything again, whatever its fingerprint says; `force_asset` only that one."""
 
-    def __init__(self, workplace: Workplace, run_id: str | None, force: bool) -> None:
+    def __init__(self, workplace: Workplace, run_id: str | None, force: bool, force_asset: str | None = None) -> None:
         self._workplace = workplace
         self.run_id = run_id
-        self.force = force
+        self._force, self._force_asset = force, force_asset
+
+    def forces(self, asset: str) -> bool:
+        """Whether this asset is made although nothing changed."""
+        return self._force or self._force_asset == asset
 
     @property
     def settings(self) -> Settings:
@@ -85,6 +95,11 @@ class Desk:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
+def give_way() -> None:
+    """Lets everything else on this machine go first from now on: a backfill has slots of its own, but no cores."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(BEHIND, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 def desk_resource(workplace: Workplace) -> dg.ResourceDefinition:
     """The resource `desk`; in the launchpad: `resources: {desk: {config: {force: true}}}`."""
     force = dg.Field(bool, default_value=False, description="make everything again, also where nothing changed")
@@ -95,7 +110,9 @@ def desk_resource(workplace: Workplace) -> dg.ResourceDefinition:
         if run is not None and workplace.on_published is None:  # somebody who hears of each version has a log of his own
             logs.configure(workplace.settings, "run")
         forced = bool(init.resource_config["force"]) or (run is not None and tags.asked(run.tags, tags.FORCE))
-        opened = Desk(workplace, run.run_id if run is not None else None, forced)
+        opened = Desk(workplace, run.run_id if run is not None else None, forced, run.tags.get(tags.FORCE_ASSET) if run is not None else None)
+        if run is not None and tags.HISTORY in run.tags and tags.lane_of(run.tags) is Lane.BACKFILL:
+            give_way()
         try:
             yield opened
         finally:

@@ -79,7 +79,7 @@ class Step:
         hashes = {name: handle.content_hash for name, handle in inputs.items()}
         plain = {name: canonical(value) for name, value in settings.items()}
         plan = Plan(asset, self.video_id, code_version, plain, hashes, fingerprint(code_version, plain, hashes))
-        if self.desk.force:
+        if self.desk.forces(asset):
             return plan
         stored = read_manifest(self.desk.platform.store, self.video_id, asset)
         if stored is None or stored.fingerprint != plan.fingerprint or stored.degraded or not self._files_are_there(stored):

@@ -12,6 +12,16 @@ TOPIC = "vp/topic"
 PARTITION = "vp/partition"
 OFFSET = "vp/offset"
 EVENT = "vp/event"
+HISTORY = "vp/backfill"
+REQUEST = "vp/request"
+"""Which backfill a run belongs to, and which of its requests it answers: see `services.database.backfills`."""
+
+TAKEN_BACK = "vp/taken-back"
+"""Set on runs of a backfill that was paused before they began."""
+
+FORCE_ASSET = "vp/force-asset"
+"""The one asset that a run makes also where nothing changed; what follows is decided by content."""
+
 INBOX = "vp/inbox"
 """Which object of the inbox a run takes in: `inbox.identity`."""
 

@@ -27,6 +27,7 @@ __all__ = [
     "counts",
     "deliveries_of",
     "evaluated",
+    "fingerprints",
     "get",
     "mark",
     "page",
@@ -68,6 +69,13 @@ def evaluated(db: Database, video_id: str, asset: str) -> str | None:
     with db.read() as connection:
         where = (evaluations.c.video_id == video_id, evaluations.c.asset == asset)
         return connection.execute(sa.select(evaluations.c.fingerprint).where(*where)).scalar()
+
+
+def fingerprints(db: Database, video_ids: Sequence[str], asset: str) -> dict[str, str]:
+    """The fingerprints of the evaluations that the ledger reflects, of those of these videos that were evaluated."""
+    query = sa.select(evaluations.c.video_id, evaluations.c.fingerprint).where(evaluations.c.video_id.in_(list(video_ids)), evaluations.c.asset == asset)
+    with db.read() as connection:
+        return {row.video_id: row.fingerprint for row in connection.execute(query)}
 
 
 def get(db: Database, alert_id: str) -> AlertRecord | None:

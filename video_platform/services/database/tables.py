@@ -321,3 +321,46 @@ model_pulls = sa.Table(
     sa.Column("updated_at", Instant, nullable=False),
 )
 """Models that Ollama was asked to fetch, and how far they are."""
+
+backfills = sa.Table(
+    "backfills",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("cause", sa.String(32), nullable=False),
+    sa.Column("lane", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("force", sa.String(64)),
+    sa.Column("budget_s", sa.Float),
+    sa.Column("who", sa.String(128), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Index(None, "state"),
+    sa.Index(None, "created_at"),
+)
+"""What was asked for over the past; `force` names the asset that is made also where nothing changed."""
+
+backfill_items = sa.Table(
+    "backfill_items",
+    metadata,
+    sa.Column("backfill_id", sa.String(36), sa.ForeignKey("backfills.id"), primary_key=True),
+    sa.Column("video_id", sa.String(16), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("assets", sa.JSON, nullable=False),
+    sa.Column("estimated_s", sa.Float, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("request_id", sa.String(36)),
+    sa.Column("asked_at", Instant),
+    sa.Column("ended_at", Instant),
+    sa.Column("spent_s", sa.Float, nullable=False),
+    sa.Column("made", sa.JSON, nullable=False),
+    sa.Column("message", sa.Text),
+    sa.Index("ix_backfill_items_state", "backfill_id", "state", "position"),
+    sa.Index("ix_backfill_items_video_id", "video_id"),
+)
+"""One video of a backfill. `request_id` is that of the run that has it, or had it last; videos that share one are made in one run.
+
+`attempt` counts what was asked for, `failures` what ended without a result.
+"""

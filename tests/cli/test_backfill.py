@@ -1,0 +1,75 @@
+"""`vp plan`, `vp backfill` and `vp retry --asset`, over a home whose results were made from something else."""
+
+import pytest
+
+from video_platform import settings
+from video_platform.platform import open_platform
+from video_platform.services.database import audit, backfills
+
+
+def test_a_home_without_videos_has_nothing_outdated(vp):
+    assert "Nothing is outdated: 0 videos." in vp("plan").out
+    assert vp("plan", "--json").json == {"causes": [], "videos": 0, "current": 0, "seconds": 0, "unknown": {}}
+    assert "No backfills" in vp("backfill", "status").out
+
+
+def test_the_plan_names_causes_with_assets_videos_and_seconds(vp, filled):
+    found = vp("plan", "--json").json
+    assert (found["videos"], found["current"]) == (1, 0)
+    rules = next(each for each in found["causes"] if each["cause"] == "rules")
+    assert rules["assets"] == {"alerts": 1, "highlights": 1}
+    assert (rules["videos"], rules["seconds"]) == (1, 1.2), "alerts took 1.25 s, clips were never made and have no figure"
+    table = vp("plan").out
+    assert "rules, zones, lines or cooldowns changed" in table
+    assert "alerts 1, highlights 1" in table
+    only = vp("plan", "--cause", "proxy", "--cause", "tracker", "--json").json
+    assert {each["cause"] for each in only["causes"]} == {"proxy", "tracker"}
+    assert vp("plan", "--cause", "weather").status == 2
+
+
+def test_a_backfill_is_started_paused_resumed_and_cancelled(vp, filled):
+    processed, _, _ = filled
+    started = vp("backfill", "start", "--cause", "rules", "--limit", "5", "--budget", "20m", "--json")
+    assert "start `vp up`" in started.err
+    key = started.json["id"]
+    assert (started.json["videos"], started.json["waiting"], started.json["budget_s"], started.json["state"]) == (1, 1, 1200, "running")
+    again = vp("backfill", "start", "--cause", "rules")
+    assert again.status == 1
+    assert "resume or cancel that one first" in again.err
+    assert "paused, 1 video left" in vp("backfill", "pause", key[:8]).out
+    assert vp("backfill", "status", key, "--json").json["state"] == "paused"
+    assert "running, 1 video left" in vp("backfill", "resume", key).out
+    assert key[:8] in vp("backfill", "status").out
+    assert "cancelled, 0 videos left" in vp("backfill", "cancel", key).out
+    assert vp("backfill", "resume", key).status == 1
+    assert vp("backfill", "pause", "0000").status == 1
+    with open_platform(settings.load()) as platform:
+        actions = [entry.action for entry in audit.page(platform.db)[0]]
+        (item,) = backfills.listed(platform.db, key)
+    assert actions[:4] == ["backfill-cancel", "backfill-resume", "backfill-pause", "backfill-start"]
+    assert (item.video_id, item.state) == (processed.video_id, "cancelled")
+
+
+@pytest.mark.parametrize("budget", ["soon", "0h", "-1m", "2d"])
+def test_a_budget_that_is_no_time_is_refused(vp, filled, budget):
+    ran = vp("backfill", "start", "--cause", "rules", f"--budget={budget}")
+    assert ran.status == 2
+    assert "such as 90s, 20m or 2h" in ran.err
+
+
+def test_nothing_outdated_starts_no_backfill(vp):
+    ran = vp("backfill", "start", "--cause", "tracker")
+    assert ran.status == 1
+    assert "tracker settings changed" in ran.err
+
+
+def test_one_result_is_asked_for_again_with_its_cost(vp, filled):
+    processed, received, _ = filled
+    ran = vp("retry", processed.video_id, "--asset", "tracks")
+    assert ran.status == 0
+    assert "tracks, alerts, highlights at most, about" in ran.out
+    with open_platform(settings.load()) as platform:
+        (backfill,) = backfills.page(platform.db)
+    assert (backfill.cause, backfill.lane, backfill.force, backfill.total) == ("again", "request", "tracks", 1)
+    assert "not ready" in vp("retry", received.video_id, "--asset", "tracks").err
+    assert "there are raw_video" in vp("retry", processed.video_id, "--asset", "weather").err
