@@ -29,6 +29,15 @@ pipeline = [
         help="What waits, what goes on, what failed and why, and the health of every server.",
     )
 ]
+backfills = [
+    st.Page(
+        "views/backfills.py",
+        title="Backfills",
+        icon=":material/history:",
+        url_path="backfills",
+        help="What a change of rules, settings or models outdates, and having it made again.",
+    )
+]
 access = [st.Page("views/access.py", title="Access", icon=":material/group:", url_path="access", help="Who may sign in, and who did what.")]
 page = st.navigation(
     [
@@ -37,7 +46,7 @@ page = st.navigation(
         ),
         st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts", help="What the rules found, newest first, live."),
         *(rules if data.sees_rules() else ()),
-        *(pipeline if data.sees_pipeline() else ()),
+        *((*backfills, *pipeline) if data.sees_pipeline() else ()),
         *(access if person.may(Role.ADMIN) else ()),
         st.Page("views/video.py", title="Video", icon=":material/movie:", url_path="video", visibility="hidden"),
     ],

@@ -93,6 +93,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
 
 
+def span(seconds: float) -> str:
+    """A length of time as people say it: `40 s`, `5 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def moment(seconds: float) -> str:
     """A position in a video with tenths: `75.25` -> `1:15.2`."""
     tenths = int(seconds * 10 + 1e-6)

@@ -129,6 +129,7 @@ class Deeds:
         Raises:
             StateError: nothing is outdated for this cause, it cannot be told now, or a backfill of it is open.
         """
+        self._must_see_all()
         plan = self.plan([cause])
         if cause in plan.unknown:
             raise StateError(f"what of it is outdated cannot be told now: {plan.unknown[cause]}")
@@ -146,6 +147,7 @@ class Deeds:
             NotFound, StateError: there is none, or it is over, or its budget is spent and no greater one is given.
         """
         self.person.must(Role.OPERATOR, "run backfills")
+        self._must_see_all()
         before = backfills.get(self.platform.db, backfill_id)
         budget = before.budget_s if budget_s is None else budget_s
         if wanted is State.RUNNING and budget is not None and budget <= before.spent_s:
@@ -178,6 +180,10 @@ class Deeds:
         if asset not in ASSETS:
             raise InputError(f"no result is called {asset[:80]!r}; there are {', '.join(ASSETS)}", asset=asset[:80])
         return planning.again(self.platform.db, self.platform.store, self.platform.settings, self.seen.record(video_id), asset)
+
+    def _must_see_all(self) -> None:
+        if not self.person.sees_all:
+            raise NotAllowed("a backfill goes over all cameras; operators and admins who see all of them may run one", person=self.person.name)
 
     def uploaded(self, ingested: Ingested) -> None:
         """Note footage that this person brought."""

@@ -26,6 +26,7 @@ JOB_WORDS = {
     "process_video": "Processing",
     "describe_video": "Writing the summary",
     "process_and_describe": "Processing",
+    "judge_videos": "Judging many videos by changed rules",
     "ingest_object": "Taking a file in from the inbox",
 }
 """What a run of each job does."""

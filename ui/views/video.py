@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, detail, links, words
+from ui import again, cards, data, detail, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -63,3 +63,4 @@ with files:
     detail.files(view)
 with versions:
     detail.versions(view)
+    again.make_again(view)
