@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import archives
 import av
 import cv2
 import numpy as np
 from seeded import HEIGHT, WIDTH, describe, ingest, store_alerts, store_file, store_json, store_manifest, store_playable, store_scenes
 
 from video_platform import layout
+from video_platform.analysis import tables
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
     Engine,
     Episode,
     Evidence,
     FileEntry,
+    Manifest,
     Sentence,
     Severity,
     Summary,
@@ -135,7 +138,19 @@ def make_playable(platform: Platform, record: VideoRecord, shade: int, walkers: 
     facts = {"frames_looked_at": SECONDS * SAMPLE_RATE, "model": "nanodet-g-int8", **guess}
     store_manifest(platform, video_id, layout.DETECTIONS, [table], facts=facts, configuration={"model": "nanodet-g-int8"})
     sheet = track_sheet() if walkers else TrackSheet(sample_rate=SAMPLE_RATE, samples=SECONDS * SAMPLE_RATE, tracks=[])
-    store_manifest(platform, video_id, layout.TRACKS, [store_json(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json())])
+    player = store_json(platform, video_id, layout.TRACKS, "player", sheet.model_dump_json())
+    with tempfile.TemporaryDirectory() as folder:
+        archives.store_tracks(platform, video_id, Path(folder), *track_tables(sheet), ["person"], more=[player])
+
+
+def track_tables(sheet: TrackSheet) -> tuple[tables.Tracks, tables.Samples]:
+    """What the player shows, as the tables that rules read."""
+    rows = [(at, line.id, box) for line in sheet.tracks for at, box in zip(line.times_s, line.boxes, strict=True)]
+    at_s, ids = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows], np.int32)
+    boxes = np.array([row[2] for row in rows], np.float32).reshape(-1, 4)
+    found = tables.Tracks(at_s, np.zeros(len(rows), np.int16), np.full(len(rows), 0.83, np.float32), boxes, ids)
+    index = np.arange(sheet.samples, dtype=np.int64)
+    return found.ordered(), tables.Samples(index / SAMPLE_RATE, index * (RATE // SAMPLE_RATE))
 
 
 def track_sheet() -> TrackSheet:
@@ -168,8 +183,17 @@ def evaluate(platform: Platform, record: VideoRecord, found: Sequence[Episode], 
     missing = [{"rule": "fire-call", "reason": "there is no transcript of this video"}] if near else []
     body = {"episodes": [], "near_misses": misses, "cannot_evaluate": missing}
     now = datetime.now(UTC)
+    tracks = Manifest.model_validate_json(platform.store.get_bytes(layout.manifest_key(record.video_id, layout.TRACKS)))
     alerts = store_alerts(
-        platform, record, found, severities, body, lambda alert: jpeg(picture(alert.start_s, shade), 640), fingerprint=fingerprint * 64, now=now
+        platform,
+        record,
+        found,
+        severities,
+        body,
+        lambda alert: jpeg(picture(alert.start_s, shade), 640),
+        fingerprint=fingerprint * 64,
+        now=now,
+        tracks_hash=tracks.content_hash,
     )
     made: list[FileEntry] = []
     for alert in alerts:

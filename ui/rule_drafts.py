@@ -9,6 +9,8 @@ from video_platform.errors import Problem, RulesError
 from video_platform.services.database import rulesets
 from video_platform.services.database.rulesets import RuleVersion
 
+EDITED = "rules-text"  # key of the session: the text that is edited on the page
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -76,8 +78,3 @@ def apply(text: str, *, source: str, who: str, why: str) -> RuleVersion:
 def outdated_videos() -> int:
     """How many videos the active rules would judge differently than the rules that judged them."""
     return len(rulesets.outdated(opened.services().platform.db, data.person()))
-
-
-def evaluate_again() -> int:
-    """Ask for all of these in lane backfill; only their alerts and clips are made again, the rest is reused. How many were asked for."""
-    return len(data.deeds().evaluate_again())

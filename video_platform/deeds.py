@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from video_platform import detectors, planning, rules
+from video_platform import detectors, history, planning, rules
 from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import Catalog
 from video_platform.errors import InputError, NotAllowed, StateError
@@ -13,7 +14,7 @@ from video_platform.layout import ASSETS
 from video_platform.planning import CAUSE_WORDS, Cause, Plan, PlannedVideo
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Mark, VideoState
-from video_platform.services.database import audit, backfills, ledger, rulesets, videos
+from video_platform.services.database import audit, backfills, ledger, measures, rulesets, videos
 from video_platform.services.database.backfills import Backfill, State, Wanted
 from video_platform.services.database.rulesets import RuleVersion
 
@@ -88,8 +89,8 @@ class Deeds:
             audit.note(self.platform.db, name, "alert-mark", alert_id, now=now, video=record.video_id, mark=str(mark))
         return record
 
-    def apply_rules(self, text: str, *, source: str, why: str, who: str | None = None) -> RuleVersion:
-        """Make `text` the active rule set.
+    def apply_rules(self, text: str, *, source: str, why: str, who: str | None = None, action: str = "rules-apply") -> RuleVersion:
+        """Make `text` the active rule set; it judges what comes from now on. `action` is what the audit log calls it.
 
         Raises:
             RulesError: it cannot be one; nothing changes.
@@ -101,8 +102,79 @@ class Deeds:
         now = datetime.now(UTC)
         version = rulesets.apply(db, text, source=source, who=name, why=why, now=now)
         if before is None or before.id != version.id:
-            audit.note(db, name, "rules-apply", f"version {version.id}", now=now, source=source, why=why, hash=version.hash)
+            audit.note(db, name, action, f"version {version.id}", now=now, source=source, why=why, hash=version.hash)
         return version
+
+    def try_rules(self, text: str, *, since: datetime | None = None, camera: str | None = None, on_progress: history.Progress | None = None) -> history.WhatIf:
+        """What the rules in `text` would change in the alerts of all that is stored; nothing is written, nobody notified.
+
+        Raises:
+            RulesError: they cannot be rules.
+        """
+        self.person.must(Role.OPERATOR, "try rules")
+        if not self.person.sees_all:
+            raise NotAllowed(f"{self.person.name} sees some cameras only, and rules tell of all of them", person=self.person.name)
+        rules.parse(text, classes=detectors.class_names(self.platform.settings.detection.model))
+        return history.what_if(self.platform, text, since=since, camera=camera, on_progress=on_progress)
+
+    def promote_rules(
+        self,
+        text: str,
+        *,
+        source: str,
+        why: str,
+        who: str | None = None,
+        notify_past: bool = False,
+        action: str = "rules-promote",
+        on_progress: history.Progress | None = None,
+    ) -> tuple[RuleVersion, history.Reconciled]:
+        """Make `text` the active rule set and bring the alerts of all that is stored to it; nobody is notified of the past unless `notify_past`.
+
+        Asked again, it goes on where it was interrupted.
+
+        Raises:
+            RulesError: it cannot be one; nothing changes.
+            WorkerError: the version is active, and not every video was judged by it yet.
+        """
+        version = self.apply_rules(text, source=source, why=why, who=who, action=action)
+        return version, self.reconcile_rules(notify_past=notify_past, who=who, on_progress=on_progress)
+
+    def roll_back_rules(
+        self, version_id: int, *, why: str, who: str | None = None, notify_past: bool = False, on_progress: history.Progress | None = None
+    ) -> tuple[RuleVersion, history.Reconciled]:
+        """Promote what an earlier version said; it is a new version too, so that nothing that happened is lost.
+
+        Raises:
+            NotFound: there is no such version.
+            RulesError: this program cannot read it.
+        """
+        earlier = rulesets.get(self.platform.db, version_id)
+        given = {"why": why, "who": who, "notify_past": notify_past, "on_progress": on_progress}
+        return self.promote_rules(earlier.text, source=f"version {earlier.id}", action="rules-rollback", **given)  # type: ignore[arg-type]
+
+    def reconcile_rules(self, *, notify_past: bool = False, who: str | None = None, on_progress: history.Progress | None = None) -> history.Reconciled:
+        """Bring the alerts of all videos that other rules judged to what the active rules say; a backfill makes their pictures and clips.
+
+        The backfill would bring the alerts too, in hours instead of seconds, so it is there before: what is interrupted here comes to an end there. Where
+        people are to be notified of the past, which a backfill never does, it comes after.
+        """
+        self.person.must(Role.ADMIN, "change rules")
+        outdated = rulesets.outdated(self.platform.db)
+        if not notify_past:
+            self._follow(outdated)
+        done = history.reconcile(self.platform, notify_past=notify_past, on_progress=on_progress)
+        if notify_past:
+            self._follow(outdated)
+        if done.videos:
+            counts: dict[str, Any] = {
+                "videos": done.videos,
+                "raised": done.raised,
+                "superseded": done.superseded,
+                "revived": done.revived,
+                "notified": done.notified,
+            }
+            audit.note(self.platform.db, self.signed(who), "rules-reconcile", now=datetime.now(UTC), **counts)
+        return done
 
     def evaluate_again(self) -> list[str]:
         """Have a backfill go over the videos that the active rules would judge differently; which they are. One that is open takes them up."""
@@ -112,6 +184,13 @@ class Deeds:
             backfills.start(self.platform.db, Cause.RULES, _wanted(wanted), who=self.person.name, now=datetime.now(UTC), join=True)
             self._note("rules-evaluate", videos=len(wanted))
         return [video.video_id for video in wanted]
+
+    def _follow(self, video_ids: Sequence[str]) -> None:
+        """Have a backfill make the pictures and clips of these videos. What of them is current is looked at video by video, when their turn comes."""
+        if video_ids:
+            usual_s = measures.usual_s(self.platform.db, planning.BATCHED)
+            wanted = [Wanted(video_id, planning.BATCHED, usual_s) for video_id in video_ids]
+            backfills.start(self.platform.db, Cause.RULES, wanted, who=self.person.name, now=datetime.now(UTC), join=True)
 
     def plan(self, causes: Collection[Cause] = tuple(Cause), among: Collection[str] | None = None) -> Plan:
         """What would be made again of the videos that this person may see, or those `among` them, and why.

@@ -4,6 +4,7 @@ Two profiles of one program are chosen here alone: the embedded default needs no
 A secret may lie in a file instead: `VIDEO_PLATFORM_OBJECTS__SECRET_KEY_FILE=/run/secrets/key`.
 """
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from video_platform.settings_groups import (
     DetectionSettings,
     EventLogSettings,
     Group,
+    HistorySettings,
     LanguageModelSettings,
     LogSettings,
     MediaSettings,
@@ -66,6 +68,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
+    history: HistorySettings = HistorySettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()
@@ -145,6 +148,11 @@ class Settings(BaseSettings):
         return self.home / "scratch"
 
     @property
+    def packs(self) -> Path:
+        """Where stored tracks are kept as columns; can be deleted at any time."""
+        return self.home / "packs"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's instance folder; `vp` sets DAGSTER_HOME to it."""
         return self.home / "dagster"
@@ -208,6 +216,38 @@ def load(**overrides: object) -> Settings:
         names = [f"{PREFIX}{'__'.join(str(part).upper() for part in each['loc'])}: " if each["loc"] else "" for each in wrong]
         lines = [f"{name}{each['msg'].removeprefix('Value error, ')}" for name, each in zip(names, wrong, strict=True)]
         raise SettingsError("settings cannot be used: " + "; ".join(lines)) from error
+
+
+def environment(settings: Settings) -> dict[str, str | None]:
+    """What a child process' environment has to hold besides that of this process so that `load` gives these settings there; None: what it must not hold.
+
+    Secrets are among it: it is for children alone.
+    """
+    here, found = load(), dict[str, str | None]()
+    for name in variables():
+        value, before = _value(settings, name), _value(here, name)
+        if value != before:
+            found |= {name: _as_text(value), name + FILE_SUFFIX: None}
+    return found
+
+
+def _value(settings: Settings, name: str) -> object:
+    value: object = settings
+    for part in name.removeprefix(PREFIX).lower().split("__"):
+        value = getattr(value, part)
+    return value
+
+
+def _as_text(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case SecretStr():
+            return value.get_secret_value()
+        case bool() | list() | tuple() | dict():
+            return json.dumps(value)
+        case _:
+            return str(value)
 
 
 def variables() -> dict[str, tuple[object, str]]:

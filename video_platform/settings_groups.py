@@ -246,6 +246,12 @@ class LogSettings(Group):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="the least severe that is said")
 
 
+class HistorySettings(Group):
+    """Rules over the past."""
+
+    cache_bytes: int = Field(default=4 * 2**30, ge=0, description="stored tracks kept as columns under the home, which drafts of rules are judged on")
+
+
 class WebSettings(Group):
     """The web app and API."""
 

@@ -97,7 +97,10 @@ BODIES = {
     "process_video": {},
     "mark_alert": {"mark": "acknowledged"},
     "check_rules": {"text": "version: 1\nrules: []\n"},
+    "what_if": {"text": "version: 1\nrules: []\n"},
     "apply_rules": {"text": "version: 1\nrules: []\n", "why": "test"},
+    "promote_rules": {"text": "version: 1\nrules: []\n", "why": "test"},
+    "roll_back_rules": {"why": "test"},
 }
 ROUTES = {
     "list_videos": ("GET", "/api/videos"),
@@ -121,7 +124,12 @@ ROUTES = {
     "mark_alert": ("POST", "/api/alerts/{alert}/mark"),
     "get_rules": ("GET", "/api/rules"),
     "check_rules": ("POST", "/api/rules/check"),
+    "what_if": ("POST", "/api/rules/what-if"),
+    "rule_versions": ("GET", "/api/rules/versions"),
+    "compare_rules": ("GET", "/api/rules/diff?before=1&after=1"),
     "apply_rules": ("POST", "/api/rules/apply"),
+    "promote_rules": ("POST", "/api/rules/promote"),
+    "roll_back_rules": ("POST", "/api/rules/versions/1/rollback"),
     "delete_video": ("DELETE", "/api/videos/{doomed}"),
 }
 """How each route of the table is asked; a route of the API without a line here fails the test below."""

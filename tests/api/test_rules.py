@@ -1,5 +1,6 @@
 """Rules over HTTP."""
 
+import archives
 import pytest
 from serving import Served
 
@@ -68,3 +69,38 @@ def test_a_draft_that_cannot_be_used_says_why(served, tmp_path, content):
     found = served.client.get("/api/rules")
     assert found.status_code == 200
     assert found.json()["draft"]["problems"]
+
+
+CARS = "version: 1\nrules:\n  - {name: person, when: {appears: person}}\n  - {name: cars, when: {appears: car}}\n"
+
+
+def test_a_draft_is_tried_promoted_and_rolled_back(served, tmp_path):
+    for number in range(2):
+        tracks, samples = archives.crowd(number, 10.0)
+        archives.judge(served.platform, archives.add(served.platform, tmp_path, number, tracks, samples, ("person", "car")))
+    before = {alert["id"] for alert in served.client.get("/api/alerts").json()["items"]}
+    tried = served.client.post("/api/rules/what-if", json={"text": CARS, "limit": 1}, timeout=120).json()
+    assert (tried["base_version"], tried["videos"], tried["left_out"]) == (1, 2, [])
+    cars, people = tried["rules"]
+    assert (cars["rule"], cars["removed"], people["rule"], people["added"], people["unchanged"]) == ("cars", 0, "person", 0, len(before))
+    assert cars["added"] > 1
+    assert [len(tried[what]) for what in ("added", "removed", "unchanged")] == [1, 0, 1]
+    assert {alert["id"] for alert in served.client.get("/api/alerts").json()["items"]} == before
+
+    done = served.client.post("/api/rules/promote", json={"text": CARS, "who": "ana", "why": "cars too"}, timeout=120).json()
+    assert (done["version"]["id"], done["version"]["who"], done["raised"], done["notified"]) == (2, "ana", cars["added"], 0)
+    assert [each["id"] for each in served.client.get("/api/rules/versions").json()["items"]] == [2, 1]
+    compared = served.client.get("/api/rules/diff", params={"before": 1, "after": 2}).json()
+    assert compared["changes"] == {"rule cars": "added"}
+    assert "+  - {name: cars" in compared["diff"]
+    back = served.client.post("/api/rules/versions/1/rollback", json={"who": "ben", "why": "no"}, timeout=120).json()
+    assert (back["version"]["id"], back["version"]["source"], back["superseded"]) == (3, "version 1", cars["added"])
+    assert {alert["id"] for alert in served.client.get("/api/alerts").json()["items"]} == before
+
+
+def test_a_draft_with_problems_and_a_version_that_is_not_are_refused(served):
+    for route in ("what-if", "promote"):
+        assert served.client.post(f"/api/rules/{route}", json={"text": BAD}).status_code == 422
+    assert served.client.post("/api/rules/versions/99/rollback", json={}).status_code == 404
+    assert served.client.get("/api/rules/diff", params={"before": 1, "after": 99}).status_code == 404
+    assert [each["id"] for each in served.client.get("/api/rules/versions").json()["items"]] == [1]

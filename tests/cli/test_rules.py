@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import archives
 import clips
 import pytest
 import sqlalchemy as sa
@@ -125,3 +126,56 @@ def test_a_preview_is_a_picture_of_a_frame(vp, rules_file, tmp_path):
     assert (ran.status, ran.err) == (0, "")
     assert "1 zones and 1 lines for camera default" in ran.out
     assert (tmp_path / "x.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+class TestThePast:
+    """`what-if`, `promote`, `diff`, `rollback` over stored tracks."""
+
+    @pytest.fixture
+    def archive(self, tmp_path, home, vp, rules_file):
+        vp("rules", "apply", rules_file)
+        with open_platform(settings.load()) as platform:
+            for number in range(3):
+                tracks, samples = archives.crowd(number, 10.0)
+                begins = datetime(2026, 11, 20, 8, number, tzinfo=UTC)
+                archives.judge(platform, archives.add(platform, tmp_path, number, tracks, samples, ("person", "car"), recorded_at=begins))
+        rules_file.write_text(GOOD + "  - {name: cars, when: {appears: car}}\n")
+        return home
+
+    def test_a_draft_is_tried_promoted_compared_and_rolled_back(self, vp, rules_file, archive):
+        before = vp("alerts", "--json").json
+        tried = vp("rules", "what-if", rules_file, "--json").json
+        assert (tried["videos"], tried["base_version"], tried["removed"]) == (3, 2, [])
+        assert {alert["id"] for alert in tried["unchanged"]} == {alert["id"] for alert in before}
+        assert {alert["rule"] for alert in tried["added"]} == {"cars"}
+        assert tried["added"][0].keys() >= {"id", "video_id", "camera", "severity", "lifecycle", "mark", "start_s", "end_s", "start_time", "track_ids", "why"}
+        assert vp("alerts", "--json").json == before
+        shown = vp("rules", "what-if", rules_file)
+        assert f"{len(tried['added'])} added, 0 removed, {len(before)} unchanged" in shown.out
+        assert "rule drone cannot be evaluated in 3 videos" in shown.out
+        assert vp("rules", "what-if", rules_file, "--camera", "yard", "--json").json["videos"] == 0
+        assert vp("rules", "what-if", rules_file, "--since", "2026-11-20T08:02:05+00:00", "--json").json["videos"] == 1
+
+        done = vp("rules", "promote", rules_file, "--why", "cars too", "--json").json
+        assert (done["version"], done["raised"], done["superseded"], done["notified"]) == (3, len(tried["added"]), 0, 0)
+        assert {alert["id"] for alert in vp("alerts", "--json").json} == {alert["id"] for alert in tried["added"] + tried["unchanged"]}
+        assert "0 videos judged again" in vp("rules", "promote", rules_file).out
+
+        compared = vp("rules", "diff", "2", "--json").json
+        assert compared["changes"] == {"rule cars": "added"}
+        assert "+  - {name: cars" in vp("rules", "diff", "2", "3").out
+        assert "They are the same." in vp("rules", "diff", rules_file).out
+        assert "version 4 is active" in vp("rules", "rollback", "2", "--why", "no").out
+        assert {alert["id"] for alert in vp("alerts", "--json").json} == {alert["id"] for alert in before}
+        versions = vp("rules", "list", "--versions", "--json").json
+        assert [(each["version"], each["why"]) for each in versions] == [(4, "no"), (3, "cars too"), (2, ""), (1, "the first rule set of this home")]
+        assert "cars too" in vp("rules", "list", "--versions").out
+
+    def test_what_cannot_be_is_said(self, vp, rules_file):
+        ran = vp("rules", "rollback", "99")
+        assert ran.status == 1
+        assert "there is no version 99" in ran.err
+        rules_file.write_text(GOOD.replace("enters: plaza", "enters: place"))
+        for command in ("what-if", "promote"):
+            assert vp("rules", command, rules_file).status == 1
+        assert vp("rules", "what-if", rules_file, "--since", "yesterday").status == 2

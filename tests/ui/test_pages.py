@@ -271,29 +271,78 @@ def test_rules_show_the_active_text_and_its_version(open_page: Open) -> None:
     assert "Version 1" in said(page)
 
 
-def test_changed_file_is_a_draft_that_can_be_applied_and_tried(open_page: Open, seeded: Seeded) -> None:
-    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
+def press(page: AppTest, label: str) -> AppTest:
+    return next(button for button in page.button if button.label.startswith(label)).click().run()
+
+
+def values(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_changed_file_is_a_draft_that_is_tried_promoted_and_rolled_back(open_page: Open, seeded: Seeded) -> None:
+    db = seeded.home.platform.db
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s").replace("at_least: 4", "at_least: 3"))
     page = open_page("rules")
     text = said(page)
     assert "The rules file has changed" in text
     assert "rule loitering changed" in text
     assert "+  - {name: loitering, when: {dwells: plaza, class: person, for: 5s}, severity: critical}" in text
-    submit = next(button for button in page.button if button.label == "Apply")
-    submit.click().run()
+    before = ledger.revision(db)
+    press(page, "Try it")
+    added = int(values(page)["Would be added"])
+    assert added > 0
+    assert "Nothing was changed, nobody was notified. Compared with version 1." in said(page)
+    (look,) = {url.split("?")[0] for frame in page.dataframe if "Look" in frame.value for url in frame.value["Look"]}
+    assert look.endswith("/video")
+    assert (ledger.revision(db), rulesets.active(db).id) == (before, 1)  # type: ignore[union-attr]
+    press(page, "Promote")
     assert "Say why" in page.warning[0].value
-    who, why = page.text_input
+    who, why = page.text_input[:2]
     who.set_value("Ada")
     why.set_value("ten seconds is too long")
-    next(button for button in page.button if button.label == "Apply").click().run()
-    active = rulesets.active(seeded.home.platform.db)
+    press(page, "Promote")
+    active = rulesets.active(db)
     assert active is not None
     assert (active.id, active.who, active.why) == (2, "Ada", "ten seconds is too long")
-    assert "The new rules are active. They count for all footage from now on; 3 videos have alerts of older ones." in said(page).replace("**", "")
-    before = sum(seeded.home.platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values())
-    next(button for button in page.button if button.label.startswith("Evaluate")).click().run()
-    ready = videos.counts(seeded.home.platform.db)[VideoState.READY]
-    assert sum(seeded.home.platform.log.end_offsets(TOPIC_VIDEO_EVENTS).values()) == before + ready == before + 3
-    assert "The new rules are active." not in said(page)
+    text = said(page).replace("**", "")
+    assert "The new rules are active, as version 2." in text
+    assert f"3 stored videos judged: {added} alerts raised" in text
+    assert "nobody was notified" in text
+    assert rulesets.outdated(db) == []
+    press(page, "Close")
+    assert "The new rules are active" not in said(page)
+    seeded.rules.write_text(active.text)
+    page.run()
+    who, why = page.text_input[:2]
+    who.set_value("Ben")
+    why.set_value("too many")
+    press(page, "Roll back to version 1")
+    back = rulesets.active(db)
+    assert back is not None
+    assert (back.id, back.text, back.who, back.why) == (3, RULES, "Ben", "too many")
+    assert "The new rules are active, as version 3." in said(page).replace("**", "")
+
+
+def test_a_draft_can_be_made_active_for_what_comes_and_the_past_left_for_later(open_page: Open, seeded: Seeded) -> None:
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
+    page = open_page("rules")
+    page.text_input[1].set_value("later")
+    next(box for box in page.checkbox if box.label.startswith("Bring")).uncheck()
+    press(page, "Promote")
+    assert "3 videos have alerts of older rules" in said(page)
+    press(page, "Judge 3 videos again")
+    assert "3 stored videos judged" in said(page)
+    assert rulesets.outdated(seeded.home.platform.db) == []
+
+
+def test_a_draft_that_was_discarded_is_not_shown_until_it_changes(open_page: Open, seeded: Seeded) -> None:
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
+    page = open_page("rules")
+    press(page, "Discard")
+    assert "The rules file has changed" not in said(page)
+    assert "Promote" not in buttons(page)
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 6s"))
+    assert "The rules file has changed" in said(page.run())
 
 
 def test_mistakes_of_a_draft_stand_at_their_line(open_page: Open, seeded: Seeded) -> None:
@@ -304,7 +353,7 @@ def test_mistakes_of_a_draft_stand_at_their_line(open_page: Open, seeded: Seeded
     assert "Line 9" in text
     assert "Line 10" in text
     assert "unicorn" in text
-    assert "Apply" not in buttons(page)
+    assert "Promote" not in buttons(page)
 
 
 def test_unreadable_rules_file_is_said_so(open_page: Open, seeded: Seeded) -> None:

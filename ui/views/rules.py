@@ -2,14 +2,11 @@
 
 import streamlit as st
 
-from ui import data, links, rule_drafts, words
+from ui import data, links, rule_drafts, rule_trials, words
 from ui.zones import zones
 from video_platform.access import Role
 from video_platform.catalog import VideoCard
-from video_platform.errors import PlatformError, Problem
-
-APPLIED = "rules-applied"  # key of the session: a rule set was just applied; its evaluation was neither asked for nor waved off
-EDITED = "rules-text"
+from video_platform.errors import Problem
 
 st.title("Rules")
 
@@ -18,25 +15,6 @@ if active is None:
     st.error("There is no active rule set. Start `vp up` once, or run `vp rules apply FILE`.", icon=":material/error:")
     st.stop()
 rule_set, active_problems = rule_drafts.parsed(active.text)
-
-
-def evaluation_offer() -> None:
-    """After a change: try it on what is already here."""
-    number = rule_drafts.outdated_videos()
-    with st.container(border=True):
-        older = f"{words.count(number, 'video has', 'videos have')} alerts of older ones" if number else "no video here has alerts of older ones"
-        st.markdown(f"**The new rules are active.** They count for all footage from now on; {older}.")
-        if number:
-            st.caption("Evaluating again reads stored tracks only: no decoding, no detector. Nobody is notified of what it finds.")
-        with st.container(horizontal=True):
-            if number and st.button(f"Evaluate {words.count(number, 'video')} again", type="primary", icon=":material/replay:"):
-                asked = rule_drafts.evaluate_again()
-                st.session_state.pop(APPLIED)
-                st.toast(f"Asked for {words.count(asked, 'video')}; they follow behind live footage.", icon=":material/check:")
-                st.rerun()
-            if st.button("Not now" if number else "Close"):
-                st.session_state.pop(APPLIED)
-                st.rerun()
 
 
 def problem_list(text: str, problems: list[Problem]) -> None:
@@ -52,7 +30,7 @@ def problem_list(text: str, problems: list[Problem]) -> None:
 
 
 def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
-    """A draft against the active rules, and the way to apply it."""
+    """A draft against the active rules: what it changes, what that would mean for all that is stored, and the ways to end it."""
     if draft.problems:
         problem_list(draft.text, draft.problems)
         return
@@ -60,29 +38,12 @@ def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
     st.markdown(f"**{words.plain(draft.source)}** differs from the active rules: {changed}.")
     with st.expander("Show the difference", icon=":material/difference:", expanded=True):
         st.code(draft.diff, language="diff", wrap_lines=True)
-    if not data.may(Role.ADMIN):
-        st.caption("An admin can apply it.")
-        return
-    with st.form(f"apply-{key}", border=True):
-        who = "" if data.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
-        why = st.text_input("Why", placeholder="What this change is for", max_chars=500)
-        if st.form_submit_button("Apply", type="primary", icon=":material/check:"):
-            apply(draft, who.strip(), why.strip())
-
-
-def apply(draft: rule_drafts.Draft, who: str, why: str) -> None:
-    """Make the draft the active rule set."""
-    if not why:
-        st.warning("Say why, so that the next reader of the list of versions knows.", icon=":material/edit:")
-        return
-    try:
-        rule_drafts.apply(draft.text, source=draft.source, who=who, why=why)
-    except PlatformError as error:
-        st.error(words.sentence(error.message), icon=":material/error:")
-        return
-    st.session_state[APPLIED] = True
-    st.session_state.pop(EDITED, None)
-    st.rerun()
+    rule_trials.trial_panel(draft, key)
+    if data.may(Role.ADMIN):
+        rule_trials.promotion_form(draft, key)
+    else:
+        st.caption("An admin can promote it.")
+    rule_trials.discard_button(draft, key)
 
 
 def frame_panel() -> None:
@@ -122,11 +83,11 @@ def frame_name(card: VideoCard) -> str:
     return f"{words.literal(card.record.original_name, 60)} ({words.literal(card.record.camera, 40)})"
 
 
-if st.session_state.get(APPLIED):
-    evaluation_offer()
+if rule_trials.DONE in st.session_state:
+    rule_trials.outcome()
 
 file_draft = rule_drafts.draft()
-if file_draft is not None:
+if file_draft is not None and not rule_trials.is_discarded(file_draft):
     st.subheader("The rules file has changed", anchor=False)
     draft_panel(file_draft, "file")
 
@@ -146,14 +107,12 @@ with right:
     if path is None:
         st.caption("Edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
     with st.expander("Edit", icon=":material/edit:"):
-        text = st.text_area("Rules", value=active.text, height=360, key=EDITED, label_visibility="collapsed")
+        text = st.text_area("Rules", value=active.text, height=360, key=rule_drafts.EDITED, label_visibility="collapsed")
         edited = rule_drafts.compared(text, "this text") if text else None
         if edited is None:
             st.caption("No difference from the active rules.")
         else:
             draft_panel(edited, "edited")
 
-with st.expander("Earlier versions", icon=":material/history:"):
-    for version in rule_drafts.versions():
-        because = f": {words.plain(version.why, 200)}" if version.why else ""
-        st.markdown(f"**{version.id}** · {words.instant(version.applied_at)} · {words.plain(version.who, 60)}{because}")
+with st.expander("Versions", icon=":material/history:"):
+    rule_trials.versions_panel(active)

@@ -7,6 +7,7 @@ first sample of the next file takes it up: it has lasted as long as both.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def counted(rules: CameraRules, recorded_at: datetime | None, earlier: EarlierFo
     return replace(earlier, open=still_open)
 
 
+@lru_cache(maxsize=4096)
 def rule_hash(rule: Rule) -> str:
     """What decides a rule's alerts: a state that was held under another condition goes on with nothing."""
     return content_hash(rule.evaluation)[:16]
@@ -64,7 +66,7 @@ def judge(seen: Observed, rule: Rule, hits: Sequence[Hit], recorded_at: datetime
         long = lasted_s >= (rule.when.for_s or 0.0) - TOLERANCE_S
         cut = to_the_end(seen, hit.video, hit.end_s)
         if long:
-            judged.hits.append(replace(hit, facts=_facts(rule, hit, lasted_s, origin, earlier, cut)))
+            judged.hits.append(replace(hit, facts=_facts(rule, hit, lasted_s, origin, earlier, cut)) if origin or cut else hit)
         if cut:
             judged.open.append(_open(seen, rule, hit, lasted_s, reported=long))
     return judged

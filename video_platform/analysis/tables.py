@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ BOX_COLUMNS = ("x1", "y1", "x2", "y2")
 
 QUANTUM = 10**FLOAT_DIGITS
 """What counts in a content hash, as everywhere: `fingerprints.FLOAT_DIGITS` decimals."""
+
+
+Source = Path | BinaryIO
+"""A file, or the bytes of one."""
 
 
 def _check(table: object, dtypes: dict[str, Any]) -> None:
@@ -150,7 +154,7 @@ def write_samples(path: Path, samples: Samples) -> None:
     _write(path, "samples", {"time_s": samples.time_s, "frame": samples.frame}, {})
 
 
-def read_samples(path: Path) -> Samples:
+def read_samples(path: Source) -> Samples:
     """The samples of a file; IntegrityError when it is not one."""
     columns, _ = _read(path, "samples", ("time_s", "frame"))
     return Samples(columns["time_s"], columns["frame"])
@@ -172,7 +176,7 @@ def write_tracks(path: Path, tracks: Tracks, *, names: Sequence[str], digest: st
     _write(path, "tracks", {"track_id": tracks.track_id, **_box_columns(tracks)}, {"names": list(names), "digest": digest})
 
 
-def read_tracks(path: Path) -> tuple[Tracks, tuple[str, ...], str]:
+def read_tracks(path: Source) -> tuple[Tracks, tuple[str, ...], str]:
     """Tracks, class names and model digest of a file; IntegrityError when it is not one."""
     columns, facts = _read(path, "tracks", ("time_s", "class_id", "score", *BOX_COLUMNS, "track_id"))
     tracks = Tracks(columns["time_s"], columns["class_id"], columns["score"], _boxes(columns), columns["track_id"])
@@ -203,15 +207,16 @@ def _write(path: Path, kind: str, columns: dict[str, NDArray[Any]], facts: dict[
     pq.write_table(table, path, compression="zstd")
 
 
-def _read(path: Path, kind: str, names: Sequence[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _read(path: Source, kind: str, names: Sequence[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    name = path.name if isinstance(path, Path) else f"the file of {kind}"
     try:
         table = pq.ParquetFile(path).read(columns=list(names), use_threads=False)
         facts = json.loads((table.schema.metadata or {})[METADATA_KEY])
         if facts["kind"] != kind or facts["version"] != SCHEMA_VERSION:
-            raise IntegrityError(f"{path.name} holds {facts['kind']} version {facts['version']}; {kind} version {SCHEMA_VERSION} was expected", path=str(path))
+            raise IntegrityError(f"{name} holds {facts['kind']} version {facts['version']}; {kind} version {SCHEMA_VERSION} was expected", path=str(path))
         return {name: table.column(name).to_numpy() for name in names}, facts
     except (pa.ArrowException, KeyError, ValueError) as error:
-        raise IntegrityError(f"{path.name} is not a file of {kind}: {error}; make the asset again", path=str(path)) from error
+        raise IntegrityError(f"{name} is not a file of {kind}: {error}; make the asset again", path=str(path)) from error

@@ -64,10 +64,19 @@ class Budget:
     niceness: int = 5
 
 
-def run(task: str, payload: Mapping[str, Any], *, limits: Budget, on_progress: Callable[[float, str], None] | None = None) -> dict[str, Any]:
+def run(
+    task: str,
+    payload: Mapping[str, Any],
+    *,
+    limits: Budget,
+    on_progress: Callable[[float, str], None] | None = None,
+    module: str = __name__,
+    environment: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
     """Run `task` (see `tasks.TASKS`) on `payload` in a child process and return its result; both are JSON, files are paths.
 
-    `on_progress(fraction, message)` is called at most four times a second; when it raises, the child is killed.
+    `on_progress(fraction, message)` is called at most four times a second; when it raises, the child is killed. Another `module` has other tasks: it hands
+    them to `worker_child.main`. `environment` is what the child's environment has besides that of this process, or, with None, has not.
 
     Raises:
         PlatformError: whatever class the task raised in the child, with its facts.
@@ -81,11 +90,11 @@ def run(task: str, payload: Mapping[str, Any], *, limits: Budget, on_progress: C
             request.write(json.dumps(payload).encode())
             request.seek(0)
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, task, str(child_end), str(os.getpid()), str(limits.memory_bytes), str(limits.niceness)],
+                [sys.executable, "-P", "-m", module, task, str(child_end), str(os.getpid()), str(limits.memory_bytes), str(limits.niceness)],
                 stdin=request,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env={name: value for name, value in {**_environment(), **(environment or {})}.items() if value is not None},
                 pass_fds=(child_end,),
                 start_new_session=True,
             )

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,14 @@ class Answers:
             data = data[os.write(self._descriptor, data) :]
 
 
-def main(argv: list[str]) -> None:
-    """Run the task named by `argv` (task, descriptor, parent's pid, bytes of address space, niceness) on the JSON that stands on stdin; does not return."""
+Task = Callable[[dict[str, Any], Callable[[float, str], None]], dict[str, Any]]
+
+
+def main(argv: list[str], tasks: Mapping[str, Task] | None = None) -> None:
+    """Run the task named by `argv` (task, descriptor, parent's pid, bytes of address space, niceness) on the JSON that stands on stdin; does not return.
+
+    `tasks` are those that may be named, by default those of analysis.
+    """
     task, descriptor, parent, memory_bytes, niceness = argv[0], *(int(each) for each in argv[1:5])
     _die_with(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -70,7 +77,7 @@ def main(argv: list[str]) -> None:
     answers = Answers(descriptor)
     code = 0
     try:
-        answers.send({"result": _run(task, json.load(sys.stdin), answers)})
+        answers.send({"result": _run(task, json.load(sys.stdin), answers, tasks)})
     except BrokenPipeError:
         code = 1  # nobody is left to tell
     except BaseException as error:
@@ -80,11 +87,12 @@ def main(argv: list[str]) -> None:
     os._exit(code)  # without tearing down decoders and threads, which may hang or crash
 
 
-def _run(task: str, payload: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    from video_platform.analysis.tasks import TASKS
+def _run(task: str, payload: dict[str, Any], answers: Answers, tasks: Mapping[str, Task] | None) -> dict[str, Any]:
+    if tasks is None:
+        from video_platform.analysis.tasks import TASKS as tasks
 
     started = time.perf_counter()
-    result = TASKS[task](payload, answers.progress)
+    result = tasks[task](payload, answers.progress)
     if task not in COSTED:
         return result
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -45,7 +45,12 @@ PERMITS: Mapping[str, Permit] = {
     "mark_alert": OPERATOR,
     "get_rules": Permit(Role.OPERATOR, whole=True),
     "check_rules": OPERATOR,
+    "what_if": Permit(Role.OPERATOR, whole=True),
+    "rule_versions": Permit(Role.OPERATOR, whole=True),
+    "compare_rules": Permit(Role.OPERATOR, whole=True),
     "apply_rules": ADMIN,
+    "promote_rules": ADMIN,
+    "roll_back_rules": ADMIN,
     "delete_video": ADMIN,
 }
 """By the name of the route's function."""

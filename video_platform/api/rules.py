@@ -19,7 +19,7 @@ router = APIRouter(prefix="/rules", tags=["rules"])
 def get_rules(ours: Ours) -> shapes.RulesOut:
     """The active rule set, and the rules file as a draft when it differs from it or cannot be used."""
     active = rulesets.active(ours.platform.db)
-    return shapes.RulesOut(active=_version(active) if active else None, draft=_draft(ours, active))
+    return shapes.RulesOut(active=version_out(active) if active else None, draft=_draft(ours, active))
 
 
 @router.post("/check", operation_id="check_rules")
@@ -35,7 +35,7 @@ def check_rules(ours: Ours, given: shapes.RulesText) -> shapes.CheckedRules:
 @router.post("/apply", operation_id="apply_rules")
 def apply_rules(ours: Ours, given: shapes.RulesApplication) -> shapes.RuleVersionOut:
     """Make a rules file the active one. Videos are evaluated with it from now on; a text with problems is refused whole."""
-    return _version(ours.deeds.apply_rules(given.text, source="api", why=given.why, who=given.who))
+    return version_out(ours.deeds.apply_rules(given.text, source="api", why=given.why, who=given.who))
 
 
 def _parse(ours: Services, text: str) -> rules.RuleSet:
@@ -50,7 +50,8 @@ def _shown(problems: list[Problem]) -> list[shapes.ProblemOut]:
     return [shapes.ProblemOut.model_validate(each) for each in listed(problems)]
 
 
-def _version(version: rulesets.RuleVersion) -> shapes.RuleVersionOut:
+def version_out(version: rulesets.RuleVersion) -> shapes.RuleVersionOut:
+    """A version as the API shows it."""
     return shapes.RuleVersionOut(
         id=version.id,
         text=version.text,

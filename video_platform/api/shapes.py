@@ -88,6 +88,28 @@ class RulesApplication(RulesText):
     why: Annotated[str, Field(max_length=500)] = ""
 
 
+class Draft(RulesText):
+    """A rules file to be tried on all that is stored: videos that ended after `since`, of one camera or a pattern of cameras; `limit` alerts of each kind."""
+
+    since: Instant | None = None
+    camera: Annotated[Text, Field(min_length=1)] | None = None
+    limit: Page = 100
+
+
+class RulesPromotion(RulesApplication):
+    """A rules file to be made the active one for the past too; `notify_past` notifies channels of what it finds there."""
+
+    notify_past: StrictBool = False
+
+
+class RulesRollback(Asked):
+    """Why an earlier version comes back. `who` is for installations without sign-in; else it is whoever asks."""
+
+    who: Text | None = None
+    why: Annotated[str, Field(max_length=500)] = ""
+    notify_past: StrictBool = False
+
+
 class VideoOut(VideoRecord):
     """One video in a list. `thumbnail_url` is signed and ends after some minutes; `alerts` counts active ones by severity."""
 
@@ -298,6 +320,77 @@ class RulesOut(BaseModel):
 
     active: RuleVersionOut | None
     draft: DraftOut | None
+
+
+class RuleVersionsOut(BaseModel):
+    """Versions of the rule set, newest first; the first is active."""
+
+    items: list[RuleVersionOut]
+
+
+class RulesDiff(BaseModel):
+    """What differs between two versions: by name (null where this program cannot read one of them), and line by line."""
+
+    before: int
+    after: int
+    changes: dict[str, str] | None
+    diff: str
+
+
+class RuleCountOut(BaseModel):
+    """How many alerts of one rule and camera a draft would add, remove and leave."""
+
+    rule: str
+    camera: str
+    added: int
+    removed: int
+    unchanged: int
+
+
+class LeftOut(BaseModel):
+    """A video that was not judged, and why."""
+
+    video_id: str
+    reason: str
+
+
+class Unanswered(BaseModel):
+    """A rule that cannot be evaluated, why, and in how many videos."""
+
+    rule: str
+    reason: str
+    videos: int
+
+
+class WhatIfOut(BaseModel):
+    """What a draft would change, compared with the alerts under version `base_version`.
+
+    `rules` counts all alerts, the lists hold the first of each kind: added ones as they would be, the others as they are.
+    """
+
+    base_version: int | None
+    videos: int
+    hours: float
+    took_s: float
+    rules: list[RuleCountOut]
+    cannot_evaluate: list[Unanswered]
+    left_out: list[LeftOut]
+    added: list[AlertOut]
+    removed: list[AlertOut]
+    unchanged: list[AlertOut]
+
+
+class PromotedOut(BaseModel):
+    """The version that is active now, and what became of the alerts of stored videos; pictures and clips follow in a backfill."""
+
+    version: RuleVersionOut
+    videos: int
+    raised: int
+    superseded: int
+    revived: int
+    kept: int
+    notified: int
+    left_out: list[LeftOut]
 
 
 class HealthPart(BaseModel):

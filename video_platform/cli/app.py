@@ -15,7 +15,7 @@ from video_platform.cli import (
     models,
     process,
     rebuild,
-    rules,
+    rules_past,
     serve,
     topics,
     up,
@@ -53,7 +53,7 @@ def options(
 for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve, backfill):
     module.register(app)
 app.add_typer(models.app, name="models")
-app.add_typer(rules.app, name="rules")
+app.add_typer(rules_past.app, name="rules")
 app.add_typer(topics.app, name="topics")
 app.add_typer(users.app, name="users")
 app.add_typer(dlq.app, name="dlq")

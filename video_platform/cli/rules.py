@@ -1,9 +1,13 @@
 """`vp rules`: check, look at, apply and draw rules."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from video_platform.services.database.rulesets import RuleVersion
 
 app = typer.Typer(help="Rules: what raises an alert.")
 
@@ -61,8 +65,11 @@ def schema() -> None:
 
 
 @app.command("list")
-def listing(as_json: AsJson = False) -> None:
-    """List the active rules; when this version of the program cannot read them, the versions there are."""
+def listing(
+    all_versions: Annotated[bool, typer.Option("--versions", help="The versions instead, newest first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the active rules, or the versions of the rule set; when this version of the program cannot read the rules, the versions too."""
     from video_platform.cli import opening, output
     from video_platform.errors import RulesError
     from video_platform.services.database import rulesets
@@ -73,15 +80,17 @@ def listing(as_json: AsJson = False) -> None:
         output.print_json([]) if as_json else output.say("No rules are active.")
         return
     active = versions[0]
+    told = [{"version": each.id, "source": each.source, "applied_at": each.applied_at, "who": each.who, "why": each.why} for each in versions]
+    if all_versions:
+        output.print_json(told) if as_json else _table_of(versions)
+        return
     try:
         rule_set = active.rule_set
     except RulesError as error:
-        told = [{"version": each.id, "source": each.source, "applied_at": each.applied_at, "who": each.who, "why": each.why} for each in versions]
         if as_json:
             output.print_json({**told[0], "rules": None, "problem": error.message, "versions": told})
         else:
-            rows = [(str(each.id), each.source, output.instant(each.applied_at), each.who, each.why) for each in versions]
-            output.table(("version", "source", "applied", "by", "why"), rows)
+            _table_of(versions)
             output.print_error(error)
         raise typer.Exit(1) from None
     rows = [
@@ -96,12 +105,19 @@ def listing(as_json: AsJson = False) -> None:
     output.table(columns, [[", ".join(cell) if isinstance(cell, tuple) else cell for cell in row.values()] for row in rows])
 
 
+def _table_of(versions: "Sequence[RuleVersion]") -> None:
+    from video_platform.cli import output
+
+    rows = [(str(each.id), each.source, output.instant(each.applied_at), each.who, each.why) for each in versions]
+    output.table(("version", "source", "applied", "by", "why"), rows)
+
+
 @app.command("apply")
 def apply(
     file: RulesFile,
     why: Annotated[str, typer.Option("--why", help="A word on the reason, kept with the version.")] = "",
 ) -> None:
-    """Make a rules file the active rule set. It judges videos that come from now on; `vp retry --older-rules` has the others evaluated again."""
+    """Make a rules file the active rule set. It judges videos that come from now on; `vp rules promote` is for the past too."""
     from video_platform.cli import opening, output
     from video_platform.cli.videos import deeds
     from video_platform.services.database import rulesets

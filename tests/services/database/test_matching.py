@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from video_platform.services.database.matching import Span, match, splits, weights
+from video_platform.services.database.matching import Span, match, splits, weight, weights
 
 PEOPLE = 40
 WORLD_S = 600.0
@@ -172,3 +172,17 @@ def test_thousands_of_episodes_are_matched_in_seconds() -> None:
     matched = match(alerts, episodes)
     assert time.perf_counter() - begin < 20  # hours of a crowded scene: what a transaction can bear even on a busy machine
     assert len(matched) == 3000
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_weight_of_one_pair_is_that_of_the_matrix(seed):
+    draw = random.Random(seed)
+
+    def span(key: str) -> Span:
+        start_s = draw.choice([0.0, 1.0, 2.0, draw.uniform(0, 8)])
+        place = None if draw.random() < 0.2 else (draw.random(), draw.random())
+        tracks = frozenset(draw.sample(range(4), draw.randint(0, 3)))
+        return Span(start_s, start_s + draw.choice([0.0, 1.0, 3.0]), tracks, draw.choice("ab"), place, key, draw.random() < 0.5)
+
+    one, other = span("one"), span("other")
+    assert weight(one, other) == pytest.approx(weights([one], [other])[0, 0])

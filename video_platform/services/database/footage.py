@@ -30,7 +30,7 @@ def before(db: Database, video: VideoRecord) -> EarlierFootage | None:
     )
     with db.read() as connection:
         rows = connection.execute(query).all()
-    return _earlier(max(rows, key=_least_end)) if rows else None
+    return earlier_of(max(rows, key=least_end)) if rows else None
 
 
 def after(db: Database, video: VideoRecord) -> VideoRecord | None:
@@ -51,16 +51,16 @@ def after(db: Database, video: VideoRecord) -> VideoRecord | None:
     return None if row is None else VideoRecord.model_validate(row._asdict())
 
 
-def _least_end(row: Row) -> datetime:
+def least_end(row: Row) -> datetime:
     """When a video ended, or at least when it began, where its length is not known."""
     return row.recorded_at + timedelta(seconds=row.duration_s or 0.0)
 
 
-def _earlier(row: Row) -> EarlierFootage:
+def earlier_of(row: Row) -> EarlierFootage:
     """Footage that cannot be used came all the same: it counts from its beginning. What still waits has a length that nobody knows yet."""
     known = row.duration_s is not None or row.state == str(VideoState.FAILED)
     still_open = tuple(_state(given) for given in row.open_states or ())
-    return EarlierFootage(row.video_id, row.recorded_at, _least_end(row) if known else None, still_open)
+    return EarlierFootage(row.video_id, row.recorded_at, least_end(row) if known else None, still_open)
 
 
 def _state(given: dict[str, object]) -> OpenState:

@@ -71,6 +71,21 @@ def weights(alerts: Sequence[Span], episodes: Sequence[Span]) -> "NDArray[np.flo
     return np.where(gap > GAP_S, 0.0, total)
 
 
+def weight(alert: Span, episode: Span) -> float:
+    """The weight of one pair, as `weights` has it; most alerts lie alone, and a matrix of one costs as much as one of a thousand."""
+    gap = gap_s(alert, episode)
+    if gap > GAP_S:
+        return 0.0
+    union = max(alert.end_s, episode.end_s) - min(alert.start_s, episode.start_s)
+    total = (GAP_S - gap) / (union + GAP_S) + START_WEIGHT * max(0.0, 1.0 - abs(alert.start_s - episode.start_s) / GAP_S)
+    if alert.place is not None and episode.place is not None:
+        distance = math.hypot(alert.place[0] - episode.place[0], alert.place[1] - episode.place[1])
+        total += PLACE_WEIGHT * max(0.0, 1.0 - distance / PLACE_REACH)
+    if alert.tracks_hash == episode.tracks_hash and (shared := len(alert.track_ids & episode.track_ids)):
+        total += TRACKS_WEIGHT * shared / len(alert.track_ids | episode.track_ids)
+    return total + ACTIVE_WEIGHT * alert.active
+
+
 def match(alerts: Sequence[Span], episodes: Sequence[Span]) -> dict[int, int]:
     """Episode index -> alert index, the heaviest one-to-one assignment; the same for any order of the input."""
     matched: dict[int, int] = {}
@@ -102,11 +117,14 @@ def _groups(alerts: Sequence[Span], episodes: Sequence[Span]) -> list[tuple[list
 
 
 def _assign(alerts: Sequence[Span], episodes: Sequence[Span], alert_group: list[int], episode_group: list[int]) -> dict[int, int]:
+    if len(alert_group) == len(episode_group) == 1:
+        alert, episode = alert_group[0], episode_group[0]
+        return {episode: alert} if weight(alerts[alert], episodes[episode]) > 0.0 else {}
     from scipy.optimize import linear_sum_assignment
 
-    weight = weights([alerts[index] for index in alert_group], [episodes[index] for index in episode_group])
-    rows, columns = linear_sum_assignment(weight, maximize=True)
-    return {episode_group[row]: alert_group[column] for row, column in zip(rows.tolist(), columns.tolist(), strict=True) if weight[row, column] > 0.0}
+    found = weights([alerts[index] for index in alert_group], [episodes[index] for index in episode_group])
+    rows, columns = linear_sum_assignment(found, maximize=True)
+    return {episode_group[row]: alert_group[column] for row, column in zip(rows.tolist(), columns.tolist(), strict=True) if found[row, column] > 0.0}
 
 
 def _shared_tracks(alerts: Sequence[Span], episodes: Sequence[Span]) -> dict[tuple[int, int], float]:

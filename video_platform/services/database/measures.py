@@ -1,7 +1,7 @@
 """Figures for whoever operates the platform: what steps take, which processes are alive, how many of what there are."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -81,6 +81,12 @@ def steps(db: Database) -> dict[str, StepTotals]:
     """The totals of every asset that was ever made, by its name."""
     with db.read() as connection:
         return {row.asset: StepTotals(**row._asdict()) for row in connection.execute(sa.select(step_totals).order_by(step_totals.c.asset))}
+
+
+def usual_s(db: Database, assets: Collection[str]) -> float:
+    """Seconds that making these assets of one video takes on average; those that were never made count nothing."""
+    known = [each for each in steps(db).values() if each.asset in assets and each.made]
+    return sum(each.wall_s / each.made for each in known)
 
 
 def beat(db: Database, name: str, worker: str, now: datetime) -> None:

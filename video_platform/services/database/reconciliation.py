@@ -1,11 +1,8 @@
 """Bringing the alerts ledger to what an evaluation says; the only writer of what an alert *is*."""
 
-import math
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from numbers import Integral, Real
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -14,8 +11,8 @@ from video_platform import events
 from video_platform.layout import ALERTS, BUCKET
 from video_platform.records import AlertRecord, Episode, Lane, Lifecycle, Mark, OpenState, Severity, VideoRecord
 from video_platform.services.database import ledger_rows, outbox, videos
+from video_platform.services.database.decisions import RuleFacts, decide, facts, new_id, plain
 from video_platform.services.database.engine import Database
-from video_platform.services.database.matching import Span, match, splits
 from video_platform.services.database.tables import alerts, evaluations
 
 FRESH_HOURS = 24.0
@@ -44,7 +41,7 @@ class EvaluationInput:
     tracks_hash: str
     rules_version: str
     episodes: Sequence[Episode]
-    rule_facts: Mapping[str, tuple[Severity, Sequence[str]]]
+    rule_facts: RuleFacts
     lane: Lane
     run_id: str | None
     now: datetime
@@ -84,8 +81,12 @@ def reconcile(db: Database, evaluation: EvaluationInput) -> LedgerChange:
     import scipy.optimize  # noqa: F401  (here, so that its import does not fall into the transaction)
 
     with db.write() as connection:
-        video = videos.lock(connection, evaluation.video_id)
-        return _Reconciliation(connection, video, evaluation).run()
+        return reconcile_locked(connection, videos.lock(connection, evaluation.video_id), evaluation)
+
+
+def reconcile_locked(connection: Connection, video: VideoRecord, evaluation: EvaluationInput) -> LedgerChange:
+    """The same inside a transaction that holds the video's row (`videos.lock`); what else is written in it stands or falls with it."""
+    return _Reconciliation(connection, video, evaluation).run()
 
 
 class _Reconciliation:
@@ -109,9 +110,13 @@ class _Reconciliation:
 
     def run(self) -> LedgerChange:
         """Rule by rule, then what belongs to the video as a whole."""
-        episodes = sorted(self.input.episodes, key=lambda each: (each.rule, each.start_s, each.end_s, each.track_ids, each.kind, each.place or ()))
-        for rule in sorted({row.rule for row in self.rows} | {episode.rule for episode in episodes}):
-            self._rule([row for row in self.rows if row.rule == rule], [episode for episode in episodes if episode.rule == rule])
+        for decision in decide(self.rows, self.input.episodes, self.input.tracks_hash):
+            for row, episode in decision.kept:
+                self._keep(row, episode)
+            for row in decision.gone:
+                self._supersede(row)
+            for new in decision.new:
+                self._add(new.episode, split_of=new.split_of)
         self._record_evaluation()
         if self.new_rows:
             self.connection.execute(sa.insert(alerts), self.new_rows)
@@ -123,23 +128,8 @@ class _Reconciliation:
         outbox.add_notifications(self.connection, self.notices, self.input.now)
         return replace(self.change, alerts=active)
 
-    def _rule(self, rows: list[Row], episodes: list[Episode]) -> None:
-        row_spans = [_row_span(row) for row in rows]
-        episode_spans = [_episode_span(episode, self.input.tracks_hash) for episode in episodes]
-        matched = match(row_spans, episode_spans)
-        for index, episode in enumerate(episodes):
-            if index in matched:
-                self._keep(rows[matched[index]], episode)
-        for index, row in enumerate(rows):
-            if index not in matched.values() and row.lifecycle == Lifecycle.ACTIVE:
-                self._supersede(row)
-        for index, episode in enumerate(episodes):
-            if index not in matched:
-                whole = next((row_spans[at] for at in sorted(matched.values()) if splits(row_spans[at], episode_spans[index])), None)
-                self._add(episode, split_of=whole.key if whole else None)
-
     def _keep(self, row: Row, episode: Episode) -> None:
-        wanted = {**self._facts(episode), "lifecycle": str(Lifecycle.ACTIVE), "superseded_reason": None}
+        wanted = {**facts(self.video, episode, self.input.rule_facts), "lifecycle": str(Lifecycle.ACTIVE), "superseded_reason": None}
         (self.change.kept if row.lifecycle == Lifecycle.ACTIVE else self.change.revived).append(row.id)
         changed = {name: value for name, value in wanted.items() if getattr(row, name) != value}
         if changed:
@@ -156,9 +146,9 @@ class _Reconciliation:
             self._announce(events.ALERT_SUPERSEDED, ledger_rows.record(row).model_copy(update=said), f"{row.id}:{times}")
 
     def _add(self, episode: Episode, split_of: str | None) -> None:
-        alert_id = self._new_id(episode)
+        alert_id = new_id(self.video, self.input.asset, episode, self.taken)
         values = {
-            **self._facts(episode),
+            **facts(self.video, episode, self.input.rule_facts),
             "id": alert_id,
             "video_id": self.video.video_id,
             "asset": self.input.asset,
@@ -181,34 +171,6 @@ class _Reconciliation:
         self._announce(events.ALERT_RAISED, ledger_rows.record_of(values), alert_id)
         if not _told_before(episode):
             self._notify(alert_id, episode.rule)
-
-    def _facts(self, episode: Episode) -> dict[str, object]:
-        """What an evaluation says of an alert, as columns."""
-        severity, _ = self.input.rule_facts.get(episode.rule, (Severity.WARNING, ()))
-        recorded_at = self.video.recorded_at
-        return {
-            "camera": self.video.camera,
-            "kind": episode.kind,
-            "severity": str(severity),
-            "start_s": float(episode.start_s),
-            "end_s": float(episode.end_s),
-            "start_time": None if recorded_at is None else recorded_at + timedelta(seconds=float(episode.start_s)),
-            "track_ids": [int(track) for track in episode.track_ids],
-            "place_x": None if episode.place is None else float(episode.place[0]),
-            "place_y": None if episode.place is None else float(episode.place[1]),
-            "score": None if episode.score is None else float(episode.score),
-            "why": _plain(episode.why),
-        }
-
-    def _new_id(self, episode: Episode) -> str:
-        """An id that follows from what was found, so that two homes with the same footage and rules agree; free in this video's ledger."""
-        video = self.video
-        name = (video.video_id, video.generation, self.input.asset, episode.rule, f"{episode.start_s:.3f}", f"{episode.end_s:.3f}", *episode.track_ids)
-        nth = 0
-        while (alert_id := str(uuid.uuid5(events.NAMESPACE, "\n".join(str(part) for part in (*name, f"#{nth}"))))) in self.taken:
-            nth += 1
-        self.taken.add(alert_id)
-        return alert_id
 
     def _reason(self, row: Row) -> str:
         if row.rule not in self.input.rule_facts:
@@ -246,7 +208,7 @@ class _Reconciliation:
             "content_hash": given.content_hash,
             "tracks_hash": given.tracks_hash,
             "rules_version": given.rules_version,
-            "open_states": [_plain(asdict(state)) for state in given.open_states],
+            "open_states": [plain(asdict(state)) for state in given.open_states],
         }
         if self.before is None:
             values = {**key, **said, "run_id": given.run_id, "first_at": given.now, "evaluated_at": given.now}
@@ -283,29 +245,3 @@ def _told_before(episode: Episode) -> bool:
     """Whether this goes on with what an alert of the video before was raised for: one thing notifies once."""
     origin = episode.why.get("continued_from")
     return isinstance(origin, Mapping) and bool(origin.get("reported"))
-
-
-def _row_span(row: Row) -> Span:
-    place = None if row.place_x is None or row.place_y is None else (row.place_x, row.place_y)
-    return Span(row.start_s, row.end_s, frozenset(row.track_ids), row.tracks_hash, place, row.id, row.lifecycle == Lifecycle.ACTIVE)
-
-
-def _episode_span(episode: Episode, tracks_hash: str) -> Span:
-    return Span(float(episode.start_s), float(episode.end_s), frozenset(episode.track_ids), tracks_hash, episode.place, repr(episode.track_ids))
-
-
-def _plain(value: object) -> object:
-    """JSON values as they come back from the database, so that an unchanged alert compares equal."""
-    match value:
-        case None | bool() | str():
-            return value
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case Integral():
-            return int(value)
-        case Real():
-            return float(value) if math.isfinite(value) else None
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _:
-            return str(value)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from video_platform import rules
 from video_platform.access import ANYONE, Person
-from video_platform.errors import RulesError
+from video_platform.errors import NotFound, RulesError
 from video_platform.fingerprints import canonical
 from video_platform.layout import ALERTS
 from video_platform.records import VideoState
@@ -61,6 +61,19 @@ def versions(db: Database, limit: int = 100) -> list[RuleVersion]:
     with db.read() as connection:
         rows = connection.execute(sa.select(rule_sets).order_by(rule_sets.c.id.desc()).limit(limit)).all()
     return [RuleVersion(**row._asdict()) for row in rows]
+
+
+def get(db: Database, version_id: int) -> RuleVersion:
+    """One version.
+
+    Raises:
+        NotFound: there is no version of this number.
+    """
+    with db.read() as connection:
+        row = connection.execute(sa.select(rule_sets).where(rule_sets.c.id == version_id)).one_or_none() if 0 < version_id < 2**63 else None
+    if row is None:
+        raise NotFound(f"there is no version {version_id} of the rules; `vp rules list --versions` lists them", version=version_id)
+    return RuleVersion(**row._asdict())
 
 
 def outdated(db: Database, person: Person = ANYONE) -> list[str]:

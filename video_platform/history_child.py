@@ -1,0 +1,267 @@
+"""Rules over all that is stored, in a process of its own (`history` starts it): what a draft would change, and making the ledger what the active rules say.
+
+Camera by camera and day by day, the stored tracks are judged as columns (`track_packs`, `analysis.batch_evaluation`); what becomes of each alert is decided
+as reconciliation decides it. `python -m video_platform.history_child` is the child's side.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from video_platform import recipes, rules
+from video_platform.fingerprints import canonical, content_hash, fingerprint
+from video_platform.layout import ALERTS, TRACKS
+from video_platform.records import Lane, Lifecycle, Mark, VideoRecord, VideoState
+from video_platform.services.database import archive, decisions, ledger_rows, reconciliation, rulesets, videos
+from video_platform.services.database.archive import Evaluated
+from video_platform.track_packs import TrackPacks, Wanted
+
+if TYPE_CHECKING:
+    from video_platform.analysis.batch_evaluation import Judged
+    from video_platform.platform import Platform
+
+Progress = Callable[[float, str], None]
+
+WARM_UP = timedelta(days=1)
+"""How long before `since` judging begins where one file goes on with another: what lasts longer is one day old at least."""
+
+ADDED, REMOVED, UNCHANGED = "added", "removed", "unchanged"
+
+
+@dataclass
+class Tally:
+    """What was judged and what was not."""
+
+    videos: int = 0
+    footage_s: float = 0.0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    cannot_evaluate: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the parent."""
+        unanswered = [{"rule": rule, "reason": reason, "videos": number} for (rule, reason), number in sorted(self.cannot_evaluate.items())]
+        left_out = [{"video_id": video_id, "reason": reason} for video_id, reason in self.left_out]
+        return {"videos": self.videos, "hours": round(self.footage_s / 3600, 3), "left_out": left_out, "cannot_evaluate": unanswered}
+
+
+class Past:
+    """The stored tracks of a home, judged by a rule set."""
+
+    def __init__(self, platform: "Platform", rule_set: rules.RuleSet, progress: Progress) -> None:
+        self.platform, self.rule_set, self._progress = platform, rule_set, progress
+        self.tally = Tally()
+        settings = platform.settings
+        self._packs = TrackPacks(
+            settings.packs, platform.store, settings.history.cache_bytes, lambda video_id, why: self.tally.left_out.append((video_id, why))
+        )
+
+    def judged(self, camera: str, known: list[Evaluated], wanted: set[str]) -> "Iterator[tuple[Evaluated, Judged]]":
+        """The evaluations of those of a camera's videos that are `wanted`, and before them of what they go on with."""
+        from video_platform.analysis import batch_evaluation
+
+        judge = batch_evaluation.Camera(self.rule_set.for_camera(camera))
+        by_id = {each.record.video_id: each for each in known}
+        for day, group in groupby(known, key=lambda each: each.day):
+            of_day = list(group)
+            if not any(each.record.video_id in wanted for each in of_day):
+                continue
+            for ids, columns in self._packs.columns(camera, day, [Wanted(each.record.video_id, each.tracks_hash) for each in of_day]):
+                at = [position for position, video_id in enumerate(ids) if video_id in wanted]
+                part = columns if len(at) == len(ids) else columns.of(at)
+                given = [by_id[ids[position]] for position in at]
+                yield from zip(given, judge.judge(part, [_judge(each) for each in given]), strict=True) if given else ()
+
+    def count(self, video: Evaluated, judged: "Judged") -> None:
+        """Note that a video was judged."""
+        self.tally.videos += 1
+        self.tally.footage_s += video.record.duration_s or 0.0
+        self.tally.cannot_evaluate.update(judged.evaluation.cannot_evaluate)
+
+    def say(self, done: int, of: int, camera: str) -> None:
+        """How far it is."""
+        self._progress(done / max(1, of), camera)
+
+    def trim(self) -> None:
+        """Keep the cache within its bound."""
+        self._packs.trim()
+
+
+def what_if(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """What the rules of `payload["text"]` would make of the alerts of the whole archive; the alerts, one a line, go to the file `payload["lines"]`."""
+    with _platform() as platform, Path(payload["lines"]).open("w") as lines:
+        past = Past(platform, rules.parse(payload["text"]), progress)
+        told = _Told(lines)
+        since = datetime.fromisoformat(payload["since"]) if payload.get("since") else None
+        cameras = [camera for camera in archive.cameras(platform.db) if fnmatchcase(camera, payload.get("camera") or "*")]
+        for number, camera in enumerate(cameras):
+            past.say(number, len(cameras), camera)
+            _compare(past, camera, since, told)
+        past.trim()
+    counts = [{"rule": rule, "camera": camera, **told.of(rule, camera)} for rule, camera in sorted(told.counts)]
+    return {**past.tally.as_json(), "rules": counts}
+
+
+class _Told:
+    """What is told of a draft: a line for each alert, and the counts."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = lines
+        self.counts: dict[tuple[str, str], Counter[str]] = {}
+
+    def alert(self, what: str, rule: str, camera: str, said: Mapping[str, Any]) -> None:
+        """One alert: an id that the ledger has (with what becomes different), or one that it has not."""
+        self.counts.setdefault((rule, camera), Counter())[what] += 1
+        self._lines.write(json.dumps({"what": what, **said}, ensure_ascii=False) + "\n")
+
+    def of(self, rule: str, camera: str) -> dict[str, int]:
+        """The counts of one rule and camera."""
+        return {what: self.counts[rule, camera][what] for what in (ADDED, REMOVED, UNCHANGED)}
+
+
+def _compare(past: Past, camera: str, since: datetime | None, told: _Told) -> None:
+    known = archive.evaluated(past.platform.db, camera)
+    rows = archive.ledger(past.platform.db, camera)
+    shown = {each.record.video_id for each in known if since is None or _ended(each) >= since}
+    severities = _facts(past.rule_set.for_camera(camera))
+    for video, judged in past.judged(camera, known, shown | _gone_on_from(known, shown)):
+        if video.record.video_id in shown:
+            past.count(video, judged)
+            _tell(video, judged, rows.get(video.record.video_id, []), severities, told)
+
+
+def _tell(video: Evaluated, judged: "Judged", rows: list[Any], rule_facts: decisions.RuleFacts, told: _Told) -> None:
+    camera, now = video.record.camera, datetime.now(UTC)
+    taken = {row.id for row in rows}
+    for decision in decisions.decide(rows, judged.evaluation.episodes, video.tracks_hash):
+        for row, _ in decision.kept:
+            told.alert(UNCHANGED if row.lifecycle == Lifecycle.ACTIVE else ADDED, decision.rule, camera, {"id": row.id})
+        for row in decision.gone:
+            told.alert(REMOVED, decision.rule, camera, {"id": row.id})
+        for new in decision.new:
+            alert_id = decisions.new_id(video.record, ALERTS, new.episode, taken)
+            said = decisions.facts(video.record, new.episode, rule_facts)
+            fixed = {"id": alert_id, "video_id": video.record.video_id, "rule": decision.rule, "split_of": new.split_of, "asset": ALERTS}
+            state = {"lifecycle": Lifecycle.ACTIVE, "mark": Mark.NONE, "raised_at": now, "updated_at": now}
+            alert = ledger_rows.record_of({**said, **fixed, **state})
+            told.alert(ADDED, decision.rule, camera, {"alert": alert.model_dump(mode="json")})
+
+
+def reconcile(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Bring the ledger to what the active rules say of the videos whose alerts come from other rules."""
+    with _platform() as platform:
+        version = rulesets.active(platform.db)
+        if version is None:
+            return {**Tally().as_json(), "raised": 0, "superseded": 0, "revived": 0, "kept": 0, "notified": 0}
+        past = Past(platform, version.rule_set, progress)
+        outdated = set(rulesets.outdated(platform.db))
+        writing = _Writing(past, str(version.id), notify=bool(payload.get("notify")))
+        cameras = archive.cameras(platform.db)
+        for number, camera in enumerate(cameras):
+            past.say(number, len(cameras), camera)
+            known = archive.evaluated(platform.db, camera)
+            mine = {each.record.video_id for each in known} & outdated
+            for video, judged in past.judged(camera, known, mine | _gone_on_from(known, mine)) if mine else ():
+                if video.record.video_id in mine:
+                    writing.video(video, judged)
+        past.trim()
+    return {**past.tally.as_json(), **writing.done}
+
+
+class _Writing:
+    """Brings the ledger to what was judged, one video a transaction."""
+
+    def __init__(self, past: Past, version: str, *, notify: bool) -> None:
+        self._past, self._version, self._notify = past, version, notify
+        self.done: Counter[str] = Counter(dict.fromkeys(("raised", "superseded", "revived", "kept", "notified"), 0))
+
+    def video(self, video: Evaluated, judged: "Judged") -> None:
+        """One video; one that changed meanwhile, or is in the hands of a run, is left to that run."""
+        camera_rules = self._past.rule_set.for_camera(video.record.camera)
+        configuration = {name: canonical(value) for name, value in recipes.alerts(camera_rules, video.record, judged.earlier).items()}
+        made_of = fingerprint(recipes.CODE_VERSIONS[ALERTS], configuration, {TRACKS: video.tracks_hash})
+        now = datetime.now(UTC)
+        with self._past.platform.db.write() as connection:
+            current = videos.find(connection, video.record.video_id, lock=True)
+            if current is None or not _as_judged(current, video.record):
+                return
+            change = reconciliation.reconcile_locked(connection, current, self._input(video, judged, camera_rules, made_of, now))
+        self._past.count(video, judged)
+        for what in ("raised", "superseded", "revived", "kept", "notified"):
+            self.done[what] += len(getattr(change, what))
+
+    def _input(self, video: Evaluated, judged: "Judged", camera_rules: rules.CameraRules, made_of: str, now: datetime) -> reconciliation.EvaluationInput:
+        return reconciliation.EvaluationInput(
+            video_id=video.record.video_id,
+            asset=ALERTS,
+            fingerprint=made_of,
+            content_hash=content_hash(judged.evaluation.episodes),
+            tracks_hash=video.tracks_hash,
+            rules_version=self._version,
+            episodes=judged.evaluation.episodes,
+            open_states=judged.evaluation.open,
+            rule_facts=_facts(camera_rules),
+            notify=self._notify,
+            fresh_hours=self._past.platform.settings.notify.fresh_hours,
+            lane=Lane.BACKFILL,
+            run_id=None,
+            now=now,
+            processed_key=f"{video.record.generation}:{video.tracks_hash}",
+        )
+
+
+def _as_judged(current: VideoRecord, seen: VideoRecord) -> bool:
+    same = ("camera", "recorded_at", "generation", "width", "height")
+    return current.state is VideoState.READY and all(getattr(current, name) == getattr(seen, name) for name in same)
+
+
+def _facts(camera_rules: rules.CameraRules) -> decisions.RuleFacts:
+    return {rule.name: (rule.severity, rule.channels) for rule in camera_rules.rules}
+
+
+def _ended(video: Evaluated) -> datetime:
+    return video.moment + timedelta(seconds=video.record.duration_s or 0.0)
+
+
+def _gone_on_from(known: list[Evaluated], wanted: set[str]) -> set[str]:
+    """The videos before the wanted ones that they go on with, file after file, for as long as `WARM_UP`."""
+    from video_platform.analysis.continuing import JOIN_S
+
+    found: set[str] = set()
+    first: dict[str, datetime] = {}
+    for video in reversed(known):
+        earlier, video_id = video.earlier, video.record.video_id
+        if earlier is None or earlier.ended_at is None or video.record.recorded_at is None or (video_id not in wanted and video_id not in found):
+            continue
+        begins = first.get(video_id, video.record.recorded_at)
+        joined = abs((video.record.recorded_at - earlier.ended_at).total_seconds()) <= JOIN_S
+        if joined and earlier.video_id not in wanted and begins - earlier.recorded_at <= WARM_UP:
+            found.add(earlier.video_id)
+            first[earlier.video_id] = begins
+    return found
+
+
+def _judge(video: Evaluated) -> Any:
+    from video_platform.analysis.batch_evaluation import Judge
+
+    return Judge(video.record.video_id, video.record.recorded_at, video.record.aspect, video.earlier)
+
+
+def _platform() -> "Platform":
+    from video_platform.platform import open_platform
+
+    return open_platform()
+
+
+TASKS = {"what_if": what_if, "reconcile": reconcile}
+
+if __name__ == "__main__":
+    from video_platform.analysis.worker_child import main
+
+    main(sys.argv[1:], TASKS)
