@@ -51,10 +51,10 @@ class Images:
             self._say(f"making {tag}: debootstrap, about a minute")
             with tempfile.TemporaryDirectory(prefix="video-platform-base-") as folder:
                 root = Path(folder) / "root"
-                run(["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(root), _mirror()], {}, seconds=BUILD_S)
+                run(["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(root), mirror()], {}, seconds=BUILD_S)
                 shutil.copyfile(CERTIFICATES, root / "etc/ssl/certs/ca-certificates.crt")
                 (root / "etc/pip.conf").write_text(f"[global]\ncert = {CERTIFICATES}\n")
-                suites = (f"{_mirror()} {SUITE} main", f"{_mirror()} {SUITE}-updates main", f"{_mirror()}-security {SUITE}-security main")
+                suites = (f"{mirror()} {SUITE} main", f"{mirror()} {SUITE}-updates main", f"{mirror()}-security {SUITE}-security main")
                 (root / "etc/apt/sources.list").write_text("".join(f"deb {line}\n" for line in suites))
                 archive = Path(folder) / "root.tar"
                 run(["tar", "-C", str(root), "-cf", str(archive), "."], {}, seconds=BUILD_S)
@@ -101,7 +101,7 @@ class Images:
         self._engine.run("build", "--network", "host", *given, "-t", tag, str(context), quiet=True, seconds=BUILD_S)
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The mirror that this machine's package manager uses."""
     for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
         words = path.read_text().split() if path.exists() else []

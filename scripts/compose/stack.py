@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,32 @@ class Stack:
         return run(argv, {**self._engine.environment, **self.variables}, check=check, seconds=seconds, cwd=ROOT).stdout
 
     def up(self) -> dict[str, float]:
-        """Make the secrets, start everything, and wait until all is healthy; seconds after which each service was, by name."""
-        run([str(ROOT / "deploy" / "setup.sh")], {})
+        """Start everything, and wait until all is healthy; seconds from this call until each service was, by name."""
+        self._set_up()
         began = time.monotonic()
-        healthy: dict[str, float] = {}
-        self.compose("up", "-d")
-        while True:
-            states = self.states()
-            for name, state in states.items():
-                if state == "healthy":
-                    healthy.setdefault(name, time.monotonic() - began)
-            if all(name in healthy for name in states if name not in ONE_SHOTS):
-                return healthy
-            if time.monotonic() - began > UP_S or any(state.startswith("ended with") for state in states.values()):
-                waiting = {name: state for name, state in states.items() if name not in healthy}
-                raise ServiceFailed(f"not healthy after {time.monotonic() - began:.0f} s: {waiting}\n{self.compose('logs', '--tail=15', *waiting)[-6000:]}")
-            time.sleep(POLL_S)
+        healthy: dict[str, tuple[str, float]] = {}  # by container too: one that is made anew counts anew
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(self.compose, "up", "-d")  # it waits for one service after the other, and they are watched meanwhile
+            while True:
+                over = starting.done()
+                found = self.containers()
+                states = {name: _state(each["State"]) for name, each in found.items()}
+                for name, state in states.items():
+                    if state == "healthy" and healthy.get(name, ("",))[0] != found[name]["Id"]:
+                        healthy[name] = (found[name]["Id"], time.monotonic() - began)
+                waiting = {name: state for name, state in states.items() if name not in ONE_SHOTS and state != "healthy"}
+                if over:
+                    starting.result()
+                    if not waiting:
+                        return {name: seconds for name, (_, seconds) in healthy.items()}
+                    if time.monotonic() - began > UP_S or any(state.startswith("ended with") for state in states.values()):
+                        logs = self.compose("logs", "--tail=15", *waiting)[-6000:]
+                        raise ServiceFailed(f"not healthy after {time.monotonic() - began:.0f} s: {waiting}\n{logs}")
+                time.sleep(POLL_S)
+
+    def _set_up(self) -> None:
+        """Make the files that docker-compose.yml names, without which compose does not even take down."""
+        run([str(ROOT / "deploy" / "setup.sh")], {})
 
     def states(self) -> dict[str, str]:
         """Every service: healthy, starting, unhealthy, done, or with what status it ended."""
@@ -70,8 +81,8 @@ class Stack:
         listed = self._engine.run("ps", "-aq", "--filter", f"label=com.docker.compose.project={self.project}", quiet=True).stdout.split()
         if not listed:
             return {}
-        found = json.loads(self._engine.run("inspect", *listed, quiet=True).stdout)
-        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in found}
+        found = json.loads(self._engine.run("inspect", *reversed(listed), quiet=True, check=False).stdout)  # one may be gone meanwhile
+        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in found}  # the newest is listed first, and wins
 
     def with_files(self, *files: Path) -> "Stack":
         """The same project with more files on top."""
@@ -97,6 +108,7 @@ class Stack:
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove the containers and networks; with `volumes` what they kept too."""
+        self._set_up()
         self.compose("down", "--remove-orphans", *(["-v"] if volumes else []))
 
 

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from scripts.services.fetching import go_install, kept, said
-from scripts.services.processes import cache, free_ports, port_answers
+from scripts.services.processes import LOOPBACK, cache, free_ports, port_answers
 from scripts.services.s3 import S3Keys
 
 RELEASE = "RELEASE.2026-02-12T20-18-48Z"
@@ -40,17 +40,18 @@ class MinioServer(S3Keys):
     """One server in `folder`; starting it again in the same folder keeps its data, port and keys.
 
     With `kafka` (`host:port`) uploads can be announced on the topic `s3-events`: a bucket's notification rule names `ARN`. What the broker does not take
-    waits in the folder `queue`, also while the server is away.
+    waits in the folder `queue`, also while the server is away. `host` is the address of this machine on which it answers.
     """
 
-    def __init__(self, folder: Path, *, kafka: str | None = None) -> None:
+    def __init__(self, folder: Path, *, kafka: str | None = None, host: str = LOOPBACK) -> None:
         super().__init__(folder, "minio", "MinIO server")
         self._kafka = kafka
+        self._host = host
 
     @property
     def endpoint(self) -> str:
         """`host:port`, without scheme."""
-        return f"127.0.0.1:{self._kept()['port']}"
+        return f"{self._host}:{self._kept()['port']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -84,6 +85,6 @@ class MinioServer(S3Keys):
 
     def answers(self) -> bool:
         """Whether signed requests are served: a listing of buckets succeeds."""
-        if not port_answers(int(self.endpoint.rpartition(":")[2])):
+        if not port_answers(int(self._kept()["port"]), self._host):
             return False
         return self._lists_buckets(self.endpoint)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.services.fetching import go_install, kept, run, said, tool
-from scripts.services.processes import Server, ServiceFailed, cache, free_ports, port_answers
+from scripts.services.processes import LOOPBACK, Server, ServiceFailed, cache, free_ports, port_answers
 
 VERSION = "0.24.0"
 MODULE = f"github.com/ollama/ollama@v{VERSION}"
@@ -95,17 +95,19 @@ def _unpack_model(work: Path) -> Path:
 class OllamaServer(Server):
     """One server in `folder` that has the small model as `MODEL`; starting it again in the same folder keeps its models and port.
 
-    `settings` are Ollama's own (`OLLAMA_MAX_QUEUE`, …). Nothing is written outside the folder, and no cloud is asked.
+    `settings` are Ollama's own (`OLLAMA_MAX_QUEUE`, …), `host` is the address of this machine on which it answers.
+    Nothing is written outside the folder, and no cloud is asked.
     """
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None, host: str = LOOPBACK) -> None:
         super().__init__(folder, "ollama", "Ollama")
+        self._host = host
         self._settings = dict(settings or {})
 
     @property
     def address(self) -> str:
         """`host:port`; ServiceFailed before the first start."""
-        return f"127.0.0.1:{self._kept()['port']}"
+        return f"{self._host}:{self._kept()['port']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -141,7 +143,7 @@ class OllamaServer(Server):
 
     def _get(self, path: str) -> dict[str, Any] | None:
         """The JSON that it answers with, or None."""
-        if not port_answers(int(self.address.rpartition(":")[2])):
+        if not port_answers(int(self._kept()["port"]), self._host):
             return None
         try:
             with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:

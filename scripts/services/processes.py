@@ -17,6 +17,7 @@ import psutil
 POLL_S = 0.1
 STOP_S = 15.0  # a broker flushes its segments on SIGTERM; after this it is killed
 LOG_TAIL_BYTES = 2000
+LOOPBACK = "127.0.0.1"
 
 
 class ServiceFailed(Exception):
@@ -34,18 +35,18 @@ def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((LOOPBACK, 0))
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:
             each.close()
 
 
-def port_answers(port: int) -> bool:
-    """Whether something accepts connections on this port of 127.0.0.1."""
+def port_answers(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def as_user(user: str | None) -> list[str]:

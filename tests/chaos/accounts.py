@@ -11,7 +11,7 @@ from video_platform import dead_letters, events, layout
 from video_platform.pipeline import tags
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
 from video_platform.platform import Platform
-from video_platform.records import VideoState
+from video_platform.records import AlertRecord, VideoState
 from video_platform.services.database import ledger, outbox, videos
 from video_platform.services.event_log import EventLog, Record
 
@@ -65,13 +65,15 @@ def settled(platform: Platform, instance, video_ids: Collection[str]) -> bool:
     return not {run.tags.get(tags.VIDEO) for run in instance.get_runs(dg.RunsFilter(statuses=open_))}.intersection(wanted)
 
 
-def account(platform: Platform, instance, video_ids: Collection[str], told: Counter[str], before: Counter[str] | None = None) -> Account:
-    """The figures of these videos; `told` are notifications by video, `before` those that a row before this one counted."""
+def account(platform: Platform, instance, video_ids: Collection[str], told: Counter[str] | None, before: Counter[str] | None = None) -> Account:
+    """The figures of these videos; `told` are notifications by video (None: nobody is notified), `before` those that a row before this one counted."""
     found = Account()
     for video_id in sorted(video_ids):
         found.lost += _is_lost(platform, video_id, found)
     _count_runs(instance, set(video_ids), found)
-    _count_alerts(platform, set(video_ids), told - (before or Counter()), found)
+    _count_alerts(platform, set(video_ids), found)
+    if told is not None:
+        _count_notices(platform, set(video_ids), told - (before or Counter()), found)
     return found
 
 
@@ -113,8 +115,12 @@ def _count_runs(instance, video_ids: set[str], found: Account) -> None:
     found.asked_again = sum(count - 1 for count in per_video.values())
 
 
-def _count_alerts(platform: Platform, video_ids: set[str], told: Counter[str], found: Account) -> None:
-    alerts = [alert for alert in ledger.page(platform.db, limit=MOST)[0] if alert.video_id in video_ids]
+def _alerts(platform: Platform, video_ids: set[str]) -> list[AlertRecord]:
+    return [alert for alert in ledger.page(platform.db, limit=MOST)[0] if alert.video_id in video_ids]
+
+
+def _count_alerts(platform: Platform, video_ids: set[str], found: Account) -> None:
+    alerts = _alerts(platform, video_ids)
     found.alerts = len(alerts)
     twice = Counter((alert.video_id, alert.rule, round(alert.start_s, 2), tuple(alert.track_ids)) for alert in alerts)
     raised: dict[str, set[str]] = {}
@@ -127,7 +133,10 @@ def _count_alerts(platform: Platform, video_ids: set[str], told: Counter[str], f
     if unsaid:
         found.lost += len(unsaid)
         found.faults.append(f"{len(unsaid)} alerts are on no topic")
-    wanted = Counter(alert.video_id for alert in alerts)
+
+
+def _count_notices(platform: Platform, video_ids: set[str], told: Counter[str], found: Account) -> None:
+    wanted = Counter(alert.video_id for alert in _alerts(platform, video_ids))
     untold = sum((wanted - told).values())
     if untold:
         found.faults.append(f"{untold} alerts were told to nobody")

@@ -1,38 +1,26 @@
-"""docker-compose.yml for real, once for all tests of this folder: an engine of its own, images from packages, a registry with a small model."""
+"""docker-compose.yml for real: an engine of its own, images from packages, and a deployment once for all tests of a module."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from services_fixtures import unavailable
 
 from scripts.compose import Engine, Images, Stack
 from scripts.compose.engine import Forbidden
 from scripts.compose.stack import ROOT
-from scripts.services import OllamaServer, cache
-from scripts.services.ollama import MODEL
+
+from .deployment import BOOKS, CHAOS, Deployment
 
 CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 120_000
 PROJECT = "video-platform-test"
 
-
-@dataclass(frozen=True)
-class Deployment:
-    """What runs: seconds until each service was healthy, the image of ours, and the file that lets the model through."""
-
-    stack: Stack
-    engine: Engine
-    healthy_s: dict[str, float]
-    image_bytes: int
-    gate: Path
-
-    @property
-    def secrets(self) -> Path:
-        return ROOT / "deploy" / "secrets"
+BringUp = Callable[..., AbstractContextManager[Deployment]]
 
 
 @pytest.fixture(scope="session")
@@ -56,55 +44,46 @@ def images(engine: Engine) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def deployment(engine: Engine, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("compose")
-    (folder / "gate").mkdir()
-    model = OllamaServer(cache() / "compose-model")
-    model.start(ends_with_parent=True)
-    model.stop()
-    overlay = folder / "registry.yml"
-    overlay.write_text(yaml.safe_dump({"services": _registry(model.folder / "models", folder / "gate")}))
-    (ROOT / "deploy" / "rules").mkdir(exist_ok=True)
-    rules = ROOT / "deploy" / "rules" / "test.yaml"
-    rules.write_text((ROOT / "samples" / "rules.demo.yaml").read_text())
-    rules.chmod(0o644)
-    variables = {**images, "VP_MODEL": f"registry:5000/library/{MODEL}", "VP_RULES_IN_CONTAINER": "/rules/test.yaml"}
-    socket = {"VP_DOCKER_SOCKET": str(engine.socket), "VP_DOCKER_GROUP": str(engine.socket.stat().st_gid)}
-    stack = Stack(engine, {**variables, **socket}, files=[overlay], project=PROJECT)
-    stack.down(volumes=True)
-    try:
-        healthy_s = stack.up()
-        yield Deployment(stack, engine, healthy_s, Images(engine).size_bytes(images["VP_IMAGE"]), folder / "gate" / "open")
-    finally:
-        (folder / "logs.txt").write_text(stack.compose("logs", "--no-color", check=False))
-        print(f"\nlogs of all services: {folder / 'logs.txt'}")
+def bring_up(engine: Engine, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> BringUp:
+    """A deployment that begins with nothing and leaves nothing but its logs; `services` and `secrets` change what docker-compose.yml says of them."""
+
+    @contextmanager
+    def with_(
+        variables: Mapping[str, str], files: Sequence[Path] = (), services: Mapping[str, Any] | None = None, secrets: Mapping[str, Path] | None = None
+    ) -> Iterator[Deployment]:
+        folder = tmp_path_factory.mktemp("compose")
+        changed = {"code-server": {"volumes": [f"{CHAOS}:{BOOKS}:ro"]}, **(services or {})}
+        overlay = folder / "test.yml"
+        overlay.write_text(yaml.safe_dump({"services": changed, "secrets": {name: {"file": str(path)} for name, path in (secrets or {}).items()}}))
+        (ROOT / "deploy" / "rules").mkdir(exist_ok=True)
+        rules = ROOT / "deploy" / "rules" / "test.yaml"
+        rules.write_text((ROOT / "samples" / "rules.demo.yaml").read_text())
+        rules.chmod(0o644)
+        given = {
+            **images,
+            "VP_DOCKER_SOCKET": str(engine.socket),
+            "VP_DOCKER_GROUP": str(engine.socket.stat().st_gid),
+            "VP_RULES_IN_CONTAINER": "/rules/test.yaml",
+        }
+        stack = Stack(engine, {**given, **variables}, files=[*files, overlay], project=PROJECT)
         stack.down(volumes=True)
-        rules.unlink()
+        try:
+            yield Deployment(stack, stack.up())
+        finally:
+            (folder / "logs.txt").write_text(stack.compose("logs", "--no-color", check=False))
+            print(f"\nlogs of all services: {folder / 'logs.txt'}")
+            stack.down(volumes=True)
+            rules.unlink()
+
+    return with_
 
 
-def _registry(models: Path, gate: Path) -> dict[str, object]:
-    program = ROOT / "scripts" / "compose" / "registry.py"
-    ask = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/v2/library/smollm2/manifests/135m')"
-    return {
-        "registry": {
-            "image": "${REGISTRY_IMAGE}",
-            "command": ["python3", "/registry.py", "/models", "/gate"],
-            "volumes": [f"{program}:/registry.py:ro", f"{models}:/models:ro", f"{gate}:/gate:ro"],
-            "networks": ["inside"],
-            "healthcheck": {"test": ["CMD", "python3", "-c", ask], "interval": "5s", "timeout": "10s", "retries": 60},
-        },
-        "models": {"command": ["models", "pull", "--patient", "--insecure"]},
-    }
-
-
-@pytest.fixture(scope="session")
-def context(deployment: Deployment) -> Iterator[BrowserContext]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         unavailable("Chromium", "scripts/install_browser.sh installs it")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
         expect.set_options(timeout=WAIT_MS)
-        made = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=deployment.stack.url("web"))
-        made.set_default_timeout(WAIT_MS)
-        yield made
-        browser.close()
+        yield launched
+        launched.close()

@@ -1,81 +1,78 @@
 """docker-compose.yml brought up for real. The tests stand in the order of a visit and share one deployment; run with `-s` to see the figures."""
 
-import hashlib
 import io
 import re
+import socket
 import time
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from minio import Minio
 from minio.error import S3Error
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 from running import wait
 
-from scripts.compose.stack import ONE_SHOTS, ROOT, Stack
+from scripts.compose import Engine, Images
+from scripts.compose.images import mirror
+from scripts.compose.stack import ONE_SHOTS, ROOT
+from scripts.services import OllamaServer, cache
+from scripts.services.ollama import MODEL
 
-from .conftest import Deployment
+from .conftest import WAIT_MS, BringUp
+from .deployment import CLIP, DEADLINE_S, Deployment, clip
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(2400)]
 
-CLIP = ROOT / "samples" / "crossing.mp4"
-DEADLINE_S = 900
+SECRETS = ROOT / "deploy" / "secrets"
 RECOVERED_S = 600
-MODEL = "registry:5000/library/smollm2:135m"
+SAMPLE = clip()[1]
+KILLED = ("kafka", "minio", "postgres", "ollama", "relay", "code-server", "daemon", "dagster", "dagster-read-only", "web")
+OURS = ("relay", "code-server", "daemon", "dagster", "dagster-read-only", "web")
+FIRST_UPLOAD = 10
+"""The clip that is uploaded before a service is killed has this number, or the next for each one after it."""
 
 
 def told(*words: object) -> None:
     print(*words, flush=True)
 
 
-def api(deployment: Deployment, path: str, **more: Any) -> Any:
-    reply = httpx.get(f"{deployment.stack.url('web')}/api{path}", timeout=120, **more)
-    reply.raise_for_status()
-    return reply.json()
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a file `open` lets the model through."""
+    return tmp_path_factory.mktemp("gate")
 
 
-def health(deployment: Deployment) -> dict[str, Any]:
-    """What /api/healthz says, 503 included: on a busy machine a part may be late."""
-    return httpx.get(f"{deployment.stack.url('web')}/api/healthz", timeout=120).json()
+@pytest.fixture(scope="module")
+def deployment(bring_up: BringUp, gate: Path) -> Iterator[Deployment]:
+    """With a registry beside it that has a small model, and hands it out when it is told to."""
+    model = OllamaServer(cache() / "compose-model")
+    model.start(ends_with_parent=True)
+    model.stop()
+    program = ROOT / "scripts" / "compose" / "registry.py"
+    ask = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/v2/library/smollm2/manifests/135m')"
+    registry = {
+        "image": "${REGISTRY_IMAGE}",
+        "command": ["python3", "/registry.py", "/models", "/gate"],
+        "volumes": [f"{program}:/registry.py:ro", f"{model.folder / 'models'}:/models:ro", f"{gate}:/gate:ro"],
+        "networks": ["inside"],
+        "healthcheck": {"test": ["CMD", "python3", "-c", ask], "interval": "5s", "timeout": "10s", "retries": 60},
+    }
+    services = {"registry": registry, "models": {"command": ["models", "pull", "--patient", "--insecure"]}}
+    with bring_up({"VP_MODEL": f"registry:5000/library/{MODEL}"}, services=services) as made:
+        yield made
 
 
-def video(deployment: Deployment, video_id: str) -> dict[str, Any]:
-    return next((each for each in api(deployment, "/videos")["items"] if each["video_id"] == video_id), {})
+@pytest.fixture(scope="module")
+def context(deployment: Deployment, browser: Browser) -> BrowserContext:
+    made = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=deployment.stack.url("web"))
+    made.set_default_timeout(WAIT_MS)
+    return made
 
 
-def another_clip(number: int) -> tuple[bytes, str]:
-    """The sample clip with other bytes and the same pictures: a box that players skip is put behind it."""
-    note = number.to_bytes(8, "big")
-    content = CLIP.read_bytes() + (8 + len(note)).to_bytes(4, "big") + b"free" + note
-    return content, hashlib.sha256(content).hexdigest()[:16]
-
-
-def upload(deployment: Deployment, content: bytes, name: str, camera: str = "demo") -> None:
-    files = {"file": (name, content, "video/mp4")}
-    reply = httpx.post(f"{deployment.stack.url('web')}/api/videos", files=files, data={"camera": camera}, timeout=300)
-    assert reply.status_code in (200, 201, 202), reply.text
-
-
-def processed(deployment: Deployment, video_id: str, seconds: float = DEADLINE_S) -> dict[str, Any]:
-    """The video once it is ready, with its summary."""
-    wait(lambda: video(deployment, video_id).get("state") in ("ready", "failed"), seconds, f"{video_id} is processed")
-    assert video(deployment, video_id)["state"] == "ready", video(deployment, video_id)
-    return api(deployment, f"/videos/{video_id}")
-
-
-def ask_dagster(deployment: Deployment, query: str, service: str = "dagster", **variables: Any) -> dict[str, Any]:
-    return httpx.post(f"{deployment.stack.url(service)}/graphql", json={"query": query, "variables": variables}, timeout=120).json()
-
-
-def runs(deployment: Deployment, video_id: str) -> list[dict[str, Any]]:
-    query = "query($f: RunsFilter) { runsOrError(filter: $f) { ... on Runs { results { runId status pipelineName tags { key value } } } } }"
-    answer = ask_dagster(deployment, query, f={"tags": [{"key": "dagster/partition", "value": video_id}]})
-    return answer["data"]["runsOrError"]["results"]
-
-
-def test_every_service_is_healthy(deployment: Deployment) -> None:
-    told(f"\nimage of ours: {deployment.image_bytes / 1e9:.2f} GB")
+def test_every_service_is_healthy(deployment: Deployment, engine: Engine, images: dict[str, str]) -> None:
+    told(f"\nimage of ours: {Images(engine).size_bytes(images['VP_IMAGE']) / 1e9:.2f} GB")
     for name, seconds in sorted(deployment.healthy_s.items(), key=lambda each: each[1]):
         told(f"{name:20} healthy after {seconds:4.0f} s")
     states = deployment.stack.states()
@@ -85,8 +82,8 @@ def test_every_service_is_healthy(deployment: Deployment) -> None:
 
 def test_the_page_says_how_far_the_model_is_and_everything_works_already(deployment: Deployment, context: BrowserContext) -> None:
     """From a file in the browser to an alert on another page, while the model is being fetched."""
-    wait(lambda: health(deployment)["status"] != "unavailable", DEADLINE_S, "the web app has all that it needs")
-    wait(lambda: re.search(r"is being fetched: \d+ %", health(deployment)["parts"]["models"]["detail"]), DEADLINE_S, "the pull is under way")
+    wait(lambda: deployment.health()["status"] != "unavailable", DEADLINE_S, "the web app has all that it needs")
+    wait(lambda: re.search(r"is being fetched: \d+ %", deployment.health()["parts"]["models"]["detail"]), DEADLINE_S, "the pull is under way")
     library, alerts = context.new_page(), context.new_page()
     alerts.goto("/alerts")
     expect(alerts.get_by_role("heading", name="No alerts")).to_be_visible()
@@ -108,33 +105,30 @@ def test_the_page_says_how_far_the_model_is_and_everything_works_already(deploym
     told(f"upload finished to alert on the open page: {time.monotonic() - began:.1f} s")
     picture = card.locator(".picture img").first
     wait(lambda: picture.evaluate("image => image.naturalWidth") > 0, 120, "the snapshot is drawn")
-    found = processed(deployment, hashlib.sha256(CLIP.read_bytes()).hexdigest()[:16])
-    wait(lambda: "summary" in str(api(deployment, f"/videos/{found['video_id']}")), DEADLINE_S, "a summary")
+    deployment.processed(SAMPLE)
+    assert deployment.alerts(SAMPLE)
+    wait(lambda: deployment.api(f"/videos/{SAMPLE}/summary"), DEADLINE_S, "a summary")
     for page in (library, alerts):
         page.close()
 
 
 def test_the_output_of_the_run_is_read_on_dagsters_pages(deployment: Deployment, context: BrowserContext) -> None:
-    video_id = hashlib.sha256(CLIP.read_bytes()).hexdigest()[:16]
-    run = next(each for each in runs(deployment, video_id) if each["pipelineName"] == "process_video")
-    query = """query($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection { events { ... on LogsCapturedEvent { fileKey } } } } } }"""
-    events = ask_dagster(deployment, query, id=run["runId"])["data"]["runOrError"]["eventConnection"]["events"]
-    file_key = next(each["fileKey"] for each in events if each.get("fileKey"))
-    read = "query($key: [String!]!) { capturedLogs(logKey: $key) { stdout stderr } }"
     for service in ("dagster", "dagster-read-only"):
-        answer = ask_dagster(deployment, read, service, key=[run["runId"], "compute_logs", file_key])
-        assert "STEP_START" in answer["data"]["capturedLogs"]["stderr"], service
+        assert "STEP_START" in deployment.output_of_a_run(SAMPLE, service), service
+    run_id, file_key = deployment.runs(SAMPLE)[0]["runId"], deployment.file_of_output(SAMPLE)
     page = context.new_page()
-    page.goto(f"{deployment.stack.url('dagster')}/runs/{run['runId']}")
-    expect(page.get_by_text(run["runId"][:8]).first).to_be_visible()
+    page.goto(f"{deployment.stack.url('dagster')}/runs/{run_id}?logType=stderr&logFileKey={file_key}")
+    expect(page.get_by_text("STEP_SUCCESS").first).to_be_visible()
+    expect(page.get_by_text(f"s3://video-platform/dagster-logs/storage/{run_id}/compute_logs/{file_key}.err")).to_be_visible()
     page.close()
 
 
 def test_the_read_only_page_changes_nothing(deployment: Deployment) -> None:
-    assert ask_dagster(deployment, "{ permissions { permission value } }", "dagster-read-only")["data"]
-    stop = 'mutation { stopRunningSchedule: stopSensor(id: "x") { __typename } }'
-    answer = ask_dagster(deployment, stop, "dagster-read-only")
-    assert "Unauthorized" in str(answer) or "permission" in str(answer).lower(), answer
+    run_id = deployment.runs(SAMPLE)[0]["runId"]
+    delete = "mutation($id: String!) { deletePipelineRun(runId: $id) { __typename } }"
+    answer = deployment.ask_dagster(delete, "dagster-read-only", id=run_id)
+    assert answer["data"]["deletePipelineRun"]["__typename"] == "UnauthorizedError"
+    assert deployment.runs(SAMPLE)[0]["runId"] == run_id
     written = deployment.stack.execute("dagster-read-only", "python3", "-c", WRITE)
     assert "permission denied" in written
 
@@ -152,36 +146,46 @@ except Exception as error:
 
 
 def test_no_container_knows_more_than_it_needs(deployment: Deployment) -> None:
-    secrets = {path.name: path.read_text().strip() for path in deployment.secrets.iterdir()}
+    secrets = {path.name: path.read_text().strip() for path in SECRETS.iterdir()}
     for name, container in deployment.stack.containers().items():
         described = str(container)
         assert not [secret for secret, text in secrets.items() if text in described], name
-    for name in ("relay", "code-server", "daemon", "dagster", "dagster-read-only", "web"):
+    for name in OURS:
         assert deployment.stack.execute(name, "id", "-u").strip() == "10001"
-    no_way_out = "import socket; socket.setdefaulttimeout(5); socket.create_connection(('192.0.2.1', 80))"
-    assert "unreachable" in deployment.stack.execute("code-server", "sh", "-c", f'python3 -c "{no_way_out}" 2>&1 || true')
+
+
+def test_what_decodes_footage_has_no_way_out(deployment: Deployment) -> None:
+    """Seen on a server that this machine reaches, and the web app's container too: where packages come from."""
+    address = urlsplit(mirror())
+    outside = socket.gethostbyname(address.hostname or ""), address.port or (443 if address.scheme == "https" else 80)
+    ask = f"import socket\ntry: socket.create_connection({outside!r}, 10); print('reached')\nexcept OSError as error: print(error)"
+    assert deployment.stack.execute("web", "python3", "-c", ask).strip() == "reached"
+    for name in ("code-server", "daemon", "kafka", "postgres"):
+        program = (
+            ["python3", "-c", ask] if name in OURS else ["bash", "-c", f"timeout 10 bash -c '</dev/tcp/{outside[0]}/{outside[1]}' && echo reached || echo no"]
+        )
+        assert deployment.stack.execute(name, *program).strip() != "reached", name
 
 
 def test_footage_comes_in_by_the_inbox(deployment: Deployment) -> None:
-    content, video_id = another_clip(1)
-    key = (deployment.secrets / "s3_inbox_key").read_text().strip()
+    content, video_id = clip(1)
+    key = (SECRETS / "s3_inbox_key").read_text().strip()
     client = Minio(deployment.stack.url("minio").removeprefix("http://"), "vp-inbox", key, secure=False, region="us-east-1")
     client.put_object("video-platform", "inbox/gate/other.mp4", io.BytesIO(content), len(content), content_type="video/mp4")
     with pytest.raises(S3Error, match="Access Denied"):
         client.put_object("video-platform", "videos/other.mp4", io.BytesIO(b"x"), 1)
-    wait(lambda: video(deployment, video_id), DEADLINE_S, "the object is taken in")
-    assert processed(deployment, video_id)["camera"] == "gate"
+    wait(lambda: deployment.video(video_id), DEADLINE_S, "the object is taken in")
+    assert deployment.processed(video_id)["video"]["camera"] == "gate"
 
 
-def test_the_model_writes_once_it_is_there(deployment: Deployment) -> None:
-    deployment.gate.touch()
+def test_the_model_writes_once_it_is_there(deployment: Deployment, gate: Path) -> None:
+    (gate / "open").touch()
     wait(lambda: deployment.stack.states()["models"] == "done", DEADLINE_S, "the model is fetched")
-    wait(lambda: health(deployment)["parts"]["models"]["detail"] == "none is being fetched", DEADLINE_S, "healthz says so")
-    content, video_id = another_clip(2)
-    upload(deployment, content, "second.mp4")
-    processed(deployment, video_id)
-    wait(lambda: any(each["pipelineName"] == "describe_video" and each["status"] == "SUCCESS" for each in runs(deployment, video_id)), DEADLINE_S, "described")
-    writer = health(deployment)["parts"]["language_model"]["detail"]
+    wait(lambda: deployment.health()["parts"]["models"]["detail"] == "none is being fetched", DEADLINE_S, "healthz says so")
+    video_id = deployment.upload(2)
+    deployment.processed(video_id)
+    wait(lambda: any(each["status"] == "SUCCESS" for each in deployment.runs(video_id, "describe_video")), DEADLINE_S, "described")
+    writer = deployment.health()["parts"]["language_model"]["detail"]
     told(f"\n{writer}")
     assert "smollm2" in writer
 
@@ -194,40 +198,69 @@ def test_memory_is_within_its_bounds(deployment: Deployment) -> None:
         assert not limits[name] or used < limits[name]
 
 
-KILLED = ("kafka", "minio", "postgres", "ollama", "relay", "code-server", "daemon", "dagster", "dagster-read-only", "web")
-
-
 @pytest.mark.parametrize("name", KILLED)
-def test_what_is_killed_comes_back(deployment: Deployment, name: str) -> None:
+def test_what_is_killed_at_work_comes_back(deployment: Deployment, name: str) -> None:
     before = deployment.stack.containers()[name]["State"]["Pid"]
-    began = time.monotonic()
+    video_id = deployment.upload(FIRST_UPLOAD + KILLED.index(name))
+    wait(lambda: deployment.runs(video_id) or deployment.video(video_id)["state"] == "ready", DEADLINE_S, "its run is there")
     deployment.stack.kill(name)
+    began = time.monotonic()
     wait(lambda: deployment.stack.containers()[name]["State"]["Pid"] not in (0, before), RECOVERED_S, f"{name} is started again")
     wait(lambda: deployment.stack.states()[name] == "healthy", RECOVERED_S, f"{name} is healthy again")
     told(f"\n{name} killed: healthy again after {time.monotonic() - began:.0f} s")
 
 
-def test_everything_works_after_all_that(deployment: Deployment) -> None:
-    content, video_id = another_clip(3)
-    upload(deployment, content, "third.mp4")
-    assert processed(deployment, video_id)["camera"] == "demo"
+def test_nothing_was_lost_or_doubled_by_all_that(deployment: Deployment) -> None:
+    uploaded = {clip(FIRST_UPLOAD + index)[1]: name for index, name in enumerate(KILLED)}
+    account = wait(lambda: deployment.account(list(uploaded)), DEADLINE_S, "all is settled")
+    assert account
+    told(f"\n{account}")
+    assert {name: account[name] for name in ("runs_out", "lost", "doubled", "alerts_doubled", "faults")} == {
+        "runs_out": len(KILLED),
+        "lost": 0,
+        "doubled": 0,
+        "alerts_doubled": 0,
+        "faults": [],
+    }
+    assert {uploaded[each]: deployment.alerts(each) for each in uploaded} == dict.fromkeys(KILLED, deployment.alerts(SAMPLE))
 
 
-def test_a_run_has_a_container_of_its_own(deployment: Deployment) -> None:
-    """The same project with deploy/compose.docker-runs.yml on top."""
-    stack: Stack = deployment.stack.with_files(ROOT / "deploy" / "compose.docker-runs.yml")
-    stack.up()
+def test_a_run_has_a_container_of_its_own(deployment: Deployment, engine: Engine) -> None:
+    """The same project with deploy/compose.docker-runs.yml on top; from here on."""
+    docker_runs = Deployment(deployment.stack.with_files(ROOT / "deploy" / "compose.docker-runs.yml"), {})
+    docker_runs.stack.up()
     seen: set[str] = set()
-    labelled = ["ps", "-a", "--no-trunc", "--filter", "label=dagster/run_id", "--format", "{{.ID}}"]
 
     def look() -> bool:
-        seen.update(deployment.engine.run(*labelled, quiet=True).stdout.split())
-        return video(deployment, video_id).get("state") in ("ready", "failed")
+        seen.update(containers_of_runs(engine))
+        return docker_runs.video(video_id).get("state") in ("ready", "failed")
 
-    content, video_id = another_clip(4)
-    upload(deployment, content, "fourth.mp4")
+    began = time.monotonic()
+    video_id = docker_runs.upload(3)
     wait(look, DEADLINE_S, "the video is processed")
-    processed(deployment, video_id)
-    tags = {tag["key"]: tag["value"] for tag in next(each for each in runs(deployment, video_id) if each["pipelineName"] == "process_video")["tags"]}
-    assert tags["docker/container_id"] in seen
-    wait(lambda: not deployment.engine.run(*labelled, quiet=True).stdout.split(), DEADLINE_S, "containers of runs are removed")
+    told(f"\nready after {time.monotonic() - began:.0f} s")
+    docker_runs.processed(video_id)
+    assert docker_runs.runs(video_id)[0]["tags"]["docker/container_id"] in seen
+    assert docker_runs.alerts(video_id) == docker_runs.alerts(SAMPLE)
+    assert "STEP_START" in docker_runs.output_of_a_run(video_id), "its output outlives its container"
+    wait(lambda: not containers_of_runs(engine), DEADLINE_S, "containers of runs are removed")
+
+
+def test_a_run_in_a_container_is_cancelled_and_can_be_asked_for_again(deployment: Deployment, engine: Engine) -> None:
+    video_id = deployment.upload(4)
+    run = wait(lambda: [each for each in deployment.runs(video_id) if each["status"] == "STARTED"], DEADLINE_S, "its run works")[0]
+    began = time.monotonic()
+    stop = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+    assert deployment.ask_dagster(stop, id=run["runId"])["data"]["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    wait(lambda: run["tags"]["docker/container_id"] not in containers_of_runs(engine), DEADLINE_S, "its container is gone")
+    wait(lambda: deployment.runs(video_id)[0]["status"] == "CANCELED", DEADLINE_S, "it is cancelled")
+    told(f"\ncancelled after {time.monotonic() - began:.0f} s")
+    wait(lambda: deployment.video(video_id)["state"] == "failed", DEADLINE_S, "the page says so")
+    deployment.stack.execute("web", "vp", "retry", video_id)
+    wait(lambda: len(deployment.runs(video_id)) > 1, DEADLINE_S, "another run")
+    wait(lambda: deployment.video(video_id)["state"] == "ready", DEADLINE_S, "the video is processed")
+
+
+def containers_of_runs(engine: Engine) -> set[str]:
+    listed = engine.run("ps", "-a", "--no-trunc", "--filter", "label=dagster/run_id", "--format", "{{.ID}}", quiet=True)
+    return set(listed.stdout.split())
