@@ -44,17 +44,9 @@ INTERVAL_S = 5
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Writes the failed state of videos whose run died.",
 )
-def failed_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.SkipReason | None:
+def failed_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> None:
     """One run that ended in failure."""
-    run = context.dagster_run
-    if tags.asked(run.tags, tags.WILL_RETRY):
-        return dg.SkipReason(f"run {run.run_id} is retried")
-    failures = context.for_run_failure().get_step_failure_events()
-    if not failures:
-        return _settle(context, desk, INTERRUPTED)
-    error = failures[0].step_failure_data.error
-    text = (error.message.strip().splitlines() or ["unknown"])[0] if error else "unknown"
-    return _settle(context, desk, "StepFailed", f"Step {failures[0].step_key} failed: {text[:1000]}. The run's log has the details.")
+    _tell(context, _judge(context, desk))
 
 
 @dg.run_status_sensor(
@@ -64,9 +56,17 @@ def failed_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Writes the state of videos whose run was cancelled.",
 )
-def cancelled_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.SkipReason | None:
+def cancelled_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> None:
     """One run that was cancelled."""
-    return _settle(context, desk, CANCELLED)
+    _tell(context, _settle(context, desk, CANCELLED))
+
+
+def _tell(context: dg.RunStatusSensorContext, nothing_written: str | None) -> None:
+    """Why nothing was written, in the log of the tick. Not as a SkipReason: Dagster ends a tick with the first of them, and fails one in which an earlier
+    run was acted on, so that of many runs that died together each would take a tick of its own.
+    """
+    if nothing_written:
+        context.log.info(nothing_written)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,20 @@ def _ended_at(record: dg.RunRecord) -> float:
     return record.end_time or record.update_timestamp.timestamp()
 
 
-def _settle(context: dg.RunStatusSensorContext, desk: Desk, code: str, message: str | None = None) -> dg.SkipReason | None:
+def _judge(context: dg.RunStatusSensorContext, desk: Desk) -> str | None:
+    """Writes what became of a failed run; why not, if nothing is to be written."""
+    run = context.dagster_run
+    if tags.asked(run.tags, tags.WILL_RETRY):
+        return f"run {run.run_id} is retried"
+    failures = context.for_run_failure().get_step_failure_events()
+    if not failures:
+        return _settle(context, desk, INTERRUPTED)
+    error = failures[0].step_failure_data.error
+    text = (error.message.strip().splitlines() or ["unknown"])[0] if error else "unknown"
+    return _settle(context, desk, "StepFailed", f"Step {failures[0].step_key} failed: {text[:1000]}. The run's log has the details.")
+
+
+def _settle(context: dg.RunStatusSensorContext, desk: Desk, code: str, message: str | None = None) -> str | None:
     """Writes the state unless the video is in other hands, or stands already: what the step itself wrote is more precise."""
     from video_platform.services.database import videos
 
@@ -118,38 +131,38 @@ def _settle(context: dg.RunStatusSensorContext, desk: Desk, code: str, message: 
     video_id = run.tags.get(tags.VIDEO, "")
     record = videos.get(desk.platform.db, video_id) if is_video_id(video_id) else None
     if record is None or record.state is VideoState.DELETED:
-        return dg.SkipReason(f"run {run.run_id}: nothing to write for {video_id or 'a run without a partition'}")
+        return f"run {run.run_id}: nothing to write for {video_id or 'a run without a partition'}"
     if run.job_name == DESCRIBE_VIDEO:
         return _settle_summary(context, desk, record, code, message or SUMMARY_MESSAGES[code])
     return _settle_video(context, desk, record, code, message or MESSAGES[code])
 
 
-def _settle_video(context: dg.RunStatusSensorContext, desk: Desk, record: VideoRecord, code: str, message: str) -> dg.SkipReason | None:
+def _settle_video(context: dg.RunStatusSensorContext, desk: Desk, record: VideoRecord, code: str, message: str) -> str | None:
     from video_platform.services.database import videos
 
     run_id = context.dagster_run.run_id
     if record.state not in (VideoState.RECEIVED, VideoState.PROCESSING):
-        return dg.SkipReason(f"run {run_id}: video {record.video_id} is {record.state} already")
+        return f"run {run_id}: video {record.video_id} is {record.state} already"
     standing = _standing(context, desk, record.video_id)
     if standing.waits:
         videos.waits(desk.platform.db, record)
-        return dg.SkipReason(f"run {run_id}: video {record.video_id} was asked for again and waits for its turn")
+        return f"run {run_id}: video {record.video_id} was asked for again and waits for its turn"
     if standing.live or not standing.last:
-        return dg.SkipReason(f"run {run_id}: another run has video {record.video_id}")
+        return f"run {run_id}: another run has video {record.video_id}"
     if not videos.ended(desk.platform.db, record, standing.request, run_id, code, message):
-        return dg.SkipReason(f"run {run_id}: video {record.video_id} was taken in hand meanwhile")
+        return f"run {run_id}: video {record.video_id} was taken in hand meanwhile"
     return None
 
 
-def _settle_summary(context: dg.RunStatusSensorContext, desk: Desk, record: VideoRecord, code: str, message: str) -> dg.SkipReason | None:
+def _settle_summary(context: dg.RunStatusSensorContext, desk: Desk, record: VideoRecord, code: str, message: str) -> str | None:
     from video_platform.services.database import videos
 
     run_id = context.dagster_run.run_id
     standing = _standing(context, desk, record.video_id)
     if record.summary_failure_code is not None or standing.asked or standing.live or not standing.last:
-        return dg.SkipReason(f"run {run_id}: the summary of video {record.video_id} is in other hands, or its failure is known")
+        return f"run {run_id}: the summary of video {record.video_id} is in other hands, or its failure is known"
     if _is_written(desk, record.video_id):
-        return dg.SkipReason(f"run {run_id}: the summary of video {record.video_id} is there")
+        return f"run {run_id}: the summary of video {record.video_id} is there"
     videos.summary_failed(desk.platform.db, record.video_id, code, message)
     return None
 

@@ -218,6 +218,18 @@ def test_a_summary_that_was_written_since_did_not_fail(place, instance, video_id
     assert videos.get(place.platform.db, video_id).summary_failure_code is None
 
 
-def test_a_run_without_a_video_is_not_ours(place, instance):
-    run = instance.create_run_for_job(broken, status=dg.DagsterRunStatus.FAILURE)
-    assert isinstance(ended(failed_runs, place, instance, run, DagsterEventType.RUN_FAILURE), dg.SkipReason)
+def tick(place, instance, cursor):
+    """A tick of the sensor as Dagster's daemon has it."""
+    context = dg.build_sensor_context(instance, cursor, sensor_name=failed_runs.name, resources={"desk": Desk(place, None, False)})
+    return failed_runs.evaluate_tick(context)
+
+
+def test_runs_that_died_together_are_judged_in_one_tick(place, instance, video_id):
+    begin = tick(place, instance, None).cursor
+    ours = fail(instance, made(instance, video_id, dg.DagsterRunStatus.STARTED))
+    strangers = [fail(instance, instance.create_run_for_job(broken, status=dg.DagsterRunStatus.STARTED)) for _ in range(2)]
+    judged = tick(place, instance, begin)
+    assert [each.dagster_run.run_id for each in judged.dagster_run_reactions] == [run.run_id for run in (ours, *strangers)]
+    assert not [each.error for each in judged.dagster_run_reactions if each.error]
+    assert videos.get(place.platform.db, video_id).failure_code == INTERRUPTED
+    assert tick(place, instance, judged.cursor).dagster_run_reactions == []
