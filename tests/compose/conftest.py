@@ -1,5 +1,6 @@
 """docker-compose.yml for real: an engine of its own, images from packages, and a deployment once for all tests of a module."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -52,13 +53,14 @@ def bring_up(engine: Engine, images: dict[str, str], tmp_path_factory: pytest.Te
         variables: Mapping[str, str], files: Sequence[Path] = (), services: Mapping[str, Any] | None = None, secrets: Mapping[str, Path] | None = None
     ) -> Iterator[Deployment]:
         folder = tmp_path_factory.mktemp("compose")
-        changed = {"code-server": {"volumes": [f"{CHAOS}:{BOOKS}:ro"]}, **(services or {})}
+        rules = folder / "rules"
+        rules.mkdir()
+        shutil.copyfile(ROOT / "samples" / "rules.demo.yaml", rules / "test.yaml")
+        for path, mode in ((rules, 0o755), (rules / "test.yaml", 0o644)):  # for the user of the container
+            path.chmod(mode)
+        changed = {"code-server": {"volumes": [f"{CHAOS}:{BOOKS}:ro"]}, "prepare": {"volumes": [f"{rules}:/rules:ro"]}, **(services or {})}
         overlay = folder / "test.yml"
         overlay.write_text(yaml.safe_dump({"services": changed, "secrets": {name: {"file": str(path)} for name, path in (secrets or {}).items()}}))
-        (ROOT / "deploy" / "rules").mkdir(exist_ok=True)
-        rules = ROOT / "deploy" / "rules" / "test.yaml"
-        rules.write_text((ROOT / "samples" / "rules.demo.yaml").read_text())
-        rules.chmod(0o644)
         given = {
             **images,
             "VP_DOCKER_SOCKET": str(engine.socket),
@@ -73,7 +75,6 @@ def bring_up(engine: Engine, images: dict[str, str], tmp_path_factory: pytest.Te
             (folder / "logs.txt").write_text(stack.compose("logs", "--no-color", check=False))
             print(f"\nlogs of all services: {folder / 'logs.txt'}")
             stack.down(volumes=True)
-            rules.unlink()
 
     return with_
 
