@@ -267,12 +267,11 @@ class Stack:
         if not os.path.ismount(self.minio.folder):
             raise Impossible("filling the store's disk needs the rights to mount one (root)")
         ballast = self.minio.folder / "ballast"
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:
             size = CHUNK * 16
             while size >= 1024:
                 try:
                     file.write(b"\0" * size)
-                    file.flush()
                 except OSError:
                     size //= 2
         try:
