@@ -1,6 +1,7 @@
 """What a kill, an outage or a lost object left undone: found by comparing the database, the objects and Dagster's catalogue, and mended.
 
-* A video whose run died, or whose event never became a run, is requested again under a new event id; after some attempts it is quarantined.
+* A video whose run died or found the store away or full, or whose event never became a run, is requested again under a new event id, once that may help;
+  after some attempts it is quarantined.
 * A version whose manifest was written but whose event was not (killed in between) is reported to Dagster's catalogue, without a run.
 * A summary that is missing or was made from other tracks or scenes is written again.
 * A deleted video keeps no partition and no objects; footage whose object was stored but whose row was not is taken up.
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
@@ -30,6 +32,7 @@ from video_platform.pipeline.made import read_manifest, speaks_of
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.records import Manifest, VideoRecord, VideoState
+from video_platform.services import object_store
 
 INTERVAL_S = 30
 PAGE = 50
@@ -47,8 +50,7 @@ QUIET = timedelta(seconds=60)
 UNREAD = timedelta(minutes=10)
 """A request whose run left no word for this long is lost; and so is a summary that nobody asked for."""
 
-NOBODY = "0" * 16
-"""A video id that stands for none."""
+FULL = errors.StoreFull.__name__
 
 STUCK = "No run has it in hand, and none that was started said what became of it."
 
@@ -120,6 +122,11 @@ class Tick:
     words: list[str] = field(default_factory=list)
     requested: int = 0
 
+    @cached_property
+    def has_room(self) -> bool:
+        """Whether the store takes anything."""
+        return object_store.has_room(self.desk.platform.store)
+
     def say(self, text: str) -> None:
         """To the tick's log and its summary."""
         self.context.log.info(text)
@@ -190,7 +197,7 @@ def _tick(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.
 def _ask_the_store(desk: Desk) -> None:
     """Raises StoreUnavailable while the store is away: what is requested then only fails again, and uses up its attempts."""
     with suppress(errors.ObjectNotFound):
-        desk.platform.store.stat(layout.manifest_key(NOBODY, layout.RAW_VIDEO))
+        desk.platform.store.stat(layout.manifest_key(object_store.NOBODY, layout.RAW_VIDEO))
 
 
 def _unfinished(tick: Tick) -> None:
@@ -205,7 +212,7 @@ def _unfinished(tick: Tick) -> None:
         if record is None or not tick.quiet(record):
             continue
         if record.state is VideoState.FAILED:
-            if record.failure_code in RETRIABLE_CODES or _is_back(record):
+            if record.failure_code in RETRIABLE_CODES or _is_back(record) or (record.failure_code == FULL and tick.has_room):
                 _again(tick, record, str(record.failure_message))
         elif not tick.on_its_way(video_id, TOPIC_VIDEO_EVENTS):
             lost = record.state is VideoState.RECEIVED and tick.is_lost(video_id, TOPIC_VIDEO_EVENTS)
@@ -403,9 +410,12 @@ def _kept(tick: Tick) -> None:
     from video_platform import keeping
 
     db, store = tick.desk.platform.db, tick.desk.platform.store
-    keeping.keep_rules(db, store)
-    if written := keeping.keep_stale(db, store, tick.now - QUIET, KEEP_S):
-        tick.say(f"{written} copies of rows were written")
+    try:
+        keeping.keep_rules(db, store)
+        if written := keeping.keep_stale(db, store, tick.now - QUIET, KEEP_S):
+            tick.say(f"{written} copies of rows were written")
+    except errors.StoreFull as error:  # what else this tick mends needs no room
+        tick.say(f"copies of rows wait: {error.message}")
 
 
 def _scratch(tick: Tick, live: Iterable[str]) -> None:

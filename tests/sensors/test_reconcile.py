@@ -13,7 +13,7 @@ from stack import embedded_only
 from sensors import consuming, reconcile
 from sensors.reconcile import MAX_ATTEMPTS
 from video_platform import events, layout
-from video_platform.errors import StoreUnavailable
+from video_platform.errors import StoreFull, StoreUnavailable
 from video_platform.ingest import Ingest
 from video_platform.pipeline.failures import CANCELLED, INTERRUPTED, QUARANTINED
 from video_platform.pipeline.made import read_manifest
@@ -150,6 +150,25 @@ def test_while_the_store_is_away_no_attempt_is_used_up(sensor, platform, tmp_pat
     assert (requests(platform), videos.get(platform.db, video_id).failure_code) == ([], "StoreUnavailable")
     sensor.tick()
     assert len(requests(platform)) == 1
+
+
+def test_what_found_the_store_full_is_asked_for_once_there_is_room(sensor, platform, tmp_path, monkeypatch):
+    video_id = footage(platform, tmp_path)
+    videos.failed(platform.db, video_id, None, "StoreFull", "no space is left")
+
+    def full(*_, **__):
+        raise StoreFull("no space is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(platform.store, "put_bytes", full)
+        for _ in range(MAX_ATTEMPTS + 2):
+            age(platform, video_id)
+            sensor.tick()
+    assert (requests(platform), videos.get(platform.db, video_id).failure_code) == ([], "StoreFull")
+    before = {info.key for info in platform.store.list("")}
+    sensor.tick()
+    assert [event.subject for event in requests(platform)] == [video_id]
+    assert {info.key for info in platform.store.list("videos/")} <= before, "the question leaves nothing"
 
 
 @pytest.mark.parametrize("lost", ["recreated", "trimmed"])

@@ -4,6 +4,7 @@
 one is the old or the new, never a mixture. Keys are made by `layout`, except below `inbox/`, where other programs choose them.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from video_platform.errors import InputError, ObjectNotFound
+from video_platform import layout
+from video_platform.errors import InputError, ObjectNotFound, StoreFull
 from video_platform.layout import INBOX
 from video_platform.settings import Settings
 from video_platform.units import MIB
@@ -21,6 +23,12 @@ CHUNK_BYTES = 256 * 1024
 
 MAX_GET_BYTES = 64 * MIB
 """What `get_bytes` reads at most: manifests, sheets and Parquet files stay far below, footage has to be streamed."""
+
+ROOM_BYTES = 4 * MIB
+"""What a store must take before a video that found it full is tried again: about what the results of a short one need."""
+
+NOBODY = "0" * 16
+"""A video id that stands for none."""
 
 MAX_KEY_BYTES = 1024
 """S3's own limit."""
@@ -191,3 +199,19 @@ def _problem(key: str) -> str:
     if segments[0] == RESERVED:
         return f"{RESERVED} is reserved"
     return ""
+
+
+def has_room(store: ObjectStore) -> bool:
+    """Whether the store takes `ROOM_BYTES` more: one object is put and removed. One that a kill leaves is removed by the next question.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+    """
+    data = bytes(ROOM_BYTES)
+    key = layout.file_key(NOBODY, layout.SCENES, hashlib.sha256(data).hexdigest(), "bin")
+    try:
+        store.put_bytes(key, data, media_type="application/octet-stream")
+    except StoreFull:
+        return False
+    store.delete([key])
+    return True
