@@ -37,3 +37,9 @@ def stale(graph, video_id):
             if causes:
                 found[asset] = [str(cause.dependency.asset_key.path[-1]) for cause in causes]
     return found
+
+
+def stale_day(instance, day):
+    """What Dagster says that a day's digest is stale because of."""
+    resolver = CachingStaleStatusResolver(instance, build().resolve_asset_graph(), LoadingContextForTest(instance))
+    return [str(cause.dependency.asset_key.path[-1]) for cause in resolver.get_stale_causes(dg.AssetKey("daily_digest"), day)]

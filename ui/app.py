@@ -45,6 +45,7 @@ page = st.navigation(
             "views/library.py", title="Library", icon=":material/video_library:", default=True, help="All videos: add footage, see what is done, open one."
         ),
         st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts", help="What the rules found, newest first, live."),
+        st.Page("views/digest.py", title="Days", icon=":material/calendar_today:", url_path="days", help="What happened on a day, camera by camera."),
         *(rules if data.sees_rules() else ()),
         *((*backfills, *pipeline) if data.sees_pipeline() else ()),
         *(access if person.may(Role.ADMIN) else ()),

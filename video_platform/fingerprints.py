@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import datetime
+from datetime import date
 from enum import Enum
 from pathlib import PurePath
 
@@ -31,7 +31,7 @@ def canonical(value: object, digits: int = FLOAT_DIGITS) -> object:
             return repr(value)
         rounded = round(value, digits)
         return int(rounded) if rounded == int(rounded) else rounded
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # an instant is one too
         return value.isoformat()
     if isinstance(value, PurePath):
         return str(value)

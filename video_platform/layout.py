@@ -9,6 +9,7 @@ One bucket (or folder), content-addressed below `videos/`:
     videos/<video_id>/record.json                  what else only the database knows of the video: `vp rebuild-index` reads it
     records/deleted/<video_id>.json                that a video was deleted, by whom, when and why
     records/rules/<version>-<hash>.json            a version of the rule set
+    days/<day>/daily_digest/<sha256>.json          what happened on a day; its manifest beside it
 """
 
 import re
@@ -36,6 +37,11 @@ LLM_SUMMARY = "llm_summary"
 
 ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY)
 """Assets with one partition per video, in the order in which they are made."""
+
+DAILY_DIGEST = "daily_digest"
+"""The asset with one partition per day on which anything was recorded."""
+
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 VIDEOS = "videos/"
 TOMBSTONES = "records/deleted/"
@@ -105,6 +111,24 @@ def rules_key(version: int, text_sha256: str) -> str:
     if SHA256.fullmatch(text_sha256) is None or version < 1:
         raise ValueError(f"not a version of the rules: {version}, {text_sha256[:80]!r}")
     return f"{RULE_SETS}{version:08d}-{text_sha256[:16]}.json"
+
+
+def digest_key(day: str, sha256: str) -> str:
+    """The key of what happened on a day (`2026-11-23`)."""
+    if SHA256.fullmatch(sha256) is None:
+        raise ValueError(f"a SHA-256 has 64 hex digits; got {sha256[:80]!r}")
+    return f"days/{_day(day)}/{DAILY_DIGEST}/{sha256}.json"
+
+
+def digest_manifest_key(day: str) -> str:
+    """The key of the manifest of a day's digest."""
+    return f"days/{_day(day)}/{DAILY_DIGEST}/manifest.json"
+
+
+def _day(text: str) -> str:
+    if DAY.fullmatch(text) is None:
+        raise ValueError(f"a day is written 2026-11-23; got {text[:80]!r}")
+    return text
 
 
 def parse_file_key(key: str) -> tuple[str, str, str, str]:

@@ -4,8 +4,9 @@ import sys
 import dagster as dg
 
 from video_platform.definitions import defs
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, ASSETS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline import configured
+from video_platform.pipeline.assets.daily_digest import FOOTAGE
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_AND_DESCRIBE, PROCESS_VIDEO
 
@@ -21,16 +22,18 @@ def test_importing_definitions_imports_nothing_heavy():
 
 def test_every_asset_of_the_layout_is_there_and_has_its_check():
     graph = defs.resolve_asset_graph()
-    assert {key.path[-1] for key in graph.materializable_asset_keys} == set(ASSETS)
+    assert {key.path[-1] for key in graph.materializable_asset_keys} == {*ASSETS, DAILY_DIGEST}
     assert {key.asset_key.path[-1] for key in graph.asset_check_keys} == set(ASSETS)
-    assert all(graph.get(key).partitions_def.name == "videos" for key in graph.materializable_asset_keys)
+    names = {key.path[-1]: graph.get(key).partitions_def.name for key in graph.materializable_asset_keys}
+    assert names == {**dict.fromkeys(ASSETS, "videos"), DAILY_DIGEST: "days"}
     assert all(graph.get(key).code_version for key in graph.materializable_asset_keys)
 
 
 def test_what_is_configured_can_be_observed_and_is_never_made():
     graph = defs.resolve_asset_graph()
     assert {key.path[-1] for key in graph.observable_asset_keys} == set(configured.ALL)
-    assert graph.get_all_asset_keys() == graph.materializable_asset_keys | graph.observable_asset_keys
+    told = {dg.AssetKey(FOOTAGE)}  # by the sensor of digests, day by day
+    assert graph.get_all_asset_keys() == graph.materializable_asset_keys | graph.observable_asset_keys | told
     assert not any(graph.get(key).is_partitioned for key in graph.observable_asset_keys)
     assert {graph.get(key).group_name for key in graph.observable_asset_keys} == {"configuration"}
 
@@ -69,6 +72,6 @@ def test_jobs_select_what_their_names_say():
 def test_sensors_run_by_default():
     sensors = {sensor.name: sensor for sensor in defs.sensors}
     outcomes = {"run_outcomes_failed", "run_outcomes_cancelled"}
-    asking = {"video_events", "processed_videos", "inbox_uploads", "backfills", "backfill_batches"}
+    asking = {"video_events", "processed_videos", "inbox_uploads", "backfills", "backfill_batches", "digests"}
     assert set(sensors) == {*asking, *outcomes, "configuration", "reconcile", "upkeep"}
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())

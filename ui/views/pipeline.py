@@ -26,6 +26,7 @@ JOB_WORDS = {
     "process_video": "Processing",
     "describe_video": "Writing the summary",
     "process_and_describe": "Processing",
+    "make_digest": "Making the digest of a day",
     "judge_videos": "Judging many videos by changed rules",
     "ingest_object": "Taking a file in from the inbox",
 }

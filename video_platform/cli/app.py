@@ -6,6 +6,7 @@ from video_platform.cli import (
     alerts,
     backfill,
     demo,
+    digest,
     dlq,
     doctor,
     env,
@@ -50,7 +51,7 @@ def options(
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve, backfill):
+for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve, backfill, digest):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(rules_past.app, name="rules")

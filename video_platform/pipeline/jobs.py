@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.inbox import ingest_object
 from video_platform.pipeline.judging_many import judge_videos
 
 PROCESS_VIDEO = "process_video"
 DESCRIBE_VIDEO = "describe_video"
+MAKE_DIGEST = "make_digest"
 PROCESS_AND_DESCRIBE = "process_and_describe"
 
 PROCESS_ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS)
@@ -33,4 +34,11 @@ process_and_describe = dg.define_asset_job(
     description="All of it for one video in one run; `vp process` uses it.",
 )
 
-ALL = [process_video, describe_video, process_and_describe, ingest_object, judge_videos]
+make_digest = dg.define_asset_job(
+    MAKE_DIGEST,
+    selection=dg.AssetSelection.assets(DAILY_DIGEST),
+    executor_def=dg.in_process_executor,
+    description="The digest of one day.",
+)
+
+ALL = [process_video, describe_video, process_and_describe, ingest_object, judge_videos, make_digest]

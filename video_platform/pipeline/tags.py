@@ -37,6 +37,9 @@ DESCRIBE_PRIORITY: Mapping[Lane, int] = {lane: priority - 5 for lane, priority i
 """Runs of `describe_video` stand below those of `process_video` in their lane: an alert never waits for a summary."""
 
 
+DIGEST_PRIORITY = -5
+"""Digests have the slots of backfills and go before those: a day waits for seconds of work, not for a year of footage."""
+
 INBOX_PRIORITY = 40
 """Runs that take in what lies in the inbox have slots of their own; they stand first so that the queue never hides footage that nobody knows of yet."""
 

@@ -5,12 +5,13 @@ Bodies decide what to make; `analysis` makes it, in a child process where pixels
 
 from video_platform.pipeline.assets.alerts import alerts
 from video_platform.pipeline.assets.configuration import configuration
+from video_platform.pipeline.assets.daily_digest import daily_digest, footage_of_the_day
 from video_platform.pipeline.assets.highlights import highlights
 from video_platform.pipeline.assets.llm_summary import llm_summary
 from video_platform.pipeline.assets.one_pass import one_pass
 from video_platform.pipeline.assets.raw_video import raw_video
 from video_platform.pipeline.assets.tracks import tracks
 
-ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, configuration]
+ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, configuration, footage_of_the_day, daily_digest]
 
-__all__ = ["ALL", "alerts", "configuration", "highlights", "llm_summary", "one_pass", "raw_video", "tracks"]
+__all__ = ["ALL", "alerts", "configuration", "daily_digest", "footage_of_the_day", "highlights", "llm_summary", "one_pass", "raw_video", "tracks"]

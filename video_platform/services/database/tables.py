@@ -322,6 +322,18 @@ model_pulls = sa.Table(
 )
 """Models that Ollama was asked to fetch, and how far they are."""
 
+digests = sa.Table(
+    "digests",
+    metadata,
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("wanted", sa.String(64), nullable=False),
+    sa.Column("made", sa.String(64)),
+    sa.Column("videos", sa.Integer, nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Column("made_at", Instant),
+)
+"""Days on which anything was recorded: the fingerprint that their digest should have, and the one that it has."""
+
 backfills = sa.Table(
     "backfills",
     metadata,

@@ -1,0 +1,74 @@
+"""Digests of days: which day a video that came, went or changed belongs to, and its digest asked for; no other day is touched."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+from video_platform import digests, errors
+from video_platform.pipeline import tags
+from video_platform.pipeline.assets.daily_digest import FOOTAGE
+from video_platform.pipeline.jobs import make_digest
+from video_platform.pipeline.partitions import DAYS
+from video_platform.pipeline.resources import Desk
+from video_platform.records import Lane
+from video_platform.services.database import digests as rows
+from video_platform.services.database.digests import Day
+
+INTERVAL_S = 30
+
+MAX_ASKED = 10
+"""Days that one tick asks for: an archive of years comes in at once, and its digests can wait."""
+
+QUIET = timedelta(seconds=60)
+"""A day of which something changed later than this may be about to change again."""
+
+AT_MOST_EVERY = timedelta(minutes=10)
+"""While a day goes on, its digest is not made for every file of every camera."""
+
+
+@dg.sensor(
+    name="digests",
+    job=make_digest,
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for the digest of each day whose footage changed.",
+)
+def digests_sensor(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.SensorResult | dg.SkipReason:
+    """One tick."""
+    try:
+        return look(context, desk, datetime.now(UTC))
+    except errors.ServiceError as error:
+        return dg.SkipReason(f"{error.message} (the next tick tries again)")
+
+
+def look(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.SensorResult:
+    """One tick at `now`. The cursor is the mark of the database that was compared last, and the zone that days were of."""
+    db = desk.platform.db
+    mark = f"{digests.CODE_VERSION}/{digests.zone_of(desk.settings)[1]}/{rows.mark(db)}"
+    changed = rows.want(db, digests.wanted(db, desk.settings), now) if context.cursor != mark else []
+    due = [day for day in rows.listed(db, outdated=True) if _due(day, desk, now)][:MAX_ASKED]
+    seen = [day for day in (rows.get(db, each) for each in changed) if day is not None]
+    keys = sorted({day.day.isoformat() for day in [*due, *seen]})
+    return dg.SensorResult(
+        run_requests=[_run(day) for day in due] or None,
+        skip_reason=None if due else dg.SkipReason(f"{len(seen)} days changed; none is due" if seen else "no day changed"),
+        dynamic_partitions_requests=[DAYS.build_add_request(keys)] if keys else None,
+        asset_events=[dg.AssetObservation(FOOTAGE, partition=day.day.isoformat(), tags={DATA_VERSION_TAG: day.wanted}) for day in seen],
+        cursor=mark,
+    )
+
+
+def _due(day: Day, desk: Desk, now: datetime) -> bool:
+    """Whether a day's digest is to be made now: nothing changed just before, and while the day goes on not too often."""
+    if timedelta() <= now - day.changed_at < QUIET:
+        return False
+    goes_on = day.made_at is not None and now < digests.over(day.day, desk.settings)
+    return not goes_on or day.made_at is None or not timedelta() <= now - day.made_at < AT_MOST_EVERY
+
+
+def _run(day: Day) -> dg.RunRequest:
+    """One run for a day and what its digest is made from; one that failed is asked for again when the day changes, or by hand."""
+    key = day.day.isoformat()
+    own = {tags.LANE: Lane.BACKFILL.value, tags.PRIORITY: str(tags.DIGEST_PRIORITY)}
+    return dg.RunRequest(run_key=f"{key}@{day.wanted}", partition_key=key, tags=own)

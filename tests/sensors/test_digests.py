@@ -1,0 +1,113 @@
+"""Digests of days: a late video has only its own day made again, and footage of an unknown time none."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+import seeded
+from graphs import Ticking
+from staleness import stale_day
+
+from sensors import digests_sensor
+from sensors.digests import AT_MOST_EVERY, QUIET, look
+from video_platform import digests
+from video_platform.definitions import build
+from video_platform.errors import NotFound
+from video_platform.pipeline.jobs import MAKE_DIGEST
+from video_platform.pipeline.resources import Desk, Workplace
+from video_platform.services.database import digests as rows
+from video_platform.settings import RecordingSettings, Settings
+
+MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def at(tmp_path):
+    """The sensor of a home whose days are those of UTC, ticked by hand."""
+    settings = Settings(home=tmp_path / "home", recording=RecordingSettings(timezone="UTC"))
+    ticking = Ticking(settings, digests_sensor)
+    yield ticking
+    ticking.close()
+
+
+def bring(at, folder, name, recorded_at, camera="gate"):
+    """One processed video."""
+    platform = at.workplace.platform
+    record = seeded.ingest(platform, folder, name=name, camera=camera, recorded_at=recorded_at)
+    seeded.process(platform, record, folder)
+    return record.video_id
+
+
+def tick(at, now):
+    """One tick at `now`; the days it asks for, made here as the daemon would have them made."""
+    with dg.build_sensor_context(instance=at.instance, cursor=at.cursor) as context:
+        result = look(context, Desk(at.workplace, None, force=False), now)
+    at.cursor = result.cursor
+    for request in result.dynamic_partitions_requests or []:
+        at.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+    for event in result.asset_events:
+        at.instance.report_runless_asset_event(event)
+    for request in result.run_requests or []:
+        workplace = Workplace(at.workplace.settings)
+        job = build(workplace).resolve_job_def(MAKE_DIGEST)
+        assert job.execute_in_process(instance=at.instance, partition_key=request.partition_key, tags=request.tags).success
+        workplace.close()
+    return [request.partition_key for request in result.run_requests or []]
+
+
+def test_a_late_video_has_only_its_own_day_made_again(at, tmp_path):
+    db, store = at.workplace.platform.db, at.workplace.platform.store
+    bring(at, tmp_path, "a.mp4", MONDAY)
+    bring(at, tmp_path, "b.mp4", MONDAY + timedelta(days=1))
+    bring(at, tmp_path, "unknown.mp4", None)
+    now = datetime.now(UTC)
+    assert tick(at, now) == [], "something just changed, and may change again"
+    later = now + QUIET
+    assert sorted(tick(at, later)) == ["2026-11-23", "2026-11-24"]
+    assert tick(at, later + QUIET) == []
+    monday = digests.read(db, store, MONDAY.date())
+    assert monday.day.current
+    (gate,) = monday.digest.cameras
+    assert (gate.camera, gate.videos, gate.objects, gate.alerts) == ("gate", 1, {"person": 1, "bicycle": 1}, {"person": 1})
+    assert stale_day(at.instance, "2026-11-23") == stale_day(at.instance, "2026-11-24") == []
+    bring(at, tmp_path, "late.mp4", MONDAY + timedelta(hours=2))
+    tick(at, later + 2 * QUIET)
+    assert not digests.read(db, store, MONDAY.date()).day.current
+    assert digests.read(db, store, date(2026, 11, 24)).day.current
+    assert stale_day(at.instance, "2026-11-23") == ["footage_of_the_day"]
+    assert stale_day(at.instance, "2026-11-24") == []
+    assert tick(at, later + 3 * QUIET) == ["2026-11-23"]
+    (gate,) = digests.read(db, store, MONDAY.date()).digest.cameras
+    assert (gate.videos, len(gate.gaps)) == (2, 1)
+    assert stale_day(at.instance, "2026-11-23") == []
+
+
+def test_a_corrected_recording_time_moves_a_video_from_day_to_day(at, tmp_path):
+    platform = at.workplace.platform
+    moved = bring(at, tmp_path, "a.mp4", MONDAY)
+    bring(at, tmp_path, "b.mp4", MONDAY)
+    now = datetime.now(UTC)
+    tick(at, now)
+    assert tick(at, now + QUIET) == ["2026-11-23"]
+    platform.ingest.correct(moved, recorded_at=MONDAY - timedelta(days=3))
+    tick(at, now + 2 * QUIET)
+    assert sorted(tick(at, now + 3 * QUIET)) == ["2026-11-20", "2026-11-23"]
+    platform.ingest.delete(moved, "test")
+    tick(at, now + 4 * QUIET)
+    assert rows.get(platform.db, date(2026, 11, 20)) is None
+    with pytest.raises(NotFound, match="nothing was recorded"):
+        digests.read(platform.db, platform.store, date(2026, 11, 20))
+
+
+def test_a_day_that_goes_on_is_not_made_for_every_file(at, tmp_path):
+    now = datetime.now(UTC).replace(hour=12, minute=0)
+    bring(at, tmp_path, "a.mp4", now - timedelta(hours=1))
+    began = datetime.now(UTC)
+    tick(at, began)
+    today = [f"{now:%Y-%m-%d}"]
+    assert tick(at, began + QUIET) == today
+    made_at = rows.get(at.workplace.platform.db, now.date()).made_at
+    bring(at, tmp_path, "b.mp4", now - timedelta(minutes=30))
+    tick(at, datetime.now(UTC))
+    assert tick(at, min(made_at + AT_MOST_EVERY - timedelta(seconds=1), datetime.now(UTC).replace(hour=23, minute=59))) == []
+    assert tick(at, made_at + AT_MOST_EVERY) == today

@@ -1,0 +1,23 @@
+"""What the page of days reads, with the cameras that who looks may see."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from ui import data, opened
+from video_platform import digests
+from video_platform.digests import Shown
+from video_platform.services.database import digests as rows
+from video_platform.services.database.digests import Day
+
+MOST_DAYS = 1000
+
+
+def listed() -> Sequence[Day]:
+    """Days with a digest, newest first."""
+    return [day for day in rows.listed(opened.services().platform.db, limit=MOST_DAYS) if day.made is not None]
+
+
+def read(day: date) -> Shown:
+    """The digest of a day. Raises NotFound when there is none."""
+    platform = opened.services().platform
+    return digests.read(platform.db, platform.store, day, data.person())

@@ -1,0 +1,98 @@
+"""The digests of days: which days there are, what each is made from, and reading them. A day is one of the clock that the settings name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from video_platform import layout
+from video_platform.access import ANYONE, Person
+from video_platform.errors import IntegrityError, NotFound, ObjectNotFound
+from video_platform.fingerprints import content_hash
+from video_platform.records import Digest, Manifest
+from video_platform.services.database import Database, digests
+from video_platform.services.database.digests import Day, Judged
+from video_platform.services.object_store import ObjectStore
+from video_platform.settings import Settings
+
+CODE_VERSION = "1"
+"""Raise it when the same footage gives another digest."""
+
+MACHINE = "local time"
+"""The name of this machine's clock, where the settings name no zone."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The digest of a day as somebody may see it, and how it stands."""
+
+    digest: Digest
+    day: Day
+
+
+def zone_of(settings: Settings) -> tuple[ZoneInfo | None, str]:
+    """The clock that days are of, None for this machine's, and its name."""
+    name = settings.recording.timezone
+    return (ZoneInfo(name), name) if name else (None, MACHINE)
+
+
+def days_of(one: Judged, zone: ZoneInfo | None) -> list[date]:
+    """The days that a video touches."""
+    first, last = one.recorded_at.astimezone(zone).date(), max(one.recorded_at, one.ended_at - timedelta(microseconds=1)).astimezone(zone).date()
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def fingerprint(day: date, videos: Sequence[Judged], zone_name: str) -> str:
+    """What a day's digest is made from: its videos with their recording time, tracks and alerts."""
+    return content_hash({"code_version": CODE_VERSION, "day": day.isoformat(), "zone": zone_name, "videos": sorted(videos, key=lambda one: one.video_id)})
+
+
+def wanted(db: Database, settings: Settings) -> Mapping[date, tuple[str, int]]:
+    """Every day on which anything was recorded: the fingerprint of its digest, and how many videos touch it. Unknown recording times are of no day."""
+    zone, name = zone_of(settings)
+    by_day: dict[date, list[Judged]] = {}
+    for one in digests.judged(db):
+        for day in days_of(one, zone):
+            by_day.setdefault(day, []).append(one)
+    return {day: (fingerprint(day, videos, name), len(videos)) for day, videos in by_day.items()}
+
+
+def manifest(store: ObjectStore, day: date) -> Manifest | None:
+    """The manifest of a day's digest, None before it was made."""
+    try:
+        return Manifest.model_validate_json(store.get_bytes(layout.digest_manifest_key(day.isoformat())))
+    except (ObjectNotFound, ValidationError):
+        return None
+
+
+def read(db: Database, store: ObjectStore, day: date, person: Person = ANYONE) -> Shown:
+    """The digest of a day, with the cameras that `person` may see.
+
+    Raises:
+        NotFound: nothing was recorded on that day, or its digest was not made yet.
+        IntegrityError: what is stored is no digest.
+    """
+    known, stored = digests.get(db, day), manifest(store, day)
+    entry = stored.file("digest") if stored else None
+    if known is None or entry is None:
+        reason = "its digest is not made yet; `vp up` makes it" if known else "nothing was recorded on it, as far as recording times are known"
+        raise NotFound(f"{day}: {reason}", day=day.isoformat())
+    try:
+        found = Digest.model_validate_json(store.get_bytes(entry.key))
+    except ValidationError as error:
+        raise IntegrityError(f"{entry.key} is not a digest that this version reads; it is made again when its day changes", key=entry.key) from error
+    return Shown(found.model_copy(update={"cameras": [each for each in found.cameras if person.may_see(each.camera)]}), known)
+
+
+def newest(db: Database) -> date | None:
+    """The last day with a digest."""
+    return next((each.day for each in digests.listed(db) if each.made), None)
+
+
+def over(day: date, settings: Settings) -> datetime:
+    """When a day is over."""
+    from video_platform.analysis import digest
+
+    return digest.bounds(day, zone_of(settings)[0])[1]
