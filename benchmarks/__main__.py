@@ -28,8 +28,8 @@ LIMITS = """
   happens, with connections that stay open and run files that are copied (0.17 s and 34.3 s for the tick before). The first of the runs, which work
   meanwhile, and the queue take the rest.
 - **Upload to alert**: the sensor's loop (up to 5 s), the start of the run, the pass over the clip, tracking and snapshots.
-- **Draft over 100 h**: about 2 s are the imports of two processes. A rule that says what it said when the stored alerts were made is not judged again. What is left grows with what is
-  found, not with the number of files: 121,681 alerts are read, matched and told of. The first try of a day reads three objects a video and writes the day's pack.
+- **Draft over 100 h**: the imports of two processes, reading the columns, and what is found: every alert is read, matched and told of. A rule that says what
+  it said when the stored alerts were made is not judged again. The first try of a day reads three objects a video and writes the day's pack.
 - **Ingest**: chunks of at most 1 MiB travel from the socket or file to the disk while they are hashed.
 """
 

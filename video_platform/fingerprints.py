@@ -50,7 +50,12 @@ def canonical(value: object, digits: int = FLOAT_DIGITS) -> object:
 
 def content_hash(value: object) -> str:
     """SHA-256 (64 hex digits) over the canonical form of `value`."""
-    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hash_of_canonical(canonical(value))
+
+
+def hash_of_canonical(value: object) -> str:
+    """The same for what is canonical already, as where thousands of values share most of what they hold."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,8 +7,8 @@ as reconciliation decides it. `python -m video_platform.history_child` is the ch
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from video_platform import recipes, rules
-from video_platform.fingerprints import canonical, content_hash, fingerprint
+from video_platform.errors import PlatformError
+from video_platform.fingerprints import canonical, content_hash, fingerprint, hash_of_canonical
 from video_platform.layout import ALERTS, TRACKS
 from video_platform.records import Lane, Lifecycle, Mark, VideoRecord, VideoState
 from video_platform.services.database import archive, decisions, ledger_rows, reconciliation, rulesets, videos
@@ -31,6 +32,10 @@ Progress = Callable[[float, str], None]
 
 WARM_UP = timedelta(days=1)
 """How long before `since` judging begins where one file goes on with another: what lasts longer is one day old at least."""
+
+OWN = ("camera", "recorded_at")
+NO_RULES = rules.CameraRules("", (), {}, {})
+"""What is of a video itself in the configuration of its alerts; the rest is the same for all that the same rules judged."""
 
 ADDED, REMOVED, UNCHANGED = "added", "removed", "unchanged"
 
@@ -62,11 +67,11 @@ class Past:
             settings.packs, platform.store, settings.history.cache_bytes, lambda video_id, why: self.tally.left_out.append((video_id, why))
         )
 
-    def judged(self, camera: str, known: list[Evaluated], wanted: set[str]) -> "Iterator[tuple[Evaluated, Judged]]":
-        """The evaluations of those of a camera's videos that are `wanted`, and before them of what they go on with."""
+    def judged(self, camera: str, known: list[Evaluated], wanted: set[str], settled: Collection[str] = ()) -> "Iterator[tuple[Evaluated, Judged]]":
+        """The evaluations of those of a camera's videos that are `wanted`; nothing is looked for of rules that are `settled`."""
         from video_platform.analysis import batch_evaluation
 
-        judge = batch_evaluation.Camera(self.rule_set.for_camera(camera))
+        judge = batch_evaluation.Camera(self.rule_set.for_camera(camera), passed_over=settled)
         by_id = {each.record.video_id: each for each in known}
         for day, group in groupby(known, key=lambda each: each.day):
             of_day = list(group)
@@ -129,17 +134,52 @@ def _compare(past: Past, camera: str, since: datetime | None, told: _Told) -> No
     known = archive.evaluated(past.platform.db, camera)
     rows = archive.ledger(past.platform.db, camera)
     shown = {each.record.video_id for each in known if since is None or _ended(each) >= since}
-    severities = _facts(past.rule_set.for_camera(camera))
-    for video, judged in past.judged(camera, known, shown | _gone_on_from(known, shown)):
+    severities, settled = _facts(past.rule_set.for_camera(camera)), _settled(past, camera, known)
+    for video, judged in past.judged(camera, known, shown | _gone_on_from(known, shown), settled):
         if video.record.video_id in shown:
             past.count(video, judged)
-            _tell(video, judged, rows.get(video.record.video_id, []), severities, told)
+            _tell(video, judged, rows.get(video.record.video_id, []), severities, settled, told)
 
 
-def _tell(video: Evaluated, judged: "Judged", rows: list[Any], rule_facts: decisions.RuleFacts, told: _Told) -> None:
+def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
+    """The rules of a camera that say what they said when its alerts were made, so that judging them again would find the same.
+
+    None, where anything else than rules may have changed since: then the fingerprint of some video is not that of its rules, camera, time and tracks.
+    """
+    from video_platform.analysis.continuing import counted
+
+    before: dict[str, rules.CameraRules] = {}
+    for name in {each.rules_version for each in known}:
+        try:
+            text = rules.DEFAULT_TEXT if name == rulesets.DEFAULT_VERSION else rulesets.get(past.platform.db, int(name)).text
+            before[name] = rules.parse(text).for_camera(camera)
+        except (PlatformError, ValueError):
+            return frozenset()
+    shared = {name: {key: canonical(value) for key, value in each.configuration(camera).items()} for name, each in before.items()}
+    for video in known:
+        earlier = counted(before[video.rules_version], video.record.recorded_at, video.earlier)
+        own = recipes.alerts(NO_RULES, video.record, earlier)
+        configuration = {**{name: canonical(value) for name, value in own.items()}, **{k: v for k, v in shared[video.rules_version].items() if k not in OWN}}
+        made_of = {"code_version": recipes.CODE_VERSIONS[ALERTS], "configuration": configuration, "inputs": {TRACKS: video.tracks_hash}}
+        if hash_of_canonical(made_of) != video.fingerprint:
+            return frozenset()
+    said = [_said(each) for each in before.values()]
+    now = _said(past.rule_set.for_camera(camera))
+    return frozenset(name for name, words in now.items() if said and all(each.get(name) == words for each in said))
+
+
+def _said(camera_rules: rules.CameraRules) -> dict[str, str]:
+    """Rule -> a hash of all that decides what it finds."""
+    return {rule.name: content_hash(replace(camera_rules, rules=(rule,)).configuration()) for rule in camera_rules.rules}
+
+
+def _tell(video: Evaluated, judged: "Judged", rows: list[Any], rule_facts: decisions.RuleFacts, settled: Collection[str], told: _Told) -> None:
     camera, now = video.record.camera, datetime.now(UTC)
     taken = {row.id for row in rows}
-    for decision in decisions.decide(rows, judged.evaluation.episodes, video.tracks_hash):
+    for row in rows:
+        if row.rule in settled and row.lifecycle == Lifecycle.ACTIVE:
+            told.alert(UNCHANGED, row.rule, camera, {"id": row.id})
+    for decision in decisions.decide([row for row in rows if row.rule not in settled], judged.evaluation.episodes, video.tracks_hash):
         for row, _ in decision.kept:
             told.alert(UNCHANGED if row.lifecycle == Lifecycle.ACTIVE else ADDED, decision.rule, camera, {"id": row.id})
         for row in decision.gone:

@@ -5,7 +5,7 @@ columns of one evaluation, in which no state goes from one video to the next. Wh
 are judged in the order in which they were recorded, each with what the one before it handed on under the same rules.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -115,8 +115,9 @@ def _by_track(tracks: Tracks) -> NDArray[np.int64]:
 class Camera:
     """The rules of one camera and what its videos so far hand on to those after them."""
 
-    def __init__(self, rules: CameraRules, *, explain: bool = False) -> None:
-        self._rules, self._explain = rules, explain
+    def __init__(self, rules: CameraRules, *, explain: bool = False, passed_over: Collection[str] = ()) -> None:
+        """Of rules `passed_over` only is told whether they can be evaluated; `explain` is for all."""
+        self._rules, self._explain, self._passed_over = rules, explain, passed_over
         self._open: dict[str, tuple[OpenState, ...]] = {}
 
     def judge(self, columns: Columns, videos: Sequence[Judge]) -> list[Judged]:
@@ -125,7 +126,7 @@ class Camera:
         for aspect in sorted({video.aspect or 1.0 for video in videos}):
             at = [position for position, video in enumerate(videos) if (video.aspect or 1.0) == aspect]
             part = columns if len(at) == len(videos) else columns.of(at)
-            of_them = Found(self._observed(part, aspect), [videos[position].recorded_at for position in at])
+            of_them = Found(self._observed(part, aspect), [videos[position].recorded_at for position in at], self._passed_over)
             found |= {position: (of_them, n) for n, position in enumerate(at)}
         return [self._one(columns, position, video, *found[position]) for position, video in enumerate(videos)]
 

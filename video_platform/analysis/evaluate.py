@@ -14,7 +14,7 @@ The tested point of a box is the middle of its bottom edge. A state (in a zone, 
 counted in its `why`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -72,10 +72,10 @@ def evaluate(
 class Found:
     """What the rules of a camera find in the tracks of some videos, before anything is known of what came earlier."""
 
-    def __init__(self, seen: Observed, recorded_at: Sequence[datetime | None]) -> None:
-        """`recorded_at` is the wall-clock time of second 0 of each video of `seen`."""
-        self.seen, self._recorded_at = seen, recorded_at
-        self._rules = [rule for rule in seen.rules.rules if not rule.why_not]
+    def __init__(self, seen: Observed, recorded_at: Sequence[datetime | None], passed_over: Collection[str] = ()) -> None:
+        """`recorded_at` is the wall-clock time of second 0 of each video of `seen`; of rules `passed_over` only is told whether they can be evaluated."""
+        self.seen, self._recorded_at, self._passed_over = seen, recorded_at, frozenset(passed_over)
+        self._rules = [rule for rule in seen.rules.rules if not rule.why_not and rule.name not in self._passed_over]
         self._hits: dict[str, dict[int, list[Hit]]] = {rule.name: self._of(rule) for rule in self._rules if rule.kind != "silent"}
 
     def judge(self, video: int, earlier: EarlierFootage | None) -> Evaluation:
@@ -88,6 +88,8 @@ class Found:
             reason = _why_not(rule, self.seen.names, recorded_at, earlier)
             if reason:
                 unanswered.append((rule.name, reason))
+                continue
+            if rule.name in self._passed_over:
                 continue
             judged = self._judged(rule, video, earlier)
             view = self.seen.bridged(rule.max_gap_s)
