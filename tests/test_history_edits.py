@@ -140,8 +140,8 @@ def undisturbed(archive, tmp_path_factory):
             check(platform, marks)
             states.append(state(platform))
             assert {id_ for id_, row in states[-1].items() if row[0] == Lifecycle.ACTIVE} == wanted
-        # The tenth edit leads back to the first text, and so to the first episodes. A row follows its episode through the edits: one that three of them moved by
-        # two seconds each has gone too far to come back, and another row stands for the first moment.
+        # The tenth edit leads back to the first text, and so to the first episodes. A row follows its episode through the edits: one that three of them
+        # moved by two seconds each has gone too far to come back, and another row stands for the first moment.
         after = rows(platform)
         back = {id_ for id_, row in after.items() if row.lifecycle == Lifecycle.ACTIVE}
         assert episodes(after, back) == episodes(before, active)
