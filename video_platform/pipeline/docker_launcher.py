@@ -1,8 +1,8 @@
 """A container for each run, beside the container of Dagster's daemon, which alone talks to the Docker engine.
 
 A run's container has the daemon's image, networks, settings and files of secrets, and nothing else of it: not the engine's socket, not its volumes. It is
-removed when it ends; what it printed is in the store (`runs.logs`). A run is cancelled through Dagster's records, where the run itself looks: whoever cancels
-(the web app, Dagster's page) needs no way to the engine.
+removed when it ends; what it printed is in the store (`runs.logs`). A run is cancelled through Dagster's records, where the run itself looks
+(`container_run`): whoever cancels (the web app, Dagster's page) needs no way to the engine.
 """
 
 import os
@@ -15,7 +15,7 @@ import docker.errors
 from dagster import Field, IntSource
 from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
 from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster_docker import DockerRunLauncher
 from dagster_docker.container_context import DockerContainerContext
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dagster import DagsterRun
     from docker.models.containers import Container
 
+COMMAND = ("python3", "-m", "video_platform.pipeline.container_run")
 RUN_LABEL = "dagster/run_id"
 SECRETS = "/run/secrets"
 PASSED_ON = ("DAGSTER_HOME", "TZ")
@@ -62,7 +63,7 @@ class ContainerLauncher(DockerRunLauncher):
             origin = context.job_code_origin
             assert origin is not None, "a run that the queue launches knows its code"
             arguments = ExecuteRunArgs(job_origin=origin, run_id=context.dagster_run.run_id, instance_ref=self._instance.get_ref())
-            self._start(client, context.dagster_run, list(arguments.get_command_args()))
+            self._start(client, context.dagster_run, serialize_value(arguments))
         finally:
             client.close()
 
@@ -76,7 +77,7 @@ class ContainerLauncher(DockerRunLauncher):
         raise NotImplementedError
 
     def terminate(self, run_id: str) -> bool:
-        """Ask a run to end: it looks every two seconds (`cancellation_thread_poll_interval_seconds`)."""
+        """Ask a run to end: it looks every two seconds. One that does not listen is written off by Dagster's monitoring and swept with the next launch."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
@@ -87,14 +88,14 @@ class ContainerLauncher(DockerRunLauncher):
         """Nothing of a run's own configuration counts: it might ask for mounts."""
         return DockerContainerContext()
 
-    def _start(self, client: docker.DockerClient, run: "DagsterRun", command: list[str]) -> None:
+    def _start(self, client: docker.DockerClient, run: "DagsterRun", arguments: str) -> None:
         mine = _own_container(client)
         image = mine.attrs["Config"]["Image"]
         first, *others = mine.attrs["NetworkSettings"]["Networks"]
         container = client.containers.create(
             image,
-            command[1:],
-            entrypoint=command[:1],
+            [arguments],
+            entrypoint=list(COMMAND),
             detach=True,
             auto_remove=True,
             init=True,

@@ -28,9 +28,6 @@ HEADER = """\
 START_TIMEOUT_S = {"default": 40, "warm": 40, "docker": 180}
 """When a run that was launched and has not begun is given up; a container may have to wait for its image."""
 
-CANCEL_POLL_S = 2
-"""How often a run in a container of its own looks whether it is to end."""
-
 LOST = "The process of this run was gone when the platform started."
 
 
@@ -138,7 +135,6 @@ def _configuration(settings: Settings, folder: Path | None) -> dict[str, object]
             "start_timeout_seconds": START_TIMEOUT_S[settings.runs.launcher],
             "cancel_timeout_seconds": 30,
             "free_slots_after_run_end_seconds": 30,
-            **({"cancellation_thread_poll_interval_seconds": CANCEL_POLL_S} if settings.runs.launcher == "docker" else {}),
         },
         # of runs only what died is retried; errors of a step are retried in the step (pipeline/failures.py)
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
