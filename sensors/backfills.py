@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from sensors.reconcile import RETRIABLE_CODES
 from sensors.run_outcomes import ENDED, UNDER_WAY
 from video_platform import errors, planning
 from video_platform.catalog_results import ResultReader
 from video_platform.layout import LLM_SUMMARY
 from video_platform.pipeline import jobs, tags
+from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk

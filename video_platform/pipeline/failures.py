@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from video_platform import errors
 from video_platform.errors import MediaError, PlatformError, StoreFull, UploadRefused, VideoDeleted, WorkerBudgetExceeded, WorkerCrashed, is_full
 from video_platform.records import QUARANTINED
 
@@ -24,6 +25,11 @@ BACKOFF_S = (2.0, 8.0)
 INTERRUPTED = "interrupted"
 CANCELLED = "cancelled"
 INVALID = "InvalidResult"
+
+RETRIABLE_CODES = frozenset(
+    {INTERRUPTED} | {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PlatformError) and kind.retriable}
+)
+"""Failed states that say nothing about the footage: the same request may succeed now."""
 
 MESSAGES = {
     INTERRUPTED: "The process that worked on this video was ended before it was done. It is started again on its own; nothing is lost.",
