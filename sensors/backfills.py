@@ -21,6 +21,7 @@ from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.planning import Cause, Outdated, Present
+from video_platform.planning_costs import BATCHED
 from video_platform.records import VideoRecord, VideoState
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, Item, ItemState, State
@@ -199,7 +200,7 @@ def _ended(at: Tick, backfill: Backfill, record: dg.RunRecord, items: Sequence[I
     (item,) = items
     video = next(iter(planning.records_of(at.desk.platform.db, [item.video_id])), None)
     if run.status is dg.DagsterRunStatus.SUCCESS:
-        made = _made(at, item, run.run_id)
+        made = _made(at, item)
         at.settle(item, ItemState.DONE if made else ItemState.REUSED, spent_s=spent_s, made=made)
     elif video is None or video.state is VideoState.DELETED:
         at.settle(item, ItemState.FAILED, spent_s=spent_s, message="the video was deleted")
@@ -219,10 +220,11 @@ def _spent_s(at: Tick, record: dg.RunRecord) -> float:
     return max(0.0, record.end_time - start) if start and record.end_time else 0.0
 
 
-def _made(at: Tick, item: Item, run_id: str) -> list[str]:
-    """What a run made and did not only hand on."""
+def _made(at: Tick, item: Item) -> list[str]:
+    """What the runs for this request made and did not only hand on: one that died may have published some of it before Dagster started it again."""
+    runs = {run.run_id for run in at.context.instance.get_runs(dg.RunsFilter(tags={tags.REQUEST: str(item.request_id)}))}
     manifests = ResultReader(at.desk.platform.store).manifests([(item.video_id, asset) for asset in item.assets])
-    return [asset for asset in item.assets if (manifest := manifests.get((item.video_id, asset))) and manifest.run_id == run_id]
+    return [asset for asset in item.assets if (manifest := manifests.get((item.video_id, asset))) and manifest.run_id in runs]
 
 
 def _back(at: Tick, backfill: Backfill, items: Sequence[Item], why: str, *, spent_s: float = 0.0, failed: bool = False) -> None:
@@ -325,7 +327,7 @@ def _request(backfill: Backfill, items: Sequence[Item]) -> str:
 
 def _together(backfill: Backfill, items: Sequence[Item]) -> bool:
     """Whether one run is for several videos. Pixels and words are made in a run of their own, and so is what a run died of: it must not end the others."""
-    return not backfill.force and all(not item.failures and set(item.assets) <= set(planning.BATCHED) for item in items)
+    return not backfill.force and all(not item.failures and set(item.assets) <= set(BATCHED) for item in items)
 
 
 def _tags(backfill: Backfill, request: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +95,10 @@ class DagsterCatalog:
     def runs(self, video_id: str, limit: int = 20) -> list[RunView]:
         """The newest runs of `video_id`, newest first."""
         return self._cached(f"runs:{limit}", video_id, lambda instance: _runs(instance, video_id, limit), [])
+
+    def held_s(self, run_ids: Sequence[str]) -> dict[str, float]:
+        """Run id -> seconds from leaving the queue to its end; left out are runs that no queue launched, that have not ended well, or that are forgotten."""
+        return self._cached("held", "\n".join(sorted(run_ids)), lambda instance: _held_s(instance, run_ids), {})
 
     def now(self) -> DagsterNow | None:
         """Runs under way, sensors and daemons as they are now; None when there is no instance, or it does not answer."""
@@ -183,6 +187,18 @@ def _runs(instance: "DagsterInstance", video_id: str, limit: int) -> list[RunVie
         )
         for record in records
     ]
+
+
+def _held_s(instance: "DagsterInstance", run_ids: Sequence[str]) -> dict[str, float]:
+    from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
+
+    found: dict[str, float] = {}
+    for record in instance.get_run_records(RunsFilter(run_ids=list(run_ids), statuses=[DagsterRunStatus.SUCCESS])) if run_ids else ():
+        run_id = record.dagster_run.run_id
+        begun = instance.get_records_for_run(run_id, of_type=DagsterEventType.PIPELINE_STARTING, limit=1).records
+        if begun and record.end_time is not None:
+            found[run_id] = max(0.0, record.end_time - begun[0].timestamp)
+    return found
 
 
 def _instant(timestamp: float | None) -> datetime | None:

@@ -12,6 +12,7 @@ from video_platform.errors import InputError, NotAllowed, StateError
 from video_platform.ingest import Deleted, Ingested
 from video_platform.layout import ASSETS
 from video_platform.planning import CAUSE_WORDS, Cause, Plan, PlannedVideo
+from video_platform.planning_costs import BATCHED
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Mark, VideoState
 from video_platform.services.database import audit, backfills, ledger, measures, rulesets, videos
@@ -188,8 +189,8 @@ class Deeds:
     def _follow(self, video_ids: Sequence[str]) -> None:
         """Have a backfill make the pictures and clips of these videos. What of them is current is looked at video by video, when their turn comes."""
         if video_ids:
-            usual_s = measures.usual_s(self.platform.db, planning.BATCHED)
-            wanted = [Wanted(video_id, planning.BATCHED, usual_s) for video_id in video_ids]
+            usual_s = measures.usual_s(self.platform.db, BATCHED)
+            wanted = [Wanted(video_id, BATCHED, usual_s) for video_id in video_ids]
             backfills.start(self.platform.db, Cause.RULES, wanted, who=self.person.name, now=datetime.now(UTC), join=True)
 
     def plan(self, causes: Collection[Cause] = tuple(Cause), among: Collection[str] | None = None) -> Plan:
@@ -200,7 +201,8 @@ class Deeds:
         self.person.must(Role.OPERATOR, "plan backfills")
         db, settings = self.platform.db, self.platform.settings
         writer = None if Cause.SUMMARY in causes else planning.Writer(None, "not asked")
-        return planning.make(db, self.platform.store, planning.Present.of(settings, db, writer), causes=causes, person=self.person, among=among)
+        present, held = planning.Present.of(settings, db, writer), self.catalog.dagster.held_s
+        return planning.make(db, self.platform.store, present, held, causes=causes, person=self.person, among=among)
 
     def start_backfill(self, cause: Cause, *, limit: int | None = None, budget_s: float | None = None) -> Backfill:
         """Have what a cause outdates made again, newest videos first, behind everything else.
@@ -230,7 +232,7 @@ class Deeds:
         before = backfills.get(self.platform.db, backfill_id)
         budget = before.budget_s if budget_s is None else budget_s
         if wanted is State.RUNNING and budget is not None and budget <= before.spent_s:
-            raise StateError(f"the budget of {budget:.0f} s is spent ({before.spent_s:.0f} s); give a greater one with --budget")
+            raise StateError(f"the budget of {budget:.0f} s is spent ({before.spent_s:.0f} s); give a greater one")
         after = backfills.turn(self.platform.db, before.id, wanted, now=datetime.now(UTC), budget_s=budget_s)
         if after.state is not before.state:
             self._note(TURNS[wanted], before.id, cause=before.cause)
@@ -258,7 +260,8 @@ class Deeds:
         """
         if asset not in ASSETS:
             raise InputError(f"no result is called {asset[:80]!r}; there are {', '.join(ASSETS)}", asset=asset[:80])
-        return planning.again(self.platform.db, self.platform.store, self.platform.settings, self.seen.record(video_id), asset)
+        platform, record = self.platform, self.seen.record(video_id)
+        return planning.again(platform.db, platform.store, platform.settings, self.catalog.dagster.held_s, record, asset)
 
     def _must_see_all(self) -> None:
         if not self.person.sees_all:

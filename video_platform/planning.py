@@ -15,6 +15,7 @@ from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
 from video_platform.fingerprints import canonical
 from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
 from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.services.database import Database, ledger, rulesets, troubles, videos
 from video_platform.services.object_store import ObjectStore
@@ -22,15 +23,6 @@ from video_platform.settings import Settings
 
 CHUNK = 200
 """Videos whose manifests are held at once: some megabytes."""
-
-ONE_PASS = (PROCESSED_VIDEO, DETECTIONS, SCENES)
-"""Made together from one decode; each manifest names the cost of the whole pass."""
-
-BATCHED = (ALERTS, HIGHLIGHTS)
-"""What is made of many videos in one run, when nothing else of them is outdated."""
-
-RUN_S = {"default": 3.0, "warm": 1.5, "docker": 6.0}
-"""What a run takes beside its steps, by launcher: start, imports, Dagster's records. Measured (benchmarks/RESULTS.md), docker estimated from default."""
 
 
 class Cause(StrEnum):
@@ -161,13 +153,14 @@ class CausePlan:
 class Plan:
     """What each cause outdates, those without videos left out; `unknown` says of a cause why it cannot be told, `current` counts videos with nothing to do.
 
-    `seconds` is for all causes together: what two of them outdate is made once.
+    `seconds` is for all causes together: what two of them outdate is made once. `run` is what it counts for each run that is needed.
     """
 
     causes: Sequence[CausePlan]
     videos: int
     current: int
     seconds: float
+    run: RunCost
     unknown: Mapping[Cause, str] = field(default_factory=dict)
 
     def cause(self, cause: Cause) -> CausePlan:
@@ -179,6 +172,7 @@ def make(
     db: Database,
     store: ObjectStore,
     present: Present,
+    held: Held,
     *,
     causes: Collection[Cause] = tuple(Cause),
     person: Person = ANYONE,
@@ -186,7 +180,7 @@ def make(
 ) -> Plan:
     """The plan over all ready videos that `person` may see, or those `among` them, newest first. What is being processed, or failed, is left out.
 
-    Reads every manifest: about 8 small objects a video.
+    Reads every manifest: about 8 small objects a video. `held` tells how long runs took.
     """
     found, current, doubted = [], 0, False
     ready = [record for record in _ready(db, among) if person.may_see(record.camera)]
@@ -198,12 +192,12 @@ def make(
         else:
             current += 1
     usual = _usual(found)
-    run_s = RUN_S[present.settings.runs.launcher]
-    each = {cause: [_planned(one, [cause], usual, run_s) for one in found if cause in one.causes] for cause in Cause}
+    run = run_of(db, store, held, present.settings)
+    each = {cause: [_planned(one, [cause], usual, run.seconds) for one in found if cause in one.causes] for cause in Cause}
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
-    seconds = sum(_planned(one, causes, usual, run_s).seconds for one in found)
+    seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
     unknown = {Cause.SUMMARY: present.writer.doubt} if doubted and present.writer.doubt and Cause.SUMMARY in causes else {}
-    return Plan(plans, len(ready), current, seconds, unknown)
+    return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
 def outdated_of(db: Database, store: ObjectStore, present: Present, records: Sequence[VideoRecord]) -> Iterator[Outdated]:
@@ -220,11 +214,19 @@ def outdated_of(db: Database, store: ObjectStore, present: Present, records: Seq
             yield Outdated(record, causes, seconds)
 
 
-def again(db: Database, store: ObjectStore, settings: Settings, record: VideoRecord, asset: str) -> PlannedVideo:
+def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> RunCost:
+    """What a run takes beside its steps here, by the runs of the newest ready videos."""
+    newest = videos.ids(db, (VideoState.READY,))[-MEASURED_VIDEOS:]
+    manifests = ResultReader(store).manifests([(video_id, asset) for video_id in newest for asset in ASSETS])
+    made = [{asset: found for asset in ASSETS if (found := manifests.get((video_id, asset)))} for video_id in newest]
+    return run_cost(made, held, settings.runs.launcher)
+
+
+def again(db: Database, store: ObjectStore, settings: Settings, held: Held, record: VideoRecord, asset: str) -> PlannedVideo:
     """What making one asset of a video again, although nothing changed, would take at most: what follows is made where its content changes."""
     (known,) = outdated_of(db, store, Present.of(settings, db, Writer(None, "not asked")), [record])
     assets = [each for each in recipes.following([asset]) if each != LLM_SUMMARY or asset == LLM_SUMMARY]
-    return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + RUN_S[settings.runs.launcher])
+    return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + run_of(db, store, held, settings).seconds)
 
 
 def records_of(db: Database, video_ids: Sequence[str]) -> list[VideoRecord]:
@@ -297,12 +299,3 @@ def _usual(found: Sequence[Outdated]) -> dict[str, float]:
 def _planned(outdated: Outdated, causes: Collection[Cause], usual: Mapping[str, float], run_s: float) -> PlannedVideo:
     assets = outdated.assets(causes)
     return PlannedVideo(outdated.record.video_id, assets, seconds_of(assets, outdated.seconds, usual, run_s))
-
-
-def seconds_of(assets: Sequence[str], costs: Mapping[str, float | None], usual: Mapping[str, float], run_s: float) -> float:
-    """What making these assets of one video would take: their last costs, the pass over pixels once, and its run where it needs one of its own."""
-    cost = {asset: costs.get(asset) if costs.get(asset) is not None else usual.get(asset, 0.0) for asset in assets}
-    pixels = max((cost[asset] or 0.0 for asset in ONE_PASS if asset in cost), default=0.0)
-    others = sum(value or 0.0 for asset, value in cost.items() if asset not in ONE_PASS)
-    own_runs = 0 if set(assets) <= set(BATCHED) else 1 + (LLM_SUMMARY in assets and len(assets) > 1)
-    return pixels + others + own_runs * run_s

@@ -9,7 +9,8 @@ from video_platform.services.database import audit, backfills
 
 def test_a_home_without_videos_has_nothing_outdated(vp):
     assert "Nothing is outdated: 0 videos." in vp("plan").out
-    assert vp("plan", "--json").json == {"causes": [], "videos": 0, "current": 0, "seconds": 0, "unknown": {}}
+    run = {"seconds": 3.0, "measured": 0}
+    assert vp("plan", "--json").json == {"causes": [], "videos": 0, "current": 0, "seconds": 0, "run": run, "unknown": {}}
     assert "No backfills" in vp("backfill", "status").out
 
 
@@ -22,6 +23,7 @@ def test_the_plan_names_causes_with_assets_videos_and_seconds(vp, filled):
     table = vp("plan").out
     assert "rules, zones, lines or cooldowns changed" in table
     assert "alerts 1, highlights 1" in table
+    assert "a run is counted with 3.0 s beside its steps, an estimate: none was measured here yet" in table
     only = vp("plan", "--cause", "proxy", "--cause", "tracker", "--json").json
     assert {each["cause"] for each in only["causes"]} == {"proxy", "tracker"}
     assert vp("plan", "--cause", "weather").status == 2

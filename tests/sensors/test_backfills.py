@@ -11,8 +11,9 @@ from graphs import Ticking
 
 from sensors import backfills_sensor, batches_sensor
 from sensors.backfills import AHEAD, BATCH, MAX_FAILURES, MAX_QUEUED
+from video_platform import layout
 from video_platform.layout import ALERTS, HIGHLIGHTS, LLM_SUMMARY, TRACKS
-from video_platform.records import Lane
+from video_platform.records import Lane, Manifest, Verdict
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import ItemState, State, Wanted
 from video_platform.services.database.tables import videos
@@ -81,6 +82,14 @@ class Home:
     def close(self):
         self.asking.close()
         self.batching.close()
+
+
+def publish(home, video_id, asset, run_id):
+    """The manifest of a result that this run made."""
+    said = {"files": [], "fingerprint": "f", "content_hash": "c", "code_version": "1", "verdict": Verdict(passed=True)}
+    manifest = Manifest(asset=asset, video_id=video_id, run_id=run_id, created_at=NOW, **said)
+    store = home.asking.workplace.platform.store
+    store.put_bytes(layout.manifest_key(video_id, asset), manifest.model_dump_json().encode(), media_type="application/json")
 
 
 @pytest.fixture
@@ -214,6 +223,25 @@ def test_a_run_that_ends_well_is_reused_when_it_made_nothing(home):
     home.end(dg.DagsterRunStatus.SUCCESS)
     home.tick()
     assert home.counts(started) == {ItemState.REUSED: 1}
+
+
+def test_what_a_run_made_before_it_was_killed_counts_as_made(home):
+    (video_id,) = home.ready(1)
+    started = home.start([video_id], [TRACKS, ALERTS])
+    (request,) = home.tick()
+    home.make([request], dg.DagsterRunStatus.STARTED)
+    (killed,) = home.instance.get_runs()
+    publish(home, video_id, TRACKS, killed.run_id)
+    home.end(dg.DagsterRunStatus.FAILURE)
+    home.instance.add_run_tags(killed.run_id, {"dagster/will_retry": "true"})
+    assert home.tick() == [], "Dagster starts it again itself"
+    again = home.instance.create_run_for_job(process_video, status=dg.DagsterRunStatus.STARTED, tags={**request.tags, "dagster/parent_run_id": killed.run_id})
+    publish(home, video_id, ALERTS, "somebody else")
+    home.end(dg.DagsterRunStatus.SUCCESS)
+    assert home.instance.get_run_by_id(again.run_id).status is dg.DagsterRunStatus.SUCCESS
+    home.tick()
+    assert home.counts(started) == {ItemState.DONE: 1}
+    assert list(backfills.listed(home.db, started.id)[0].made) == [TRACKS]
 
 
 def test_videos_that_are_gone_or_failed_are_said_so(home):

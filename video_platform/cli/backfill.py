@@ -47,6 +47,7 @@ def plan(
                 "videos": found.videos,
                 "current": found.current,
                 "seconds": round(found.seconds, 1),
+                "run": {"seconds": round(found.run.seconds, 2), "measured": found.run.runs},
                 "unknown": {str(each): reason for each, reason in found.unknown.items()},
             }
         )
@@ -56,6 +57,8 @@ def plan(
         output.table(("cause", "why", "videos", "at most these are made", "about"), rows)
         together = f"; all causes together about {_span(found.seconds / slots)}" if len(found.causes) > 1 else ""
         output.say(f"{found.current} of {output.count(found.videos, 'video', 'videos')} are current{together}")
+        by = f"measured over the last {found.run.runs}" if found.run.runs else "an estimate: none was measured here yet"
+        output.say(f"a run is counted with {found.run.seconds:.1f} s beside its steps, {by}")
         output.say("`vp backfill start --cause CAUSE` has the others made again")
     else:
         output.say(f"Nothing is outdated: {output.count(found.videos, 'video', 'videos')}.")
