@@ -16,7 +16,7 @@ from video_platform.access import Person, Role
 from video_platform.api.permits import OPEN, PERMITS
 from video_platform.api.signing import open_signer
 from video_platform.records import Mark
-from video_platform.services.database import audit, ledger, refusals, sessions, users, videos
+from video_platform.services.database import audit, backfills, ledger, refusals, sessions, users, videos
 from video_platform.settings import AccessSettings
 
 NOW = datetime.now(UTC)
@@ -42,6 +42,13 @@ class House:
 
     def alert(self, video_id: str) -> str:
         return ledger.page(self.served.platform.db, video_id=video_id)[0][0].id
+
+    def backfill(self) -> str:
+        """A new one that is running, the only one that is open."""
+        db = self.served.platform.db
+        for each in backfills.page(db, states=backfills.OPEN):
+            backfills.turn(db, each.id, backfills.State.CANCELLED, now=NOW)
+        return backfills.start(db, backfills.AGAIN, [backfills.Wanted(self.own, [layout.TRACKS], 1.0)], who="test", now=NOW).id
 
     def media(self, video_id: str, name: str) -> str:
         entry = self.served.catalog.manifest(video_id, layout.PROCESSED_VIDEO).files[0]
@@ -101,6 +108,7 @@ BODIES = {
     "apply_rules": {"text": "version: 1\nrules: []\n", "why": "test"},
     "promote_rules": {"text": "version: 1\nrules: []\n", "why": "test"},
     "roll_back_rules": {"why": "test"},
+    "start_backfill": {"cause": "tracker"},
 }
 ROUTES = {
     "list_videos": ("GET", "/api/videos"),
@@ -127,6 +135,13 @@ ROUTES = {
     "what_if": ("POST", "/api/rules/what-if"),
     "rule_versions": ("GET", "/api/rules/versions"),
     "compare_rules": ("GET", "/api/rules/diff?before=1&after=1"),
+    "get_plan": ("GET", "/api/plan?cause=tracker"),
+    "list_backfills": ("GET", "/api/backfills"),
+    "get_backfill": ("GET", "/api/backfills/{backfill}"),
+    "start_backfill": ("POST", "/api/backfills"),
+    "pause_backfill": ("POST", "/api/backfills/{backfill}/pause"),
+    "resume_backfill": ("POST", "/api/backfills/{backfill}/resume"),
+    "cancel_backfill": ("POST", "/api/backfills/{backfill}/cancel"),
     "apply_rules": ("POST", "/api/rules/apply"),
     "promote_rules": ("POST", "/api/rules/promote"),
     "roll_back_rules": ("POST", "/api/rules/versions/1/rollback"),
@@ -142,7 +157,8 @@ def ask(house: House, name: str, operation: str, video_id: str) -> int:
     media = house.media(video_id, name) if "{media}" in path and name != "nobody" else "/api/videos/x/media/y/z"
     doomed = house.own if name != "anna" else ingest(house.served.platform, house.served.platform.settings.home, f"{operation} {name}".encode() * 50).video_id
     camera = OWN if video_id == house.own else FOREIGN
-    url = path.format(video=video_id, alert=house.alert(video_id), media=media, doomed=doomed if video_id == house.own else video_id, camera=camera)
+    gone = doomed if video_id == house.own else video_id
+    url = path.format(video=video_id, alert=house.alert(video_id), media=media, doomed=gone, camera=camera, backfill=house.backfill())
     more = {"json": BODIES[operation]} if operation in BODIES else {}
     if operation == "ingest_video":
         more = {"content": f"footage {name} {camera}".encode() * 50}
