@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 
 import httpx
@@ -190,12 +191,13 @@ def judged(books: Books, what: str) -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class Span:
-    """When a run was made, by its number in Dagster's book, when it left the queue, and when it ended."""
+    """When a run was made, also by its number in Dagster's book, when it left the queue, and when it ended; seconds since 1970."""
 
     number: int
     slot: str
     video_id: str
     priority: int
+    asked_s: float
     begun_s: float
     ended_s: float
 
@@ -212,7 +214,9 @@ def spans(home: Path) -> list[Span]:
             if begun:
                 ended_s = record.end_time or math.inf
                 priority = int(run.tags.get(tags.PRIORITY, "0"))
-                found.append(Span(record.storage_id, slot(run), run.tags.get(tags.VIDEO, ""), priority, begun[0].timestamp, ended_s))
+                asked = record.create_timestamp
+                asked_s = asked.replace(tzinfo=asked.tzinfo or UTC).timestamp()
+                found.append(Span(record.storage_id, slot(run), run.tags.get(tags.VIDEO, ""), priority, asked_s, begun[0].timestamp, ended_s))
     return found
 
 
