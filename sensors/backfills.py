@@ -237,8 +237,12 @@ def _back(at: Tick, backfill: Backfill, items: Sequence[Item], why: str, *, spen
 
 
 def _take_back(at: Tick, backfill: Backfill) -> None:
-    """Ends the runs of a backfill that have not begun; those under way come to their end, one that judges many videos after the next of them."""
-    waiting = at.context.instance.get_runs(dg.RunsFilter(tags={tags.HISTORY: backfill.id}, statuses=QUEUED))
+    """Ends the runs of a backfill that have not begun; those under way come to their end, one that judges many videos after the next of them.
+
+    One that waits to go on where a process died is under way: its video is half made, and nobody else has it in hand.
+    """
+    queued = at.context.instance.get_runs(dg.RunsFilter(tags={tags.HISTORY: backfill.id}, statuses=QUEUED))
+    waiting = [run for run in queued if tags.PARENT not in run.tags]
     for run in waiting:
         at.context.instance.add_run_tags(run.run_id, {tags.TAKEN_BACK: "true"})
         at.context.instance.run_coordinator.cancel_run(run.run_id)
@@ -294,10 +298,10 @@ def _free(at: Tick, backfill: Backfill, waiting: Sequence[Item]) -> list[Item]:
             at.settle(item, ItemState.FAILED, message="the video was deleted")
         elif item.failures >= MAX_FAILURES:
             at.settle(item, ItemState.FAILED, message=f"given up after {MAX_FAILURES} runs: {item.message}")
-        elif record.state is VideoState.FAILED:
+        elif record.state is VideoState.FAILED and record.failure_code not in RETRIABLE_CODES:
             at.settle(item, ItemState.FAILED, message=f"the video failed before its turn: {record.failure_message}")
         elif record.state is not VideoState.READY or item.video_id in busy | elsewhere:
-            continue  # whoever has it in hand makes it as things stand now; it is looked at again afterwards
+            continue  # whoever has it in hand, or `reconcile`, makes it as things stand now; it is looked at again afterwards
         elif backfill.force or backfill.cause in outdated[item.video_id].causes:
             found.append(item)
         else:

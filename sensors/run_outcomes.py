@@ -57,8 +57,9 @@ def failed_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]
     description="Writes the state of videos whose run was cancelled.",
 )
 def cancelled_runs(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> None:
-    """One run that was cancelled."""
-    _tell(context, _settle(context, desk, CANCELLED))
+    """One run that was cancelled. One of a backfill that began in the moment of a pause was only interrupted: nobody has to ask for its video."""
+    taken_back = tags.asked(context.dagster_run.tags, tags.TAKEN_BACK)
+    _tell(context, _settle(context, desk, INTERRUPTED if taken_back else CANCELLED))
 
 
 def _tell(context: dg.RunStatusSensorContext, nothing_written: str | None) -> None:

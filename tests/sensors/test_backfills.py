@@ -13,6 +13,7 @@ from sensors import backfills_sensor, batches_sensor
 from sensors.backfills import AHEAD, BATCH, MAX_FAILURES, MAX_QUEUED
 from video_platform import layout
 from video_platform.layout import ALERTS, HIGHLIGHTS, LLM_SUMMARY, TRACKS
+from video_platform.pipeline.failures import INTERRUPTED
 from video_platform.records import Lane, Manifest, Verdict
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import ItemState, State, Wanted
@@ -174,6 +175,26 @@ def test_pause_takes_what_waits_out_of_the_queue_and_resume_asks_again_under_oth
     assert not {request.run_key for request in first} & {request.run_key for request in second}
 
 
+@pytest.mark.parametrize("state", [State.PAUSED, State.CANCELLED])
+def test_a_run_that_goes_on_where_its_process_died_is_not_taken_back(home, state):
+    started = home.start(home.ready(2), [TRACKS])
+    dead, waits = home.tick()
+    home.make([dead], dg.DagsterRunStatus.STARTED)
+    home.end(dg.DagsterRunStatus.FAILURE)
+    (died,) = home.instance.get_runs()
+    home.instance.add_run_tags(died.run_id, {"dagster/will_retry": "true"})
+    own = {**dead.tags, "dagster/parent_run_id": died.run_id, "dagster/partition": dead.partition_key}
+    origin = RemoteJobOrigin(REPOSITORY, process_video.name)
+    again = home.instance.create_run_for_job(process_video, status=dg.DagsterRunStatus.QUEUED, tags=own, remote_job_origin=origin)
+    home.make([waits])
+    backfills.turn(home.db, started.id, state, now=NOW)
+    home.tick()
+    assert home.instance.get_run_by_id(again.run_id).status is dg.DagsterRunStatus.QUEUED, "its video is half made"
+    home.end(dg.DagsterRunStatus.SUCCESS)
+    home.tick()
+    assert home.counts(started) == {ItemState.REUSED: 1, (ItemState.CANCELLED if state is State.CANCELLED else ItemState.WAITING): 1}
+
+
 def test_cancel_ends_what_waits_and_what_was_taken_back(home):
     started = home.start(home.ready(AHEAD + 3), [TRACKS])
     home.make(home.tick())
@@ -252,3 +273,18 @@ def test_videos_that_are_gone_or_failed_are_said_so(home):
             connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(state=state))
     assert home.tick() == []
     assert home.counts(started) == {ItemState.FAILED: 2, ItemState.WAITING: 1}
+
+
+def test_a_video_that_was_interrupted_waits_for_whoever_brings_it_back(home):
+    (video_id,) = home.ready(1)
+    started = home.start([video_id], [TRACKS])
+
+    def becomes(state, code):
+        with home.db.write() as connection:
+            connection.execute(sa.update(videos).where(videos.c.video_id == video_id).values(state=state, failure_code=code))
+
+    becomes("failed", INTERRUPTED)
+    assert home.tick() == []
+    assert home.counts(started) == {ItemState.WAITING: 1}
+    becomes("ready", None)
+    assert len(home.tick()) == 1

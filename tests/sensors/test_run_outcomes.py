@@ -98,6 +98,14 @@ def test_a_cancelled_run_says_what_to_do(place, instance, video_id):
     assert "process again" in record.failure_message
 
 
+def test_a_run_of_a_backfill_that_began_in_the_moment_of_a_pause_was_interrupted(place, instance, video_id):
+    run = made(instance, video_id, dg.DagsterRunStatus.CANCELED, **{"vp/taken-back": "true"})
+    videos.started(place.platform.db, video_id, run.run_id, "one_pass")
+    ended(cancelled_runs, place, instance, run, DagsterEventType.RUN_CANCELED)
+    record = videos.get(place.platform.db, video_id)
+    assert (record.state, record.failure_code) == (VideoState.FAILED, INTERRUPTED), "reconcile asks for it again, and no person has to"
+
+
 def test_a_video_that_another_run_has_is_left_alone(place, instance, video_id):
     old = made(instance, video_id, dg.DagsterRunStatus.FAILURE)
     newer = made(instance, video_id, dg.DagsterRunStatus.STARTED)

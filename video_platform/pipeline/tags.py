@@ -17,7 +17,7 @@ REQUEST = "vp/request"
 """Which backfill a run belongs to, and which of its requests it answers: see `services.database.backfills`."""
 
 TAKEN_BACK = "vp/taken-back"
-"""Set on runs of a backfill that was paused before they began."""
+"""Set on runs of a backfill that was paused before they began; nobody cancelled these for good."""
 
 FORCE_ASSET = "vp/force-asset"
 """The one asset that a run makes also where nothing changed; what follows is decided by content."""
@@ -29,6 +29,8 @@ PRIORITY = "dagster/priority"
 VIDEO = "dagster/partition"
 BACKFILL = "dagster/backfill"
 WILL_RETRY = "dagster/will_retry"
+PARENT = "dagster/parent_run_id"
+"""On runs that Dagster started again after their process died: the run before."""
 
 PROCESS_PRIORITY: Mapping[Lane, int] = {Lane.LIVE: 30, Lane.REQUEST: 20, Lane.BACKFILL: -10}
 """Runs of `process_video`: the higher goes first."""
