@@ -4,8 +4,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from video_platform.pipeline import instance
+from video_platform.pipeline import instance, tags
+from video_platform.records import Lane
 from video_platform.settings import RunSettings, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +49,53 @@ def test_slots_follow_the_settings(settings):
     instance.prepare_instance(more)
     with instance.open_instance(more) as opened:
         assert {limit.name: limit.limit for limit in opened.event_log_storage.get_pool_limits()} == {"llm": 5}
+
+
+@dg.job
+def nothing():
+    pass
+
+
+class Queue:
+    """Runs of this instance, and which of them Dagster's own coordinator would launch next."""
+
+    def __init__(self, instance):
+        self.instance = instance
+
+    def add(self, lane, count, status=dg.DagsterRunStatus.QUEUED):
+        own = {tags.LANE: lane.value, tags.PRIORITY: str(tags.PROCESS_PRIORITY[lane])}
+        origin = RemoteJobOrigin(REPOSITORY, nothing.name)
+        return [self.instance.create_run_for_job(nothing, status=status, tags=own, remote_job_origin=origin).run_id for _ in range(count)]
+
+    def next(self):
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+        return [run.run_id for run in daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)]
+
+
+REPOSITORY = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="video_platform.definitions")), "__repository__")
+
+
+def test_a_backfill_never_has_the_slot_of_a_live_video(settings):
+    instance.prepare_instance(settings)
+    with instance.open_instance(settings) as opened:
+        queue, goes_on = Queue(opened), dg.DagsterRunStatus.STARTED
+        history = queue.add(Lane.BACKFILL, 30)
+        assert queue.next() == history[:1], "as many as it has slots, although nobody else wants any"
+        queue.add(Lane.BACKFILL, 1, goes_on)
+        queue.add(Lane.REQUEST, 2, goes_on)
+        assert queue.next() == []
+        live = queue.add(Lane.LIVE, 4)
+        assert queue.next() == live[:3], "what came after thirty others goes at once, into all slots of its own"
+
+
+def test_a_live_video_never_has_the_slot_of_a_backfill(settings):
+    instance.prepare_instance(settings)
+    with instance.open_instance(settings) as opened:
+        queue = Queue(opened)
+        queue.add(Lane.LIVE, 3, dg.DagsterRunStatus.STARTED)
+        queue.add(Lane.LIVE, 30)
+        history = queue.add(Lane.BACKFILL, 2)
+        assert queue.next() == history[:1], "a stream of live videos does not stop the past for ever"
 
 
 def test_the_address_of_postgresql_stays_out_of_the_file(settings):
