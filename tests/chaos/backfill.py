@@ -6,6 +6,8 @@
 The past is processed once, by `vp process`. Then another rule and another setting of the detector outdate all of it, so that every video is decoded again.
 Live videos are handed over one after another, without a backfill and during it; in its middle Dagster's daemon is killed, and, just after a pause, the
 supervisor with a run of the backfill under way. Prints a table and what was checked; exit status 0 only when all holds.
+
+Not under `nice`: runs of a backfill give way by a niceness of their own, and below 19 there is none.
 """
 
 import argparse
@@ -37,6 +39,7 @@ from running import ROOT, Up, wait
 
 from video_platform import dagster_now, planning, settings
 from video_platform.pipeline import tags
+from video_platform.pipeline.resources import BEHIND
 from video_platform.planning import Cause, Present, Writer
 from video_platform.platform import Platform, open_platform
 from video_platform.records import Lane, VideoState
@@ -342,7 +345,10 @@ def play(scene: Scene, folder: Path, options: argparse.Namespace, books: Books) 
         within_s = SETTLE_S + SETTLE_S_PER_VIDEO * options.videos
         wait(lambda: backfills.get(platform.db, key).state is State.DONE, within_s, "the backfill is done")
         wall_s = time.monotonic() - started
-        wait(lambda: settled(platform, instance, past), within_s, "all summaries are written and nothing is under way")
+        try:
+            wait(lambda: settled(platform, instance, past), READY_S, "all summaries are written and nothing is under way")
+        except TimeoutError as error:  # what is missing stands in the accounts
+            books.faults.append(str(error))
         told = Told(past, without, during, backfills.get(platform.db, key), planned[CAUSE]["seconds"], wall_s, still_s)
         found = spans(scene.home)
         history = [span for span in found if span.slot == Lane.BACKFILL]
@@ -363,6 +369,8 @@ def main() -> int:
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in its background without the first
         signal.signal(number, lambda *_: sys.exit(130))
+    if os.getpriority(os.PRIO_PROCESS, 0) >= BEHIND:
+        print("note: at this niceness runs of a backfill cannot give way, so live videos share the cores with them as equals")
     folder = (options.folder or Path(tempfile.mkdtemp(prefix="vp-backfill-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{options.videos} videos, {options.live} live, {options.launcher} launcher; everything lies in {folder}", flush=True)
