@@ -59,6 +59,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
+def keeps_its_priority(monkeypatch):
+    """Runs of a backfill that a test executes in this process give way to everything else; the tests after it must not."""
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
 def kafka_client_leftovers(request):
     """Sockets that the Kafka client left are collected inside its own test, not in a later one."""
     yield
