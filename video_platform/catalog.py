@@ -32,7 +32,7 @@ from video_platform.records import (
     VideoState,
 )
 from video_platform.services import references
-from video_platform.services.database import Database, ledger, videos
+from video_platform.services.database import Database, ledger, marks, videos
 from video_platform.services.object_store import ObjectStore
 from video_platform.settings import Settings
 
@@ -353,6 +353,12 @@ class Catalog:
     def changes(self, after: int) -> ledger.Changes:
         """What was raised, superseded, marked or given a picture after the revision `after`, in the order of the changes."""
         return ledger.since(self._db, after, person=self._person)
+
+    def marked(
+        self, *, by: marks.By = marks.By.ALL, rule: str | None = None, camera: str | None = None, since: datetime | None = None
+    ) -> list[marks.MarkedAlerts]:
+        """Per rule, version of the rules and span of time: how many alerts people found right, and how many false."""
+        return marks.counts(self._db, by=by, rule=rule, camera=camera, since=since, person=self._person)
 
     def revision(self) -> int:
         """The number of the latest change of any alert."""

@@ -5,6 +5,7 @@
     │   ├── MediaError             the footage itself; `code` is the failed state that the page shows
     │   │   └── FootageAway        footage that was taken in in place is `moved` or `changed`
     │   ├── RulesError             the rules file; carries every problem with its line
+    │   ├── AnnotationError        an annotation to measure against; carries every problem with its line
     │   ├── EventError             a message on a topic
     │   ├── SettingsError          configuration
     │   ├── UploadRefused          an upload that was not taken in
@@ -146,6 +147,10 @@ class RulesError(InputError):
         text = "; ".join([*map(str, problems), *([remedy] if remedy else [])])
         super().__init__(f"{source} cannot be used: {text}", problems=problems, source=source)
         self.problems = problems
+
+
+class AnnotationError(InputError):
+    """An annotation that nothing can be measured against; the fact `problems` holds all of them, with lines, the message the first."""
 
 
 class EventError(InputError):

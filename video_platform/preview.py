@@ -5,7 +5,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from video_platform.analysis import media, worker
+from video_platform import budgets
+from video_platform.analysis import worker
 from video_platform.errors import PlatformError
 from video_platform.records import VideoRecord
 from video_platform.rules import CameraRules
@@ -18,15 +19,13 @@ def draw(settings: Settings, store: ObjectStore, record: VideoRecord, rules: Cam
     """Write the frame at `at_s` with the camera's zones and lines as a JPEG to `target`."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="preview-", dir=settings.scratch) as folder:
-        media_settings = settings.media
         payload = {
             "path": str(references.footage(store, record, Path(folder))),
             "out_dir": folder,
             "wanted": [{"id": "preview", "at_s": at_s, "boxes": [], "zones": rules.zones, "lines": rules.lines}],
-            "limits": asdict(media.Limits(media_settings.max_pixels, media_settings.max_duration_s, media_settings.max_frames)),
+            "limits": asdict(budgets.media_limits(settings)),
         }
-        budget = worker.Budget(memory_bytes=media_settings.worker_memory_bytes, wall_s=media_settings.worker_base_s)
-        drawn = worker.run("snapshots", payload, limits=budget)["preview"]
+        drawn = worker.run("snapshots", payload, limits=budgets.worker_budget(settings, budgets.ONE_FRAME_SECONDS))["preview"]
         if not isinstance(drawn, str):
             raise PlatformError(f"the frame at {at_s:.1f} s of {record.video_id} cannot be drawn: {drawn.get('error')}; choose another moment with --at")
         shutil.copyfile(drawn, target)

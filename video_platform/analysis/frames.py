@@ -8,12 +8,13 @@ import heapq
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from video_platform.analysis.media import Limits, OpenVideo, frames_of
+from video_platform.analysis.media import Limits, OpenVideo, frames_of, open_video
 from video_platform.errors import MediaError
 
 if TYPE_CHECKING:
@@ -304,6 +305,28 @@ class Decoding:
     def _check(self, time_s: float) -> None:
         if time_s > self._limits.max_duration_s:
             raise MediaError("too_large", f"It lasts longer than {self._limits.max_duration_s:.0f} s.", max_duration_s=self._limits.max_duration_s)
+
+
+def times(path: Path, limits: Limits, *, on_progress: Callable[[float, str], None] | None = None, threads: int = 1) -> dict[str, Any]:
+    """`{time_s, width, height}` of a video: when every coded picture is shown, by its presentation index, and the size of the upright picture in pixels.
+
+    A picture that cannot be decoded has a time between its neighbours.
+
+    Raises:
+        MediaError: the footage cannot be decoded.
+    """
+    with open_video(path, limits, threads=threads) as video:
+        decoding = Decoding(video, limits, needed_fps=None)
+        shown = Growing(stamp=(np.int64, 0), time_s=(np.float64, 0))
+        for _, time_s in decoding:
+            shown.append(1, stamp=decoding.stamp, time_s=time_s)
+            if on_progress:
+                on_progress(decoding.position, f"{time_s:.0f} s")
+        if not len(shown):
+            raise MediaError("no_frames")
+        at_s, index = shown.column("time_s"), decoding.indices(shown.column("stamp"))
+        every = np.interp(np.arange(int(index.max()) + 1), index, at_s)
+        return {"time_s": every.tolist(), "width": video.probe.width, "height": video.probe.height}
 
 
 def _flush(video: OpenVideo) -> "av.Packet":

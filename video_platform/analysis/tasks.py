@@ -16,6 +16,13 @@ def probe(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return asdict(media.probe(payload["path"], _limits(payload)))
 
 
+def frame_times(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path}` -> `{time_s, width, height}`: when every frame is shown, in seconds from the first, and the size of the upright picture."""
+    from video_platform.analysis import frames
+
+    return frames.times(Path(payload["path"]), _limits(payload), on_progress=progress, threads=_threads(payload))
+
+
 def one_pass(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """`{path, out_dir, wanted, detection, scenes, proxy}` -> see `one_pass.run`; the three groups hold the fields of their settings groups."""
     from video_platform.analysis import one_pass as module
@@ -68,7 +75,7 @@ def clips(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     )
 
 
-TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, one_pass, snapshots, frame, clips)}
+TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, clips)}
 
 
 def _limits(payload: dict[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from video_platform.api.rules import version_out
 from video_platform.api.services import Ours
 from video_platform.errors import RulesError
 from video_platform.services.database import rulesets
+from video_platform.services.database.marks import By
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -52,6 +53,15 @@ def promote_rules(ours: Ours, given: shapes.RulesPromotion) -> shapes.PromotedOu
 def rule_versions(ours: Ours, limit: shapes.Page = 50) -> shapes.RuleVersionsOut:
     """The versions of the rule set, newest first."""
     return shapes.RuleVersionsOut(items=[version_out(each) for each in rulesets.versions(ours.platform.db, limit)])
+
+
+@router.get("/precision", operation_id="rule_precision")
+def rule_precision(
+    ours: Ours, by: By = By.ALL, rule: shapes.Text | None = None, camera: shapes.Text | None = None, since: shapes.Instant | None = None
+) -> shapes.RulePrecision:
+    """Of the alerts that people marked, how many were right: per rule, version of the rules and span of time."""
+    found = ours.catalog.marked(by=by, rule=rule, camera=camera, since=since)
+    return shapes.RulePrecision(by=by, rules=[shapes.MarkedRule.model_validate(each.as_json()) for each in found])
 
 
 @router.get("/diff", operation_id="compare_rules")

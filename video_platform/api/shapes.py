@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from video_platform.catalog import AssetView, VideoCard, VideoDetail
 from video_platform.catalog_dagster import RunView
 from video_platform.records import AlertRecord, Cost, Lane, Mark, Scene, VideoRecord
+from video_platform.services.database.marks import By
 
 MAX_LIMIT = 200
 """Most rows of one page: more is a slow page and a heavy answer; exports give everything."""
@@ -326,6 +327,28 @@ class RuleVersionsOut(BaseModel):
     """Versions of the rule set, newest first; the first is active."""
 
     items: list[RuleVersionOut]
+
+
+class MarkedRule(BaseModel):
+    """The alerts of one rule that one version of the rules raised, over one span: how many people found right, and how many false.
+
+    `start` is the first day of the span, null for all of time. `precision` is the right ones among those with a mark, null without any.
+    """
+
+    rule: str
+    version: str
+    start: str | None
+    acknowledged: int
+    false: int
+    unmarked: int
+    precision: float | None
+
+
+class RulePrecision(BaseModel):
+    """What people's marks say of the rules."""
+
+    by: By
+    rules: list[MarkedRule]
 
 
 class RulesDiff(BaseModel):

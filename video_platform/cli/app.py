@@ -10,6 +10,7 @@ from video_platform.cli import (
     dlq,
     doctor,
     env,
+    evaluate,
     export,
     get,
     ingest,
@@ -51,7 +52,7 @@ def options(
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-for module in (process, ingest, watch, up, demo, videos, get, alerts, export, doctor, rebuild, env, serve, backfill, digest):
+for module in (process, ingest, watch, up, demo, videos, get, alerts, export, evaluate, doctor, rebuild, env, serve, backfill, digest):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(rules_past.app, name="rules")

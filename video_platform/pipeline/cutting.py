@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from video_platform import recipes
+from video_platform.budgets import media_limits, worker_budget
 from video_platform.fingerprints import content_hash
 from video_platform.layout import ALERTS, HIGHLIGHTS, PROCESSED_VIDEO
 from video_platform.pipeline import checks
-from video_platform.pipeline.budgets import media_limits, worker_budget
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.steps import Step
 from video_platform.recipes import AFTER_S, BEFORE_S, MAX_CLIP_S, REEL_MAX_S, REEL_SPAN_S

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform import recipes, rules
+from video_platform.budgets import media_limits, worker_budget
 from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import ALERTS, TRACKS
 from video_platform.pipeline import checks, tags
-from video_platform.pipeline.budgets import media_limits, worker_budget
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.resources import Desk
 from video_platform.pipeline.steps import Step

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from video_platform import recipes
+from video_platform.budgets import media_limits, worker_budget
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, RAW_VIDEO, SCENES
 from video_platform.pipeline import checks
-from video_platform.pipeline.budgets import media_limits, worker_budget
 from video_platform.pipeline.configured import DETECTOR
 from video_platform.pipeline.graph import ONE_PASS
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan

@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 
 from video_platform import recipes, recording_time
+from video_platform.budgets import PROBE_SECONDS, media_limits, worker_budget
 from video_platform.errors import FootageAway, IntegrityError
 from video_platform.layout import RAW_VIDEO
 from video_platform.pipeline import checks
-from video_platform.pipeline.budgets import PROBE_SECONDS, media_limits, worker_budget
 from video_platform.pipeline.io_managers import hash_file
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step

@@ -76,6 +76,32 @@ def get(db: Database, version_id: int) -> RuleVersion:
     return RuleVersion(**row._asdict())
 
 
+@dataclass(frozen=True)
+class JudgedBy:
+    """What the alerts of a video come from: `version` is the number of the rules, or `DEFAULT_VERSION`; `tracks_hash` the content of the tracks."""
+
+    version: str
+    rule_set: rules.RuleSet
+    tracks_hash: str
+
+
+def judged_by(db: Database, video_id: str) -> JudgedBy | None:
+    """What the alerts of a video come from, None before its first evaluation.
+
+    Raises:
+        NotFound: that version of the rules is not here any more.
+        RulesError: this version of the program cannot read it.
+    """
+    where = (evaluations.c.video_id == video_id, evaluations.c.asset == ALERTS)
+    with db.read() as connection:
+        row = connection.execute(sa.select(evaluations.c.rules_version, evaluations.c.tracks_hash).where(*where)).one_or_none()
+    if row is None:
+        return None
+    name = row.rules_version
+    rule_set = rules.parse(rules.DEFAULT_TEXT) if name == DEFAULT_VERSION else get(db, int(name) if name.isdecimal() else 0).rule_set
+    return JudgedBy(name, rule_set, row.tracks_hash)
+
+
 def outdated(db: Database, person: Person = ANYONE) -> list[str]:
     """The ready videos that `person` may see, oldest ingest first, whose alerts come from rules that said something else for their camera than the active ones.
 

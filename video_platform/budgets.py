@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 0.0
 """A probe reads the container's index, not the footage: the base budget is all it gets."""
 
+ONE_FRAME_SECONDS = 0.0
+"""One frame is sought, not decoded up to: the same."""
+
 
 def media_limits(settings: Settings) -> "Limits":
     """What footage may be opened."""
