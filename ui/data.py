@@ -22,6 +22,7 @@ from video_platform.records import AlertRecord, Lifecycle, Manifest, Mark, Scene
 from video_platform.services import model_pulls as pulls
 from video_platform.services.database import audit, refusals, users
 from video_platform.services.database import videos as video_rows
+from video_platform.services.database.marks import By, MarkedAlerts
 from video_platform.settings import Settings
 from video_platform.signing_in import COOKIE
 
@@ -384,6 +385,12 @@ def must_see_rules() -> None:
     """
     if not sees_rules():
         raise NotAllowed("the rules tell of all cameras; operators and admins who see all of them may read them")
+
+
+def marked(by: By) -> list[MarkedAlerts]:
+    """What people's marks say of the rules."""
+    must_see_rules()
+    return _catalog().marked(by=by)
 
 
 def frame_key(card: VideoCard) -> str:

@@ -104,3 +104,14 @@ def test_a_draft_with_problems_and_a_version_that_is_not_are_refused(served):
     assert served.client.post("/api/rules/versions/99/rollback", json={}).status_code == 404
     assert served.client.get("/api/rules/diff", params={"before": 1, "after": 99}).status_code == 404
     assert [each["id"] for each in served.client.get("/api/rules/versions").json()["items"]] == [1]
+
+
+def test_marks_give_the_precision_of_each_rule(served, video):
+    alerts = served.client.get("/api/alerts").json()["items"]
+    served.client.post(f"/api/alerts/{alerts[0]['id']}/mark", json={"mark": "false", "who": "kim"})
+    found = served.client.get("/api/rules/precision").json()
+    (row,) = [each for each in found["rules"] if each["rule"] == alerts[0]["rule"]]
+    assert (found["by"], row["false"], row["acknowledged"], row["precision"], row["start"]) == ("all", 1, 0, 0.0, None)
+    assert served.client.get("/api/rules/precision", params={"by": "day", "rule": alerts[0]["rule"]}).json()["rules"][0]["start"] is not None
+    assert served.client.get("/api/rules/precision", params={"camera": "nowhere"}).json()["rules"] == []
+    assert served.client.get("/api/rules/precision", params={"by": "year"}).status_code == 422

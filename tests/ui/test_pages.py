@@ -1,6 +1,7 @@
 """Every view in every state, run headless: what it says and what its buttons do."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 import streamlit as st
@@ -11,7 +12,7 @@ from ui_serving import Seeded
 from ui import data, opened
 from video_platform import layout
 from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
-from video_platform.records import Episode, Manifest, Mark, Severity, Verdict, VideoState
+from video_platform.records import Episode, Lifecycle, Manifest, Mark, Severity, Verdict, VideoState
 from video_platform.services.database import ledger, outbox, rulesets, videos
 
 Open = Callable[..., AppTest]
@@ -269,6 +270,20 @@ def test_rules_show_the_active_text_and_its_version(open_page: Open) -> None:
     page = open_page("rules")
     assert page.code[0].value.strip() == RULES.strip()
     assert "Version 1" in said(page)
+
+
+def test_marks_on_alerts_give_the_precision_of_their_rules(open_page: Open, seeded: Seeded) -> None:
+    assert "Nobody has marked an alert yet" in said(open_page("rules"))
+    db = seeded.home.platform.db
+    first, second, *_ = ledger.page(db, lifecycle=Lifecycle.ACTIVE)[0]
+    ledger.mark(db, first.id, Mark.ACKNOWLEDGED, "kim", datetime.now(UTC))
+    ledger.mark(db, second.id, Mark.FALSE, "kim", datetime.now(UTC))
+    page = open_page("rules")
+    (table,) = [frame.value for frame in page.dataframe if "Precision" in frame.value]
+    assert (table["Right"].sum(), table["False"].sum()) == (1, 1)
+    wanted = {first.rule: 0.5} if first.rule == second.rule else {first.rule: 1.0, second.rule: 0.0}
+    assert table.dropna().set_index("Rule")["Precision"].to_dict() == wanted
+    assert set(table["Version"]) == {"1"}
 
 
 def press(page: AppTest, label: str) -> AppTest:

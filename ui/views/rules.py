@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import data, links, rule_drafts, rule_trials, words
+from ui import data, links, rule_drafts, rule_precision, rule_trials, words
 from ui.zones import zones
 from video_platform.access import Role
 from video_platform.catalog import VideoCard
@@ -116,3 +116,4 @@ with right:
 
 with st.expander("Versions", icon=":material/history:"):
     rule_trials.versions_panel(active)
+    rule_precision.table()

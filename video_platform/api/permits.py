@@ -55,6 +55,7 @@ PERMITS: Mapping[str, Permit] = {
     "pause_backfill": Permit(Role.OPERATOR, whole=True),
     "resume_backfill": Permit(Role.OPERATOR, whole=True),
     "cancel_backfill": Permit(Role.OPERATOR, whole=True),
+    "rule_precision": Permit(Role.OPERATOR, whole=True),
     "apply_rules": ADMIN,
     "promote_rules": ADMIN,
     "roll_back_rules": ADMIN,
