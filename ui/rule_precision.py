@@ -19,7 +19,7 @@ def table() -> None:
         return
     rows = [
         {
-            "Rule": words.plain(each.rule, 80),
+            "Rule": words.literal(each.rule, 80),
             "Version": each.version,
             **({} if by is By.ALL else {"From": each.start}),
             "Right": each.acknowledged,

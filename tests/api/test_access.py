@@ -142,6 +142,7 @@ ROUTES = {
     "pause_backfill": ("POST", "/api/backfills/{backfill}/pause"),
     "resume_backfill": ("POST", "/api/backfills/{backfill}/resume"),
     "cancel_backfill": ("POST", "/api/backfills/{backfill}/cancel"),
+    "rule_precision": ("GET", "/api/rules/precision"),
     "apply_rules": ("POST", "/api/rules/apply"),
     "promote_rules": ("POST", "/api/rules/promote"),
     "roll_back_rules": ("POST", "/api/rules/versions/1/rollback"),
