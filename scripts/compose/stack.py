@@ -78,7 +78,8 @@ class Stack:
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """The container of each service, as the engine describes it."""
-        listed = self._engine.run("ps", "-aq", "--filter", f"label=com.docker.compose.project={self.project}", quiet=True).stdout.split()
+        mine = (f"com.docker.compose.project={self.project}", "com.docker.compose.oneoff=False")
+        listed = self._engine.run("ps", "-aq", *(word for each in mine for word in ("--filter", f"label={each}")), quiet=True).stdout.split()
         if not listed:
             return {}
         found = json.loads(self._engine.run("inspect", *reversed(listed), quiet=True, check=False).stdout)  # one may be gone meanwhile

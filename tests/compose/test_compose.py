@@ -267,6 +267,14 @@ def test_a_run_in_a_container_is_cancelled_and_can_be_asked_for_again(deployment
     wait(lambda: deployment.video(video_id)["state"] == "ready", DEADLINE_S, "the video is processed")
 
 
+def test_taking_it_down_ends_the_container_of_a_run_with_the_rest(deployment: Deployment, engine: Engine) -> None:
+    video_id = deployment.upload(5)
+    wait(lambda: [each for each in deployment.runs(video_id) if each["status"] == "STARTED"], DEADLINE_S, "its run works")
+    assert containers_of_runs(engine)
+    deployment.stack.down()
+    assert not containers_of_runs(engine)
+
+
 def containers_of_runs(engine: Engine) -> set[str]:
     listed = engine.run("ps", "-a", "--no-trunc", "--filter", "label=dagster/run_id", "--format", "{{.ID}}", quiet=True)
     return set(listed.stdout.split())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 COMMAND = ("python3", "-m", "video_platform.pipeline.container_run")
+COMPOSE_LABELS = "com.docker.compose."
 RUN_LABEL = "dagster/run_id"
 SECRETS = "/run/secrets"
 PASSED_ON = ("DAGSTER_HOME", "TZ")
@@ -102,7 +103,7 @@ class ContainerLauncher(DockerRunLauncher):
             environment=_environment(),
             volumes=dict(_secrets(mine)),
             network=first,
-            labels={RUN_LABEL: run.run_id, "dagster/job_name": run.job_name},
+            labels={**_project(mine), RUN_LABEL: run.run_id, "dagster/job_name": run.job_name},
             mem_limit=self._memory_bytes,
             memswap_limit=self._memory_bytes,
             pids_limit=PROCESSES,
@@ -142,6 +143,12 @@ def _own_container(client: docker.DockerClient) -> "Container":
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX) or name in PASSED_ON}
+
+
+def _project(mine: "Container") -> dict[str, str]:
+    """Labels of a one-off container of the daemon's service, as `docker compose run` makes: `down` ends it with the rest, `up` and `stop` leave it alone."""
+    labels = {name: value for name, value in mine.labels.items() if name.startswith(COMPOSE_LABELS)}
+    return {**labels, f"{COMPOSE_LABELS}oneoff": "True"} if labels else {}
 
 
 def _secrets(mine: "Container") -> Iterator[tuple[str, dict[str, str]]]:
