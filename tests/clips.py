@@ -193,6 +193,12 @@ class BoxDetector:
     name = "yellow-box"
     names = ("box",)
     digest = "0" * 64
+    batch = 1
+    ran_on = "numpy"
+
+    def detect_many(self, pictures: Sequence[NDArray[np.uint8]]) -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16]]]:
+        """The same for several pictures."""
+        return [self.detect(picture) for picture in pictures]
 
     def detect(self, bgr: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16]]:
         """One box of class 0 where the picture is yellow."""

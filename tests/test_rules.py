@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_platform import rules
-from video_platform.detectors import COCO_CLASSES
 from video_platform.errors import RulesError
 from video_platform.fingerprints import content_hash
+from video_platform.model_registry import COCO_CLASSES
 from video_platform.records import Severity
 from video_platform.rules_schema import polygon_problem
 

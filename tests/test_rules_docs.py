@@ -7,7 +7,7 @@ import pytest
 
 from scripts import rule_pictures
 from video_platform import rules, rules_files
-from video_platform.detectors import COCO_CLASSES
+from video_platform.model_registry import COCO_CLASSES
 
 PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)

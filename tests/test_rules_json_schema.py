@@ -9,8 +9,8 @@ import test_rules
 import yaml
 
 from video_platform import rules, rules_json_schema
-from video_platform.detectors import COCO_CLASSES
 from video_platform.errors import RulesError
+from video_platform.model_registry import COCO_CLASSES
 
 STORED = Path(__file__).parents[1] / "docs" / "rules.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(rules_json_schema.schema())

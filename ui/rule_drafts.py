@@ -38,7 +38,7 @@ def versions(limit: int = 20) -> list[RuleVersion]:
 def parsed(text: str) -> tuple[rules.RuleSet | None, list[Problem]]:
     """A rule set and no problems, or None and all of them."""
     try:
-        return rules.parse(text, classes=detectors.class_names(data.settings().detection.model)), []
+        return rules.parse(text, classes=detectors.class_names(data.settings())), []
     except RulesError as error:
         return None, list(error.facts["problems"])  # type: ignore[call-overload]
 

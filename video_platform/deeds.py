@@ -98,7 +98,7 @@ class Deeds:
         """
         self.person.must(Role.ADMIN, "change rules")
         name, db = self.signed(who), self.platform.db
-        rules.parse(text, classes=detectors.class_names(self.platform.settings.detection.model), source=source)
+        rules.parse(text, classes=detectors.class_names(self.platform.settings), source=source)
         before = rulesets.active(db)
         now = datetime.now(UTC)
         version = rulesets.apply(db, text, source=source, who=name, why=why, now=now)
@@ -115,7 +115,7 @@ class Deeds:
         self.person.must(Role.OPERATOR, "try rules")
         if not self.person.sees_all:
             raise NotAllowed(f"{self.person.name} sees some cameras only, and rules tell of all of them", person=self.person.name)
-        rules.parse(text, classes=detectors.class_names(self.platform.settings.detection.model))
+        rules.parse(text, classes=detectors.class_names(self.platform.settings))
         return history.what_if(self.platform, text, since=since, camera=camera, on_progress=on_progress)
 
     def promote_rules(

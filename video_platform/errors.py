@@ -8,6 +8,7 @@
     │   ├── AnnotationError        an annotation to measure against; carries every problem with its line
     │   ├── EventError             a message on a topic
     │   ├── SettingsError          configuration
+    │   │   └── ModelMissing       a model of the settings whose files are not here
     │   ├── UploadRefused          an upload that was not taken in
     │   └── NotFound               a video, asset, alert or object that is not there
     │       └── ObjectNotFound
@@ -24,8 +25,9 @@
     │   │   └── LogRefused         wrong certificate, password or rights
     │   ├── OffsetOutOfRange
     │   ├── DatabaseUnavailable    (retriable)
-    │   └── ModelUnavailable       (retriable)
-    │       └── ModelReplyInvalid
+    │   ├── ModelUnavailable       (retriable)
+    │   │   └── ModelReplyInvalid
+    │   └── HubUnavailable         (retriable)
     └── WorkerError                the analysis child process
         ├── WorkerCrashed          (retriable)
         └── WorkerBudgetExceeded
@@ -164,6 +166,10 @@ class SettingsError(InputError):
     """Configuration that cannot be used; names the variable."""
 
 
+class ModelMissing(SettingsError):
+    """The files of a model that the settings name are not here; `model` names it, the message says how to fetch them."""
+
+
 class UploadRefused(InputError):
     """Footage that was not taken in; `code` is a key of `MEDIA_CODES`."""
 
@@ -247,6 +253,12 @@ class ModelUnavailable(ServiceError):
 
 class ModelReplyInvalid(ModelUnavailable):
     """A language model answered something that its schema refuses, also after one repair."""
+
+
+class HubUnavailable(ServiceError):
+    """Where a model's files are fetched from did not answer, or not with them; what was fetched so far is kept."""
+
+    retriable = True
 
 
 class WorkerError(PlatformError):

@@ -70,7 +70,7 @@ def one_pass(settings: Settings) -> dict[str, Configuration]:
     """What counts for each result of the pass over pixels: a proxy setting must not make detections again."""
     return {
         PROCESSED_VIDEO: settings.proxy.model_dump(),
-        DETECTIONS: {**settings.detection.model_dump(), "digest": detectors.model_digest(settings.detection.model)},
+        DETECTIONS: {**settings.detection.model_dump(), "digest": detectors.model_digest(settings)},
         SCENES: settings.scenes.model_dump(),
     }
 

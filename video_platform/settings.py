@@ -27,6 +27,7 @@ from video_platform.settings_groups import (
     LanguageModelSettings,
     LogSettings,
     MediaSettings,
+    ModelSettings,
     NotifySettings,
     ObjectSettings,
     OidcSettings,
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     media: MediaSettings = MediaSettings()
     recording: RecordingSettings = RecordingSettings()
     detection: DetectionSettings = DetectionSettings()
+    models: ModelSettings = ModelSettings()
     tracking: TrackingSettings = TrackingSettings()
     proxy: ProxySettings = ProxySettings()
     scenes: SceneSettings = SceneSettings()
@@ -146,6 +148,11 @@ class Settings(BaseSettings):
     def scratch(self) -> Path:
         """Where one run keeps its temporary files."""
         return self.home / "scratch"
+
+    @property
+    def models_folder(self) -> Path:
+        """Where fetched models lie, a folder each."""
+        return self.models.folder or self.home / "models"
 
     @property
     def packs(self) -> Path:

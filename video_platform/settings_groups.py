@@ -152,6 +152,23 @@ class DetectionSettings(Group):
     second_scale: bool = Field(default=True, description="a second, small pass that finds large objects")
 
 
+class ModelSettings(Group):
+    """Which models there are, where their files lie, and what runs them."""
+
+    registry: FilePath | None = Field(default=None, description="a file with models of your own, beside those that the package knows")
+    folder: FilePath | None = Field(default=None, description="where fetched models lie; empty means models in the home")
+    hub: str = Field(default="https://huggingface.co", description="address of the hub, or of a mirror of it")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="what runs detectors of torch; auto takes a graphics card where there is one")
+
+    @field_validator("hub")
+    @classmethod
+    def _reached_safely(cls, url: str) -> str:
+        parts = urlsplit(url.strip())
+        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))) or parts.username or parts.query:
+            raise ValueError("write an https address (http only on loopback), such as https://huggingface.co")
+        return url.strip().rstrip("/")
+
+
 class TrackingSettings(Group):
     """How detections become tracks (values and their measurements: docs/tracking.md)."""
 

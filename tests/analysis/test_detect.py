@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import logging
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from video_platform import detectors
 from video_platform.analysis import detect
 from video_platform.analysis.detect import DetectionParameters, Found, NanoDet, input_size, load_detector, non_maximum_suppression
 from video_platform.errors import IntegrityError, SettingsError
-from video_platform.settings import DetectionSettings
+from video_platform.settings import DetectionSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,31 +105,38 @@ def test_suppression_keeps_the_better_of_two_and_never_across_classes():
 
 
 def test_the_shipped_file_is_the_registered_one(detector):
-    entry = detectors.known("nanodet-g-int8")
-    assert (detector.name, detector.digest, detector.names) == (entry.name, detectors.model_digest(entry.name), detectors.class_names(entry.name))
+    entry = detectors.shipped("nanodet-g-int8")
+    settings = Settings()
+    assert entry == detectors.known(settings)
+    assert (detector.name, detector.digest, detector.names) == (entry.name, detectors.model_digest(settings), detectors.class_names(settings))
+    assert entry.files == {"nanodet_g_int8.onnx": entry.digest}
     assert len(set(detector.names)) == 80
     assert not detector.exact_sums
 
 
 def test_an_unknown_detector_is_refused_by_name():
-    with pytest.raises(SettingsError, match="no detector is called 'yolo'; known: nanodet-g-int8"):
+    with pytest.raises(SettingsError, match="no detector that ships is called 'yolo'; there is: nanodet-g-int8"):
         load_detector("yolo")
+    with pytest.raises(SettingsError, match=r"no detector is called 'yolo'; known: .*nanodet-g-int8.*VIDEO_PLATFORM_MODELS__REGISTRY adds your own"):
+        detectors.known(Settings(detection=DetectionSettings(model="yolo")))
+    with pytest.raises(SettingsError, match="no detector is called 'whisper-small'"):
+        detectors.known(Settings(detection=DetectionSettings(model="whisper-small")))
 
 
-def test_a_changed_or_missing_file_is_refused(tmp_path, monkeypatch):
-    entry = detectors.known("nanodet-g-int8")
-    model = bytearray(entry.path.read_bytes())
+def test_a_changed_or_missing_file_is_refused(tmp_path):
+    entry = detectors.shipped("nanodet-g-int8")
+    (file,) = entry.files
+    model = bytearray((entry.folder / file).read_bytes())
     model[1000] ^= 1
-    (tmp_path / entry.file).write_bytes(model)
-    monkeypatch.setattr(detectors, "MODELS_FOLDER", tmp_path)
+    (tmp_path / file).write_bytes(model)
     with pytest.raises(IntegrityError, match="has SHA-256"):
-        load_detector(entry.name)
+        load_detector(dataclasses.replace(entry, folder=tmp_path))
     with pytest.raises(IntegrityError, match=r"gone\.onnx is missing"):
-        NanoDet(dataclasses.replace(entry, file="gone.onnx"))
+        NanoDet(dataclasses.replace(entry, files={"gone.onnx": entry.digest}))
 
 
 def test_where_scores_of_the_known_picture_are_off_exact_sums_are_used_and_said_so(caplog, plaza):
-    entry = detectors.known("nanodet-g-int8")
+    entry = detectors.shipped("nanodet-g-int8")
     with caplog.at_level(logging.WARNING):
         exact = NanoDet(entry, reference=(0.5, 0.5), min_score=0.45)
     assert exact.exact_sums
@@ -138,10 +146,15 @@ def test_where_scores_of_the_known_picture_are_off_exact_sums_are_used_and_said_
     assert np.array_equal(exact.detect(plaza).boxes, fast.detect(plaza).boxes)
 
 
+def test_a_detector_travels_to_another_process_as_json():
+    entry = detectors.shipped("nanodet-g-int8")
+    assert detectors.KnownDetector.of(json.loads(json.dumps(entry.payload()))) == entry
+
+
 def test_parameters_have_the_names_and_values_of_the_settings():
     assert DetectionParameters(**DetectionSettings().model_dump()) == DetectionParameters()
 
 
 def test_names_and_digest_cost_no_import():
-    code = "import sys, video_platform.detectors; sys.exit(bool({'numpy', 'onnxruntime', 'cv2'} & set(sys.modules)))"
+    code = "import sys, video_platform.detectors; sys.exit(bool({'numpy', 'onnxruntime', 'cv2', 'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

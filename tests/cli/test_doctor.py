@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from fake_ollama import FakeOllama
 
-from video_platform import detectors
+from video_platform import model_registry
 
 
 def test_a_fresh_home_is_well(vp, home):
@@ -52,7 +52,17 @@ def test_an_unknown_detector_is_bad(vp, monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_DETECTION__MODEL", "bogus")
     ran = vp("doctor", "--json")
     assert ran.status == 1
-    assert any(name in each["found"] for each in ran.json for name in detectors.DETECTORS if each["what"] == "detector")
+    detector = next(each for each in ran.json if each["what"] == "detector")
+    assert all(entry.name in detector["found"] for entry in model_registry.shipped().entries.values() if entry.detects)
+
+
+def test_a_detector_that_was_not_fetched_is_bad_and_has_the_command(vp, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_DETECTION__MODEL", "dfine-nano")
+    ran = vp("doctor", "--json")
+    detector = next(each for each in ran.json if each["what"] == "detector")
+    assert (ran.status, detector["state"]) == (1, "bad")
+    assert "vp models pull dfine-nano" in detector["found"]
+    assert "nanodet-g-int8" in detector["advice"]
 
 
 def test_it_says_who_is_answered_and_refuses_an_open_door(vp, monkeypatch):

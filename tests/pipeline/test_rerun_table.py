@@ -4,16 +4,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
+import tiny_models
 from backfilling import work_off
 from fake_ollama import FakeOllama
 from staleness import FRESH, observe, stale
 
+from video_platform import model_registry
 from video_platform.access import ANYONE
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
 from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.planning import Cause
+from video_platform.services import model_downloads
 from video_platform.services.database import backfills, ledger, outbox, rulesets
 from video_platform.services.database.backfills import ItemState, State
 from video_platform.settings import LanguageModelSettings
@@ -48,6 +51,16 @@ def settings(group, **values):
     return change
 
 
+def detector(graph):
+    """One entry in a file of the user's, fetched, and named by the setting: a D-FINE of random weights, whose scores all lie near one half."""
+    home = graph.settings.home
+    registry = tiny_models.register(home.parent / "mine.yaml", "tiny-dfine", tiny_models.dfine(home.parent / "tiny-dfine"))
+    settings("models", registry=registry)(graph)
+    known = model_registry.of(graph.settings)
+    model_downloads.pull(graph.settings, known, known.entries["tiny-dfine"])
+    settings("detection", model="tiny-dfine")(graph)
+
+
 def rules(graph):
     with graph.platform() as platform:
         rulesets.apply(platform.db, RULES, source="test", who="test", why="test", now=datetime.now(UTC))
@@ -74,6 +87,17 @@ ROWS = [
             settings("detection", store_score=0.3),
         ),
         id="detector",
+    ),
+    pytest.param(
+        Row(
+            Cause.DETECTOR,
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY),
+            frozenset({DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS}),
+            {DETECTIONS: ["detector"]},
+            detector,
+        ),
+        id="detector model",
+        marks=pytest.mark.models,
     ),
     pytest.param(
         Row(Cause.PROXY, (PROCESSED_VIDEO, HIGHLIGHTS), frozenset({PROCESSED_VIDEO, HIGHLIGHTS}), FRESH, settings("proxy", height=360, remux=False)),
@@ -107,7 +131,7 @@ def test_a_backfill_makes_what_the_table_says_and_nothing_else(processed, row):
     assert {asset for (asset, _), state in done.items() if state == "made"} == row.made
     assert {asset for asset, _ in done} <= set(row.planned)
     assert runs == 1
-    if LLM_SUMMARY in row.planned and TRACKS in row.made and row.cause is Cause.TRACKER:
+    if LLM_SUMMARY in row.planned and {TRACKS, ALERTS} <= row.made:  # the tracks became others, not only new
         assert_summary_follows(graph, video_id)
     assert stale(graph, video_id) == FRESH
     with graph.platform() as platform:

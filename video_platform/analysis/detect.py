@@ -1,4 +1,4 @@
-"""Finding objects in one picture: NanoDet through onnxruntime, at two scales.
+"""Finding objects in pictures: what every detector promises, and the one that ships, NanoDet through onnxruntime, at two scales.
 
 One network pass finds objects well whose height is 25 to 130 pixels of its input; larger ones are missed more and more (docs/tracking.md has the figures).
 So a second, small pass sees the same picture at about half the size, and only its large boxes are kept.
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from video_platform.detectors import KnownDetector, known
+from video_platform.detectors import KnownDetector, shipped
 from video_platform.errors import IntegrityError
+from video_platform.model_registry import SHIPPED_FOLDER, Engine
 
 log = logging.getLogger(__name__)
 
@@ -89,28 +90,46 @@ class DetectionParameters:
 
 
 class Detector(Protocol):
-    """Finds objects in a picture.
+    """Finds objects in pictures.
 
-    `names[class_id]` is a class; `digest` is the SHA-256 of the model file.
+    `names[class_id]` is a class; `digest` says which model it is (`KnownDetector.digest`); `batch` is how many pictures it likes to see at once; `ran_on` says
+    in words what it runs on.
     """
 
     name: str
     names: tuple[str, ...]
     digest: str
+    batch: int
+    ran_on: str
 
     def detect(self, bgr: NDArray[np.uint8]) -> Found:
         """Boxes float32 (N, 4) `x1 y1 x2 y2` 0-1, scores float32 (N,) descending, class ids int16 (N,) of an upright BGR picture (H, W, 3)."""
         ...
 
+    def detect_many(self, pictures: Sequence[NDArray[np.uint8]]) -> Sequence[Found]:
+        """The same for several pictures of one shape, in their order."""
+        ...
 
-def load_detector(name: str, *, min_score: float = 0.2, second_scale: bool = True) -> Detector:
-    """The detector called `name`; boxes below `min_score` are not returned.
+
+def load_detector(entry: KnownDetector | str, *, min_score: float = 0.2, second_scale: bool = True) -> Detector:
+    """A detector, ready to look; a name means one that ships. Boxes below `min_score` are not returned; `second_scale` counts for NanoDet alone.
 
     Raises:
-        SettingsError: no detector has this name.
-        IntegrityError: its file is missing or not the one it should be.
+        SettingsError: no detector that ships has this name, or what runs it is not installed.
+        IntegrityError: a file is missing or not the one it should be.
     """
-    return NanoDet(known(name), min_score=min_score, second_scale=second_scale)
+    detector = shipped(entry) if isinstance(entry, str) else entry
+    if detector.engine == Engine.NANODET:
+        return NanoDet(detector, min_score=min_score, second_scale=second_scale)
+    from video_platform.analysis.detect_torch import TorchDetector
+
+    return TorchDetector(detector, min_score=min_score)
+
+
+def require_picture(bgr: NDArray[Any]) -> None:
+    """Refuse with ValueError what is no BGR picture."""
+    if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or not bgr.size:
+        raise ValueError(f"a picture is uint8 (H, W, 3); got {bgr.dtype} {bgr.shape}")
 
 
 @lru_cache(maxsize=64)
@@ -132,16 +151,19 @@ class NanoDet:
         import cv2
 
         self._cv2 = cv2
-        self.name, self.names, self.digest = entry.name, entry.classes, entry.sha256
+        self.name, self.names, self.digest = entry.name, entry.classes, entry.digest
+        self.batch, self.ran_on = 1, "onnxruntime, cpu, int8, 1 at once"
         self.min_score, self.second_scale = min_score, second_scale
-        model = _verified(entry.path, entry.sha256)
+        ((file, sha256),) = entry.files.items()
+        model = verified(entry.folder / file, sha256)
+        picture = SHIPPED_FOLDER / CHECK_FILE
         self._session = _session(model, exact=False)
         self.exact_sums = False
         expected = CHECK_SCORES if reference is None else tuple(reference)
-        if not self._agrees(entry.path.parent / CHECK_FILE, expected):
+        if not self._agrees(picture, expected):
             self._session = _session(model, exact=True)
             self.exact_sums = True
-            agrees = self._agrees(entry.path.parent / CHECK_FILE, expected)
+            agrees = self._agrees(picture, expected)
             log.warning(
                 "%s: the fast int8 sums of this CPU saturate (no VNNI), so detection uses exact sums and takes about twice as long%s",
                 entry.name,
@@ -150,14 +172,17 @@ class NanoDet:
 
     def detect(self, bgr: NDArray[np.uint8]) -> Found:
         """See `Detector.detect`."""
-        if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or not bgr.size:
-            raise ValueError(f"a picture is uint8 (H, W, 3); got {bgr.dtype} {bgr.shape}")
+        require_picture(bgr)
         full = self._fitted(bgr, FULL_PIXELS)
         found = self._pass(full)
         if self.second_scale:
             more = self._pass(self._fitted(full, SMALL_PIXELS))
             found = Found.joined([found, more.take(more.boxes[:, 3] - more.boxes[:, 1] > SMALL_PASS_MIN_HEIGHT)])
         return found.take(non_maximum_suppression(found, NMS_IOU)[:MAX_BOXES])
+
+    def detect_many(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Found]:
+        """See `Detector.detect_many`: one after another."""
+        return [self.detect(picture) for picture in pictures]
 
     def _fitted(self, bgr: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
         """The picture as large as it fits into the network input of `pixels`."""
@@ -226,7 +251,8 @@ def non_maximum_suppression(found: Found, iou: float) -> NDArray[np.int64]:
     return np.array(kept, np.int64)
 
 
-def _verified(path: Path, sha256: str) -> bytes:
+def verified(path: Path, sha256: str) -> bytes:
+    """The bytes of a model file that ships; IntegrityError unless they are the right ones."""
     try:
         model = path.read_bytes()
     except FileNotFoundError as error:

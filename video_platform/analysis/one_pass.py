@@ -23,6 +23,7 @@ from video_platform.analysis.sampling import Detecting, Due
 from video_platform.analysis.scenes import CutFinder, SceneParameters
 from video_platform.analysis.stages import Stage
 from video_platform.analysis.thumbnails import Poster, Thumbnails
+from video_platform.detectors import KnownDetector
 from video_platform.errors import MediaError
 from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, SCENES
 
@@ -133,7 +134,7 @@ class Proxying:
 
 @dataclass(frozen=True)
 class Order:
-    """What to make, and how; see `run`."""
+    """What to make, and how; see `run`. Without a `detector` the one that ships under the name in `detection` looks."""
 
     wanted: tuple[str, ...]
     detection: DetectionParameters = field(default_factory=DetectionParameters)
@@ -141,6 +142,7 @@ class Order:
     proxy: ProxyParameters = field(default_factory=ProxyParameters)
     limits: Limits = field(default_factory=Limits)
     threads: int = 2
+    detector: KnownDetector | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.wanted) - set(ASSETS))
@@ -151,7 +153,7 @@ class Order:
 def run(path: Path, out_dir: Path, order: Order, *, detector: Detector | None = None, on_progress: Progress | None = None) -> dict[str, Any]:
     """Make the wanted assets of the video in `path` in one decoding; files go into the existing folder `out_dir`.
 
-    `detector` replaces the one that `order.detection` names. Returns per asset its files and facts, and under `probe` and `coverage` what the video is and
+    `detector` replaces the one that the order names. Returns per asset its files and facts, and under `probe` and `coverage` what the video is and
     how much of it was seen.
 
     Raises:
@@ -174,7 +176,7 @@ def _pass(path: Path, out_dir: Path, order: Order, detector: Detector | None, on
         proxying = Proxying(video, order.proxy, out_dir, remux=remux, threads=order.threads) if PROCESSED_VIDEO in order.wanted else None
         if proxying:
             on_failure.callback(proxying.abort)
-        detecting = Detecting(video, order.detection, detector) if DETECTIONS in order.wanted else None
+        detecting = Detecting(video, order.detection, order.detector, detector) if DETECTIONS in order.wanted else None
         if detecting:
             on_failure.callback(detecting.abort)
         cuts = CutFinder(order.scenes) if SCENES in order.wanted else None

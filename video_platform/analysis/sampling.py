@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_platform.analysis import tables
-from video_platform.analysis.detect import DetectionParameters, Detector, load_detector
+from video_platform.analysis.detect import DetectionParameters, Detector, Found, load_detector
 from video_platform.analysis.frames import Growing
 from video_platform.analysis.media import OpenVideo
 from video_platform.analysis.pictures import PictureMaker, fitted
 from video_platform.analysis.stages import Stage
+from video_platform.detectors import KnownDetector
 
 if TYPE_CHECKING:
     import av
@@ -49,9 +50,11 @@ class Due:
 class Detecting:
     """The detection stage: pictures in, rows out."""
 
-    def __init__(self, video: OpenVideo, parameters: DetectionParameters, detector: Detector | None) -> None:
+    def __init__(self, video: OpenVideo, parameters: DetectionParameters, known: KnownDetector | None, detector: Detector | None) -> None:
         self._parameters = parameters
+        self._known = known or parameters.model
         self._detector = detector
+        self._gathered: list[tuple[NDArray[np.uint8], float]] = []
         size = fitted(video.probe.width, video.probe.height, max_width=DETECTION_SIDE, max_height=DETECTION_SIDE)
         self._picture = PictureMaker(size, video.orientation, "AREA")
         self._due = Due(parameters.samples_per_s)
@@ -69,6 +72,7 @@ class Detecting:
     def finish(self, out_dir: Path, indices: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> dict[str, Any]:
         """Wait for the detector, write the files, and say what was found."""
         self._stage.finish()
+        self._look()
         detector = self._loaded()
         samples = tables.Samples(self._samples.column("time_s"), indices(self._samples.column("pts")))
         rows = self._rows
@@ -84,6 +88,7 @@ class Detecting:
             "classes": counts,
             "model": detector.name,
             "model_sha256": detector.digest,
+            "ran_on": detector.ran_on,
             "best_guess": self._guess(detector),
         }
 
@@ -95,12 +100,24 @@ class Detecting:
         if self._detector is None:
             parameters = self._parameters
             floor = parameters.store_score * GUESS_SCORE_FACTOR
-            self._detector = load_detector(parameters.model, min_score=floor, second_scale=parameters.second_scale)
+            self._detector = load_detector(self._known, min_score=floor, second_scale=parameters.second_scale)
         return self._detector
 
     def _detect(self, item: tuple[NDArray[np.uint8], float]) -> None:
-        picture, time_s = item
-        boxes, scores, class_ids = self._loaded().detect(picture)
+        self._gathered.append(item)
+        if len(self._gathered) >= self._loaded().batch:
+            self._look()
+
+    def _look(self) -> None:
+        """Show the detector what was gathered; all pictures of a pass have one shape."""
+        gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return
+        for (_, time_s), found in zip(gathered, self._loaded().detect_many([picture for picture, _ in gathered]), strict=True):
+            self._keep(found, time_s)
+
+    def _keep(self, found: Found, time_s: float) -> None:
+        boxes, scores, class_ids = found
         if not len(scores):
             return
         best = int(np.argmax(scores))

@@ -24,11 +24,14 @@ def frame_times(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def one_pass(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """`{path, out_dir, wanted, detection, scenes, proxy}` -> see `one_pass.run`; the three groups hold the fields of their settings groups."""
+    """`{path, out_dir, wanted, detection, detector, scenes, proxy}` -> see `one_pass.run`; the groups hold the fields of their settings groups, `detector` a
+    `KnownDetector`.
+    """
     from video_platform.analysis import one_pass as module
     from video_platform.analysis.detect import DetectionParameters
     from video_platform.analysis.proxy import ProxyParameters
     from video_platform.analysis.scenes import SceneParameters
+    from video_platform.detectors import KnownDetector
 
     order = module.Order(
         tuple(payload["wanted"]),
@@ -37,6 +40,7 @@ def one_pass(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
         proxy=ProxyParameters(**payload.get("proxy", {})),
         limits=_limits(payload),
         threads=_threads(payload),
+        detector=KnownDetector.of(payload["detector"]) if payload.get("detector") else None,
     )
     return module.run(Path(payload["path"]), Path(payload["out_dir"]), order, on_progress=progress)
 
@@ -75,7 +79,14 @@ def clips(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     )
 
 
-TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, clips)}
+def model_check(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{engine, task, folder, files, detector}` -> what loading the model and running it showed; see `model_checks.look`."""
+    from video_platform.analysis import model_checks
+
+    return model_checks.look(payload, progress)
+
+
+TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, clips, model_check)}
 
 
 def _limits(payload: dict[str, Any]) -> Any:

@@ -55,13 +55,15 @@ class Budget:
 
     `memory_bytes` bounds the address space, which libraries reserve generously: 1.5 GiB is the least for a whole pass (docs/media.md has the measurement).
     `silent_s` is the longest time without any progress: `wall_s` follows from what the footage says of its length, which may be a lie.
-    `niceness` is added to the child's, so that the machine stays usable.
+    `niceness` is added to the child's, so that the machine stays usable. With `of_data` the bound is on what is written instead of on addresses, because
+    the driver of a graphics card reserves more of those than any machine has memory.
     """
 
     memory_bytes: int = 4 * GIB
     wall_s: float = 3600.0
     silent_s: float = 600.0
     niceness: int = 5
+    of_data: bool = False
 
 
 def run(
@@ -90,7 +92,7 @@ def run(
             request.write(json.dumps(payload).encode())
             request.seek(0)
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, task, str(child_end), str(os.getpid()), str(limits.memory_bytes), str(limits.niceness)],
+                [sys.executable, "-P", "-m", module, task, *(str(int(each)) for each in (child_end, os.getpid(), *_bounds(limits)))],
                 stdin=request,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -203,6 +205,11 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def _bounds(limits: Budget) -> tuple[int, int, bool]:
+    """What the child bounds itself by, in the order in which `worker_child.main` reads it."""
+    return limits.memory_bytes, limits.niceness, limits.of_data
 
 
 def _environment() -> dict[str, str]:

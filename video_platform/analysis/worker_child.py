@@ -65,14 +65,14 @@ Task = Callable[[dict[str, Any], Callable[[float, str], None]], dict[str, Any]]
 
 
 def main(argv: list[str], tasks: Mapping[str, Task] | None = None) -> None:
-    """Run the task named by `argv` (task, descriptor, parent's pid, bytes of address space, niceness) on the JSON that stands on stdin; does not return.
+    """Run the task named by `argv` (task, descriptor, parent's pid, bytes, niceness, whether the bytes are of data) on the JSON on stdin; does not return.
 
     `tasks` are those that may be named, by default those of analysis.
     """
-    task, descriptor, parent, memory_bytes, niceness = argv[0], *(int(each) for each in argv[1:5])
+    task, descriptor, parent, memory_bytes, niceness, of_data = argv[0], *(int(each) for each in argv[1:6])
     _die_with(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_DATA if of_data else resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     os.nice(niceness)
     answers = Answers(descriptor)
     code = 0
@@ -124,9 +124,9 @@ def _described(error: BaseException) -> dict[str, Any]:
     elif is_full(error):
         named = StoreFull(f"no space is left on the disk: {error}", path=str(getattr(error, "filename", None) or ""))
     elif isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY_TEXTS) or _memory_is_full():
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0] // 2**20
+        limit, _, what = _bound()
         named = WorkerBudgetExceeded(
-            f"the analysis process needed more than {limit} MiB of address space; give it more, or the footage is damaged or hostile",
+            f"the analysis process needed more than {limit // 2**20} MiB of {what}; give it more, or the footage is damaged or hostile",
             code="over_budget",
             kind="memory",
         )
@@ -136,11 +136,17 @@ def _described(error: BaseException) -> dict[str, Any]:
     return {"type": type(named).__name__, "message": named.message, "facts": named.facts}
 
 
+def _bound() -> tuple[int, str, str]:
+    """The bytes that this process may have (0 or less without a bound), the line of its status that counts them, and what they are."""
+    addresses, data = (resource.getrlimit(each)[0] for each in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return (data, "VmData:", "memory") if addresses == resource.RLIM_INFINITY else (addresses, "VmPeak:", "address space")
+
+
 def _memory_is_full() -> bool:
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    limit, line_name, _ = _bound()
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return False
-    peak_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmPeak:")), 0)
-    return 0 < limit * FULL_PART < peak_kib * 1024
+    used_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith(line_name)), 0)
+    return 0 < limit * FULL_PART < used_kib * 1024

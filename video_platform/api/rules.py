@@ -39,7 +39,7 @@ def apply_rules(ours: Ours, given: shapes.RulesApplication) -> shapes.RuleVersio
 
 
 def _parse(ours: Services, text: str) -> rules.RuleSet:
-    return rules.parse(text, classes=class_names(ours.platform.settings.detection.model), source="rules")
+    return rules.parse(text, classes=class_names(ours.platform.settings), source="rules")
 
 
 def _problems(error: RulesError) -> list[shapes.ProblemOut]:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,19 +154,33 @@ def _rules(settings: "Settings") -> str:
 
 
 def _detector(settings: "Settings") -> Finding:
-    import hashlib
-
     from video_platform import detectors
-    from video_platform.errors import SettingsError
+    from video_platform.errors import IntegrityError, ModelMissing, SettingsError
 
     try:
-        known = detectors.known(settings.detection.model)
-        digest = hashlib.sha256(known.path.read_bytes()).hexdigest()
-    except (SettingsError, OSError) as error:
-        return Finding("detector", "bad", str(error), "install the package again, or set VIDEO_PLATFORM_DETECTION__MODEL to one that is there")
-    if digest != known.sha256:
-        return Finding("detector", "bad", f"{known.path} is not the file that belongs to {known.name}", "install the package again")
-    return Finding("detector", "ok", f"{known.name}, {len(known.classes)} classes")
+        known = detectors.usable(settings)
+    except ModelMissing as error:
+        return Finding("detector", "bad", error.message, "or set VIDEO_PLATFORM_DETECTION__MODEL to nanodet-g-int8, which ships")
+    except (SettingsError, IntegrityError) as error:
+        return Finding("detector", "bad", error.message, "docs/models.md; nanodet-g-int8 ships and needs nothing")
+    problem = _other_files(known.folder, known.files)
+    if problem:
+        return Finding("detector", "bad", problem, f"`vp models pull {known.name} --again`; of a model that ships: install the package again")
+    return Finding("detector", "ok", f"{known.name}, {len(known.classes)} classes; `vp models check` tries it")
+
+
+def _other_files(folder: Path, files: Mapping[str, str]) -> str | None:
+    """The first file of a model that is missing, or not the one that it should be."""
+    import hashlib
+
+    for name, sha256 in files.items():
+        try:
+            with (folder / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    return f"{folder / name} is not the file that belongs to the model"
+        except OSError as error:
+            return f"{folder / name} cannot be read: {error.strerror}"
+    return None
 
 
 def _language_models(settings: "Settings") -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def process(
     batch = Batch(as_json)
     results: list[Result] = []
     with opening.catalog() as (platform, catalog):
-        detectors.known(platform.settings.detection.model)
+        detectors.usable(platform.settings)
         _refuse_when_owned(platform)
         for video_id, name, created in _videos(platform, batch, paths, camera, recorded):
             try:

@@ -19,7 +19,7 @@ def prepare(platform: Platform) -> list[str]:
         RulesError: this version of the program cannot read the active rule set.
     """
     settings = platform.settings
-    detectors.known(settings.detection.model)
+    detectors.usable(settings)
     removed = clean_leftovers(platform)
     platform.log.create_topics(events.TOPICS)
     return [
@@ -65,7 +65,7 @@ def read_rules(settings: Settings, path: Path) -> tuple[str, rules.RuleSet]:
         RulesError: with every problem, or because the file cannot be read.
     """
     try:
-        return rules_files.load(path, detectors.class_names(settings.detection.model))
+        return rules_files.load(path, detectors.class_names(settings))
     except (OSError, ValueError) as error:
         raise RulesError([Problem(f"it cannot be read: {getattr(error, 'strerror', None) or error}")], source=str(path)) from error
 
