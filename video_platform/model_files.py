@@ -189,7 +189,7 @@ def classes_of(entry: Entry, files: Path) -> tuple[str, ...]:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_CONFIG_BYTES + 1)
-        labels = json.loads(text)["id2label"] if len(text) <= MAX_CONFIG_BYTES else None
+        labels = json.loads(text)["id2label"] if len(text) <= MAX_CONFIG_BYTES else {}
         classes = tuple(str(labels[key]) for key in sorted(labels, key=int))
         numbered = sorted(int(key) for key in labels) == list(range(len(labels)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

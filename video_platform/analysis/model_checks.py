@@ -101,7 +101,7 @@ def _embeddings(name: str, folder: Path) -> dict[str, Any]:
 
 def _speech(name: str, folder: Path) -> dict[str, Any]:
     try:
-        from faster_whisper import WhisperModel
+        from faster_whisper import WhisperModel  # pyright: ignore[reportMissingImports]  # an extra that is not needed to develop
     except ImportError as error:
         raise SettingsError(f"{name} runs on faster-whisper, which is not installed: pip install 'video-platform[speech]'", extra="speech") from error
     began = time.perf_counter()

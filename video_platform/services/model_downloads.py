@@ -338,7 +338,7 @@ class _Source:
             there = there if follows else 0  # a server that knows no ranges begins anew
             most = MAX_MODEL_BYTES if wanted.size_bytes is None else wanted.size_bytes
             with path.open("ab" if follows else "wb") as file:
-                for chunk in reply.iter_bytes(CHUNK_BYTES):
+                for chunk in reply.iter_raw():  # as it comes: what waits for a full chunk would be lost with the connection
                     there += len(chunk)
                     if there > most:
                         file.truncate(0)
