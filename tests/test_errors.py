@@ -44,7 +44,15 @@ def test_the_tree_in_the_docstring_names_every_class():
 
 def test_only_outside_trouble_is_retriable():
     retriable = {kind.__name__ for kind in every_error() if kind.retriable}
-    assert retriable == {"StoreUnavailable", "LogUnavailable", "DatabaseUnavailable", "ModelUnavailable", "ModelReplyInvalid", "HubUnavailable", "WorkerCrashed"}
+    assert retriable == {
+        "StoreUnavailable",
+        "LogUnavailable",
+        "DatabaseUnavailable",
+        "ModelUnavailable",
+        "ModelReplyInvalid",
+        "HubUnavailable",
+        "WorkerCrashed",
+    }
 
 
 def test_an_unknown_fact_is_an_attribute_error():

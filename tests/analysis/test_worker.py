@@ -142,6 +142,22 @@ def test_too_much_memory_is_a_clear_error(tmp_path: Path, memory_mib: int) -> No
     assert (caught.value.code, caught.value.kind) == ("over_budget", "memory")
 
 
+@pytest.mark.parametrize("memory_mib", [60, 120, 180])
+def test_too_much_memory_is_as_clear_where_addresses_are_not_bounded(tmp_path: Path, memory_mib: int) -> None:
+    clip = clips.make(tmp_path / "a.mp4", frames=20, size=(1920, 1080))
+    payload = order(clip.path, tmp_path / "out", "processed_video", "detections", "scenes", proxy={"remux": False, "height": 1080})
+    with pytest.raises(WorkerBudgetExceeded) as caught:
+        worker.run("one_pass", payload, limits=Budget(memory_bytes=memory_mib * 2**20, wall_s=100, of_data=True))
+    assert (caught.value.code, caught.value.kind) == ("over_budget", "memory")
+
+
+def test_more_addresses_than_memory_may_be_reserved_where_data_is_bounded(tmp_path: Path) -> None:
+    """As the driver of a graphics card does: a pass within 1 GiB of data, whatever its libraries reserve."""
+    clip = clips.make(tmp_path / "a.mp4", frames=20)
+    payload = order(clip.path, tmp_path / "out", "detections")
+    assert worker.run("one_pass", payload, limits=Budget(memory_bytes=GIB, wall_s=100, of_data=True))["detections"]["frames_looked_at"] > 0
+
+
 CHILD_OF = """
 import sys
 from video_platform.analysis import worker

@@ -58,7 +58,7 @@ class Plan:
 def plan(wanted: str) -> Plan:
     """Batch and precision of a device. `wanted` is `cpu`, `cuda` or `auto`, which takes a graphics card where torch finds one.
 
-    On a processor one picture at a time in float32: more at once cost as much each, and half precision needs instructions that few have. On a graphics card
+    On a processor one picture at a time in float32: four at once cost a quarter more each, and half precision needs instructions that few have. On a card
     float16 where it is safe (torch's autocast decides per operation), and many at once.
 
     Raises:
