@@ -11,10 +11,10 @@ from video_platform.services import ollama
 from video_platform.settings import Settings
 
 MEMORY_BYTES = 8 * 1024**3
-"""Address space of the child: the largest open-vocabulary models take 4 GB."""
+"""Address space of the child: what a pass with a detector of torch may take by default."""
 
 WALL_S = 600.0
-"""Longest trial: a gigabyte is read and hashed in 10 s, and a slow model looks 6 times at a picture."""
+"""Longest trial: the files are read and hashed, and a slow model looks six times at a picture."""
 
 
 @dataclass(frozen=True)
