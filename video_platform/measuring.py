@@ -89,6 +89,7 @@ def measure(
         StateError: it was not tracked, or not judged, yet.
         AnnotationError: with every line that cannot be used, or cannot be of this video.
         InputError: a class or setting that does not exist, or an annotation without any box to be found.
+        SettingsError, ModelMissing: another detector that is not here.
         FootageAway, MediaError, WorkerError: the footage cannot be decoded.
     """
     from video_platform.analysis import annotation
@@ -99,7 +100,7 @@ def measure(
     judged = rulesets.judged_by(platform.db, video_id)
     if judged is None:
         raise StateError(f"no rules have judged video {video_id} yet; process it first (`vp process {video_id}`)", video_id=video_id)
-    wanted = tracked.made_with.changed(changes or {})
+    wanted = tracked.changed(changes or {})
     given = annotation.read(truth, considered_only=considered_only)
     platform.settings.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="evaluate-", dir=platform.settings.scratch) as scratch:

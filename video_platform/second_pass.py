@@ -50,9 +50,7 @@ class MadeWith:
         for name in changes:
             if name not in NAMES:
                 raise InputError(f"no setting of detection or tracking is called {name!r}; {did_you_mean(name, NAMES)}")
-        changed = MadeWith(_changed(self.detection, "detection", changes), _changed(self.tracking, "tracking", changes))
-        detectors.known(changed.detection.model)
-        return changed
+        return MadeWith(_changed(self.detection, "detection", changes), _changed(self.tracking, "tracking", changes))
 
 
 class StoredTracks:
@@ -63,6 +61,18 @@ class StoredTracks:
         self._settings, self._catalog, self._record = settings, catalog, record
         self._detections, self._tracks = (self._manifest(asset) for asset in (layout.DETECTIONS, layout.TRACKS))
         self.made_with = MadeWith(_as_made(settings.detection, self._detections), _as_made(settings.tracking, self._tracks))
+
+    def changed(self, changes: Mapping[str, str]) -> MadeWith:
+        """With what they were made, and some of `NAMES` set to other values.
+
+        Raises:
+            InputError: a name or value that cannot be.
+            SettingsError, ModelMissing: another detector that is not here.
+        """
+        wanted = self.made_with.changed(changes)
+        if wanted.detection != self.made_with.detection:
+            self._detector(wanted.detection)
+        return wanted
 
     @property
     def content_hash(self) -> str:
@@ -95,8 +105,13 @@ class StoredTracks:
         return Followed(track.track(detections, samples, names, parameters, aspect=self._record.aspect or track.DEFAULT_ASPECT), samples, names)
 
     def _detected(self, detection: DetectionSettings, footage: Path, folder: Path, on_progress: Progress | None) -> Mapping[str, Any]:
-        payload = {"path": str(footage), "out_dir": str(folder), "wanted": [layout.DETECTIONS], "detection": detection.model_dump()}
-        return work(self._settings, self._record, "one_pass", payload, on_progress)[layout.DETECTIONS]
+        detector = self._detector(detection)
+        asked = {"path": str(footage), "out_dir": str(folder), "wanted": [layout.DETECTIONS]}
+        payload = {**asked, "detection": detection.model_dump(), "detector": detector.payload()}
+        return work(self._settings, self._record, "one_pass", payload, on_progress, detector)[layout.DETECTIONS]
+
+    def _detector(self, detection: DetectionSettings) -> detectors.KnownDetector:
+        return detectors.usable(self._settings.model_copy(update={"detection": detection}))
 
     def _manifest(self, asset: str) -> Manifest:
         video_id = self._record.video_id
@@ -112,12 +127,19 @@ class StoredTracks:
         return self._catalog.store.fetch(entry.key, folder)
 
 
-def work(settings: Settings, record: VideoRecord, task: str, payload: Mapping[str, Any], on_progress: Progress | None) -> dict[str, Any]:
+def work(
+    settings: Settings,
+    record: VideoRecord,
+    task: str,
+    payload: Mapping[str, Any],
+    on_progress: Progress | None,
+    detector: detectors.KnownDetector | None = None,
+) -> dict[str, Any]:
     """The result of one task of the analysis child over the footage of a video, within the budget that its length gives."""
     from video_platform.analysis import worker
 
     limited = {**payload, "limits": asdict(budgets.media_limits(settings))}
-    return worker.run(task, limited, limits=budgets.worker_budget(settings, record.duration_s), on_progress=on_progress)
+    return worker.run(task, limited, limits=budgets.worker_budget(settings, record.duration_s, detector), on_progress=on_progress)
 
 
 def _as_made(now: Chosen, manifest: Manifest) -> Chosen:

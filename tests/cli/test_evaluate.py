@@ -128,7 +128,7 @@ def test_what_nobody_saw_is_missed_and_every_mistake_is_named(vp, processed, tmp
         (("--class", "unicorn"), "no class 'unicorn'"),
         (("--with", "detection.samples=3"), "did you mean 'detection.samples_per_s'?"),
         (("--with", "tracking.lost_s=-1"), "tracking.lost_s: Input should be greater than 0"),
-        (("--with", "detection.model=best"), "no detector is called 'best'; known: nanodet-g-int8"),
+        (("--with", "detection.model=best"), "no detector is called 'best'; known: dfine-nano, "),
     ):
         refused = vp("evaluate", processed, "--truth", truth, *given)
         assert (refused.status, words in refused.err) == (1, True), refused.err
