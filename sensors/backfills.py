@@ -22,6 +22,7 @@ from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.planning import Cause, Outdated, Present
 from video_platform.planning_costs import BATCHED
+from video_platform.recipes import IN_WORDS
 from video_platform.records import VideoRecord, VideoState
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, Item, ItemState, State
@@ -343,9 +344,11 @@ def _run(backfill: Backfill, request: str, item: Item) -> dg.RunRequest:
     """The run for one video."""
     own = _tags(backfill, request)
     forced = {tags.FORCE_ASSET: backfill.force} if backfill.force else {}
-    if list(item.assets) == [LLM_SUMMARY]:
-        del own[tags.LANE]  # these wait for a slot of pool llm, not for one of a lane
+    if set(item.assets) <= set(IN_WORDS):
+        if LLM_SUMMARY in item.assets:
+            del own[tags.LANE]  # these wait for a slot of pool llm, not for one of a lane
         own[tags.PRIORITY] = str(tags.DESCRIBE_PRIORITY[backfill.lane])
-        return dg.RunRequest(run_key=request, job_name=jobs.DESCRIBE_VIDEO, partition_key=item.video_id, tags={**own, **forced})
-    selected = [dg.AssetKey(asset) for asset in item.assets if asset != LLM_SUMMARY]  # a changed summary follows by the event of its tracks
+        words = None if LLM_SUMMARY in item.assets else [dg.AssetKey(asset) for asset in item.assets]
+        return dg.RunRequest(run_key=request, job_name=jobs.DESCRIBE_VIDEO, partition_key=item.video_id, asset_selection=words, tags={**own, **forced})
+    selected = [dg.AssetKey(asset) for asset in item.assets if asset not in IN_WORDS]  # what is made in words follows by the event of its tracks
     return dg.RunRequest(run_key=request, job_name=jobs.PROCESS_VIDEO, partition_key=item.video_id, asset_selection=selected, tags={**own, **forced})

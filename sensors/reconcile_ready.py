@@ -1,6 +1,7 @@
 """Ready videos: what of their results Dagster was not told, what is missing all the same, and summaries that nobody else will write."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 
@@ -17,6 +18,9 @@ from video_platform.records import Manifest, VideoRecord, VideoState
 
 PAGE = 50
 """Ready videos that one tick looks at: eight small objects each, and one query per asset for all of them."""
+
+NEW_SUMMARY = timedelta(days=1)
+"""A summary younger than this that search does not know was left by a run that was killed; an older one is from before there was search: a backfill has those."""
 
 HISTORY = 40
 """Materialisations per video and asset that are read to find the newest of each."""
@@ -62,7 +66,7 @@ def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) ->
 
     sources = {asset: manifests[asset] for asset in (layout.TRACKS, layout.SCENES)}
     if speaks_of(manifests.get(layout.LLM_SUMMARY), sources):
-        return False
+        return _index(tick, record, manifests)
     if tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not (tick.is_lost(record.video_id, TOPIC_PROCESSED) or tick.quiet(record, UNREAD)):
         return True
     attempt = tick.memory.summaries.get(record.video_id, 0) + 1
@@ -76,6 +80,25 @@ def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) ->
     tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
     tick.add.add(record.video_id)
     tick.say(f"{record.video_id}: its summary is asked for, attempt {attempt}")
+    return True
+
+
+def _index(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
+    """Asks for what search finds of a video when a run ended between summary and index; whether it is. Older summaries are indexed when somebody asks for it."""
+    summary, index = manifests[layout.LLM_SUMMARY], manifests.get(layout.SEARCH_INDEX)
+    if index is None and tick.now - summary.created_at > NEW_SUMMARY:
+        return False
+    if index is not None and all(index.inputs.get(name) == manifests[name].content_hash for name in (layout.LLM_SUMMARY, layout.TRACKS)):
+        return False
+    attempt = tick.memory.summaries.get(record.video_id, 0) + 1
+    if attempt > MAX_ATTEMPTS or tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not tick.quiet(record, UNREAD):
+        return True
+    tick.memory.summaries[record.video_id] = attempt
+    key = f"{record.video_id}@reconcile:index:{summary.content_hash[:16]}-{manifests[layout.TRACKS].content_hash[:16]}:{attempt}"
+    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
+    tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
+    tick.add.add(record.video_id)
+    tick.say(f"{record.video_id}: what search finds of it is asked for, attempt {attempt}")
     return True
 
 

@@ -11,7 +11,7 @@ from video_platform import events, layout
 from video_platform.errors import InputError
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
 from video_platform.records import Lane, Lifecycle, VideoRecord, VideoState
-from video_platform.services.database import Database, outbox, videos
+from video_platform.services.database import Database, outbox, search, videos
 from video_platform.services.database.engine import insert_new
 from video_platform.services.database.tables import alerts, deliveries, evaluations
 from video_platform.services.database.tables import videos as table
@@ -154,6 +154,7 @@ def bury(connection: Connection, video_id: str, who: str, why: str, now: datetim
     connection.execute(sa.delete(deliveries).where(deliveries.c.video_id == video_id))
     removed = connection.execute(sa.delete(alerts).where(alerts.c.video_id == video_id)).rowcount
     connection.execute(sa.delete(evaluations).where(evaluations.c.video_id == video_id))
+    search.forget(connection, video_id)
     cleared = dict.fromkeys((*OUTCOME, "title", "thumbnail", "objects_removed_at", "reference_path", "reference_modified_ns"))
     stone = {"state": str(VideoState.DELETED), "deleted_at": now, "updated_at": now, "deleted_by": who[:128], "deleted_reason": why}
     connection.execute(sa.update(table).where(table.c.video_id == video_id).values(**cleared, **stone))

@@ -34,9 +34,13 @@ TRACKS = "tracks"
 ALERTS = "alerts"
 HIGHLIGHTS = "highlights"
 LLM_SUMMARY = "llm_summary"
+SEARCH_INDEX = "search_index"
 
-ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY)
+ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX)
 """Assets with one partition per video, in the order in which they are made."""
+
+PASSAGE_SOURCES = ("captions", "transcript")
+"""Assets whose words are found beside those of the summary, each once it is one of `ASSETS`: it keeps a list of `records.Passage` in its file `passages`."""
 
 DAILY_DIGEST = "daily_digest"
 """The asset with one partition per day on which anything was recorded."""
@@ -165,6 +169,11 @@ def api_video(video_id: str) -> str:
 def api_media(video_id: str, asset: str, filename: str) -> str:
     """Bytes of one file of one asset, with Range; needs a signature (see `api.media`)."""
     return f"{api_video(video_id)}/media/{quote(asset, safe='')}/{quote(filename, safe='')}"
+
+
+def api_search() -> str:
+    """What was said of any video, found by words and meaning."""
+    return f"{API_PREFIX}/search"
 
 
 def api_alerts() -> str:

@@ -14,7 +14,7 @@ from video_platform import recipes, rules
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
 from video_platform.fingerprints import canonical
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
 from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.services.database import Database, ledger, rulesets, troubles, videos
@@ -35,6 +35,7 @@ class Cause(StrEnum):
     PROXY = "proxy"
     SCENES = "scenes"
     SUMMARY = "summary"
+    SEARCH = "search"
     PROGRAM = "program"
     UNFINISHED = "unfinished"
 
@@ -47,6 +48,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.PROXY: "settings of the browser copy changed",
     Cause.SCENES: "settings of scenes changed",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
+    Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.PROGRAM: "this version of the program makes them otherwise",
     Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
 }
@@ -57,6 +59,7 @@ OF_ASSET: Mapping[str, Cause] = {
     SCENES: Cause.SCENES,
     TRACKS: Cause.TRACKER,
     LLM_SUMMARY: Cause.SUMMARY,
+    SEARCH_INDEX: Cause.SEARCH,
 }
 """The cause that another configuration of an asset stands for; alerts have two, footage and clips have none."""
 
@@ -102,6 +105,7 @@ class Present:
             TRACKS: recipes.tracks(self.settings, record),
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
             HIGHLIGHTS: recipes.highlights(record),
+            SEARCH_INDEX: recipes.search_index(self.settings),
         }
         if self.writer.configuration is not None:
             found[LLM_SUMMARY] = self.writer.configuration
@@ -225,7 +229,7 @@ def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> 
 def again(db: Database, store: ObjectStore, settings: Settings, held: Held, record: VideoRecord, asset: str) -> PlannedVideo:
     """What making one asset of a video again, although nothing changed, would take at most: what follows is made where its content changes."""
     (known,) = outdated_of(db, store, Present.of(settings, db, Writer(None, "not asked")), [record])
-    assets = [each for each in recipes.following([asset]) if each != LLM_SUMMARY or asset == LLM_SUMMARY]
+    assets = [each for each in recipes.following([asset]) if each not in recipes.IN_WORDS or asset in recipes.IN_WORDS]
     return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + run_of(db, store, held, settings).seconds)
 
 
@@ -274,6 +278,7 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
     if wanted is not None:
         found += _differing(asset, stored.configuration, wanted)
     moved = any(name in manifests and manifests[name].content_hash != used for name, used in stored.inputs.items())
+    moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.WHERE_THERE.get(asset, ()))
     if not found and (moved or (stored.degraded and stand_in_counts)):
         found = [Cause.UNFINISHED]
     return found

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES
+from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, PROCESSED_VIDEO, SCENES
+from video_platform.recipes import IN_WORDS
 from video_platform.records import Manifest
 
 ONE_PASS = (PROCESSED_VIDEO, DETECTIONS, SCENES)
@@ -34,11 +35,11 @@ class RunCost:
 def run_cost(made: Sequence[Mapping[str, Manifest]], held: Held, launcher: str) -> RunCost:
     """The median over the runs that made these results (asset -> manifest, one mapping per video), or the estimate for this launcher where none is known.
 
-    Of each video the run that made its newest results counts, and that of its summary: of older ones nobody knows any more what they made.
+    Of each video the run that made its newest results counts, and that of its words: of older ones nobody knows any more what they made.
     """
     steps_s: dict[str, float] = {}
     for manifests in made:
-        for group in ([each for each in ASSETS if each != LLM_SUMMARY], [LLM_SUMMARY]):
+        for group in ([each for each in ASSETS if each not in IN_WORDS], IN_WORDS):
             steps_s |= _steps_s(manifests, group)
     known = held(list(steps_s)) if steps_s else {}
     beside = [max(0.0, seconds - steps_s[run_id]) for run_id, seconds in known.items()]
@@ -59,5 +60,6 @@ def seconds_of(assets: Sequence[str], costs: Mapping[str, float | None], usual: 
     cost = {asset: costs.get(asset) if costs.get(asset) is not None else usual.get(asset, 0.0) for asset in assets}
     pixels = max((cost[asset] or 0.0 for asset in ONE_PASS if asset in cost), default=0.0)
     others = sum(value or 0.0 for asset, value in cost.items() if asset not in ONE_PASS)
-    own_runs = 0 if set(assets) <= set(BATCHED) else 1 + (LLM_SUMMARY in assets and len(assets) > 1)
+    in_words = set(IN_WORDS).intersection(assets)
+    own_runs = 0 if set(assets) <= set(BATCHED) else bool(set(assets) - in_words) + bool(in_words)
     return pixels + others + own_runs * run_s

@@ -1,4 +1,4 @@
-"""Bringing a lost database back from the objects: videos, tombstones, alerts with their ids, and the versions of the rule set.
+"""Bringing a lost database back from the objects: videos, tombstones, alerts with their ids, what search finds, and the versions of the rule set.
 
 Only what is missing is added; what the database knows is never changed. So it may be run on any database, be killed and run again. Nothing is announced:
 restored alerts count as delivered, and the evaluations that come back with them keep everything from being evaluated anew.
@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from video_platform import layout
-from video_platform.errors import IntegrityError, ObjectNotFound, RulesError
+from video_platform import layout, search_rows
+from video_platform.errors import IntegrityError, NotFound, ObjectNotFound, RulesError, VideoDeleted
 from video_platform.ingest_files import DEFAULT_CAMERA
 from video_platform.records import Lane, Lifecycle, Manifest, Severity, VideoState
 from video_platform.rules import RuleSet
-from video_platform.services.database import Database, copies, rulesets
+from video_platform.services.database import Database, copies, rulesets, search
 from video_platform.services.database.copies import Row, VideoCopy
 from video_platform.services.object_store import ObjectStore
 
@@ -27,7 +27,7 @@ class Rebuilt:
 
     `rules` are the versions of the rule set that the objects hold and the database too by now, `rules_differ` those whose number the database uses for another.
     `from_manifests` of the videos had no copy of their rows and came back without their names and superseded alerts. `bare` is footage that nothing is
-    known of but its bytes. `unreadable` maps a video to what is wrong with its copy.
+    known of but its bytes. `unreadable` maps a video to what is wrong with its copy. `indexed` are videos, known ones too, that search finds again.
     """
 
     videos: list[str] = field(default_factory=list)
@@ -37,6 +37,7 @@ class Rebuilt:
     unreadable: dict[str, str] = field(default_factory=dict)
     rules: list[int] = field(default_factory=list)
     rules_differ: list[int] = field(default_factory=list)
+    indexed: list[str] = field(default_factory=list)
     alerts: int = 0
     known: int = 0
 
@@ -60,12 +61,15 @@ def rebuild(db: Database, store: ObjectStore, *, dry_run: bool = False, on_video
             footage[video_id] = footage.get(video_id, False) or rest.startswith(f"{layout.RAW_VIDEO}/")
     stones = {name for info in store.list(layout.TOMBSTONES) if layout.is_video_id(name := info.key.removeprefix(layout.TOMBSTONES).removesuffix(".json"))}
     there, already = sorted(footage.keys() | stones), copies.known(db)
+    found = search.indexed(db)
     rule_set = _active(db)
     for count, video_id in enumerate(there, 1):
         if video_id in already:
             done.known += 1
         else:
             _one(db, store, video_id, rule_set, done, dry_run=dry_run, footage=footage.get(video_id, False))
+        if video_id not in found and video_id not in done.unreadable:
+            _index(db, store, video_id, done, dry_run=dry_run)
         if on_video is not None:
             on_video(count, len(there))
     return done
@@ -78,7 +82,10 @@ def restore_video(db: Database, store: ObjectStore, video_id: str) -> bool:
         IntegrityError: its copy cannot be read.
     """
     copy = _kept(store, video_id) or _from_manifests(store, video_id, _active(db))
-    return copy is not None and copies.restore(db, copy)
+    restored = copy is not None and copies.restore(db, copy)
+    if restored:
+        _index(db, store, video_id, Rebuilt(), dry_run=False)
+    return restored
 
 
 def restore_rules(db: Database, store: ObjectStore) -> list[int]:
@@ -118,6 +125,22 @@ def _one(db: Database, store: ObjectStore, video_id: str, rule_set: RuleSet | No
         return
     (done.tombstones if copy.deleted else done.videos).append(video_id)
     done.alerts += len(copy.alerts)
+
+
+def _index(db: Database, store: ObjectStore, video_id: str, done: Rebuilt, *, dry_run: bool) -> None:
+    """What search finds of a video; an index that cannot be read is made again when the video is described again, and keeps nothing else from coming back."""
+    manifest = _manifest(store, video_id, layout.SEARCH_INDEX)
+    if manifest is None:
+        return
+    if not dry_run:
+        try:
+            search_rows.restore(db, store, manifest)
+        except (IntegrityError, ObjectNotFound) as error:
+            search.failed(db, video_id, error.message)
+            return
+        except (NotFound, VideoDeleted):
+            return
+    done.indexed.append(video_id)
 
 
 def _kept(store: ObjectStore, video_id: str) -> VideoCopy | None:

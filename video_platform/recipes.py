@@ -6,8 +6,20 @@ from an input stands in the configuration here; what is read from an input is pa
 
 from collections.abc import Iterable, Mapping
 
-from video_platform import detectors
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform import detectors, sentence_model
+from video_platform.layout import (
+    ALERTS,
+    ASSETS,
+    DETECTIONS,
+    HIGHLIGHTS,
+    LLM_SUMMARY,
+    PASSAGE_SOURCES,
+    PROCESSED_VIDEO,
+    RAW_VIDEO,
+    SCENES,
+    SEARCH_INDEX,
+    TRACKS,
+)
 from video_platform.records import EarlierFootage, VideoRecord
 from video_platform.rules import CameraRules
 from video_platform.settings import Settings
@@ -23,6 +35,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     ALERTS: "2",
     HIGHLIGHTS: "1",
     LLM_SUMMARY: "1",
+    SEARCH_INDEX: "1",
 }
 """Raise one when the same inputs and configuration give another result of that asset."""
 
@@ -35,8 +48,15 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     ALERTS: (TRACKS,),
     HIGHLIGHTS: (ALERTS, PROCESSED_VIDEO),
     LLM_SUMMARY: (TRACKS, SCENES),
+    SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
 }
 """The inputs whose content counts. `alerts` also draws its pictures from the footage, which decides none of them."""
+
+WHERE_THERE: Mapping[str, tuple[str, ...]] = {SEARCH_INDEX: PASSAGE_SOURCES}
+"""Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
+
+IN_WORDS = (LLM_SUMMARY, SEARCH_INDEX)
+"""Made by `describe_video`, after the rest: what is not waited for, and what a language model may take its time over."""
 
 BEFORE_S = 5.0
 AFTER_S = 5.0
@@ -90,3 +110,9 @@ def highlights(record: VideoRecord) -> Configuration:
     """How clips are cut; they end with the footage."""
     cut = {"before_s": BEFORE_S, "after_s": AFTER_S, "max_clip_s": MAX_CLIP_S, "reel_max_s": REEL_MAX_S, "reel_span_s": REEL_SPAN_S}
     return {**cut, "duration_s": record.duration_s}
+
+
+def search_index(settings: Settings) -> Configuration:
+    """The model that turns sentences into vectors, None where search goes by words alone."""
+    found = sentence_model.find(settings.search)
+    return {"model": found.model.digest if found.model else None}

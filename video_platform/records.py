@@ -376,6 +376,22 @@ class Sentence(Stored):
     evidence: list[Evidence] = Field(default_factory=list)
 
 
+class Passage(Stored):
+    """Words about a span of a video that search finds: a sentence of the summary, a caption, a segment of speech.
+
+    `id` tells it from the others of its kind in the video; `state` is that of a sentence, or what the maker of a caption or segment says of it. `classes` are
+    what was followed in that span, sorted.
+    """
+
+    kind: Literal["summary", "caption", "transcript"]
+    id: str
+    text: str
+    start_s: float
+    end_s: float
+    state: str
+    classes: list[str] = Field(default_factory=list)
+
+
 class Engine(Stored):
     """Who wrote a summary: a model with its digest and prompt hash, or the template with the reason why."""
 

@@ -36,6 +36,7 @@ from video_platform.settings_groups import (
     RetentionSettings,
     RunSettings,
     SceneSettings,
+    SearchSettings,
     TrackingSettings,
     WebSettings,
 )
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
+    search: SearchSettings = SearchSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

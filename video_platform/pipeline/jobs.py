@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from video_platform.layout import ALERTS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.inbox import ingest_object
 from video_platform.pipeline.judging_many import judge_videos
 
@@ -22,14 +22,14 @@ process_video = dg.define_asset_job(
 
 describe_video = dg.define_asset_job(
     DESCRIBE_VIDEO,
-    selection=dg.AssetSelection.assets(LLM_SUMMARY),
+    selection=dg.AssetSelection.assets(LLM_SUMMARY, SEARCH_INDEX),
     executor_def=dg.in_process_executor,
-    description="The summary of one video, after its tracks are there; waits for a slot of pool llm.",
+    description="The summary of one video and what search finds of it, after its tracks are there; waits for a slot of pool llm.",
 )
 
 process_and_describe = dg.define_asset_job(
     PROCESS_AND_DESCRIBE,
-    selection=dg.AssetSelection.assets(*PROCESS_ASSETS, LLM_SUMMARY),
+    selection=dg.AssetSelection.assets(*PROCESS_ASSETS, LLM_SUMMARY, SEARCH_INDEX),
     executor_def=dg.in_process_executor,
     description="All of it for one video in one run; `vp process` uses it.",
 )

@@ -154,9 +154,9 @@ def outputs(made: Made, output_name: str = "result", counted: Mapping[str, str] 
 
 
 def last_of_run(context: "StepExecutionContext", asset: str) -> bool:
-    """Whether no other step of `process_video` comes after `asset` in this run; llm_summary is not waited for."""
+    """Whether no other step of `process_video` comes after `asset` in this run; what is made in words is not waited for."""
     selected = {key.path[-1] for key in context.job_def.asset_layer.selected_asset_keys}
-    steps = [name for name in layout.ASSETS if name in selected and name != layout.LLM_SUMMARY]
+    steps = [name for name in layout.ASSETS if name in selected and name not in recipes.IN_WORDS]
     return bool(steps) and steps[-1] == asset
 
 
@@ -170,7 +170,8 @@ def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
 
 
 def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database. A summary that fails leaves the video as it is, because its alerts stand, and is noted.
+    """What writes the failed state of a video into the database. A summary or an index that fails leaves the video as it is, because its alerts stand, and is
+    noted.
 
     A step may fail before it begins anything, and then the video still names an earlier run. So Dagster is asked whether this run is under way: it lets no
     two of a video be, and a process that outlived the end of its run has no word any more.
@@ -178,10 +179,12 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
 
     def tell(code: str, message: str) -> None:
         from video_platform import keeping
-        from video_platform.services.database import videos
+        from video_platform.services.database import search, videos
 
         if step_name == layout.LLM_SUMMARY:
             videos.summary_failed(desk.platform.db, video_id, code, message)
+        elif step_name == layout.SEARCH_INDEX:
+            search.failed(desk.platform.db, video_id, message)
         else:
             run = instance.get_run_by_id(run_id)
             videos.failed(desk.platform.db, video_id, run_id, code, message, under_way=run is not None and not run.is_finished)

@@ -56,8 +56,11 @@ def sqlite_db(tmp_path: Path) -> Iterator[Database]:
 
 class TestMigration:
     def test_migrations_make_exactly_the_tables_of_the_program(self, db: Database) -> None:
+        def ours(name: str | None, _kind: str, _parents: object) -> bool:
+            return name is None or schema.FULL_TEXT not in name  # no sa.Table says it, each database has its own
+
         with db.write() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            assert compare_metadata(MigrationContext.configure(connection, opts={"include_name": ours}), metadata) == []
 
     def test_the_known_versions_are_those_of_the_scripts(self) -> None:
         config = Config()

@@ -10,8 +10,9 @@ from video_platform.pipeline.assets.highlights import highlights
 from video_platform.pipeline.assets.llm_summary import llm_summary
 from video_platform.pipeline.assets.one_pass import one_pass
 from video_platform.pipeline.assets.raw_video import raw_video
+from video_platform.pipeline.assets.search_index import search_index
 from video_platform.pipeline.assets.tracks import tracks
 
-ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, configuration, footage_of_the_day, daily_digest]
+ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
 
-__all__ = ["ALL", "alerts", "configuration", "daily_digest", "footage_of_the_day", "highlights", "llm_summary", "one_pass", "raw_video", "tracks"]
+__all__ = ["ALL", "alerts", "configuration", "daily_digest", "footage_of_the_day", "highlights", "llm_summary", "one_pass", "raw_video", "search_index", "tracks"]

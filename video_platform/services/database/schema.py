@@ -5,10 +5,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """Every schema version this program can come from, oldest first; a test compares it with the migration scripts."""
 
 HEAD = VERSIONS[-1]
+
+FULL_TEXT = "search_text"
+"""What belongs to the full text of passages, tables on SQLite, a column and its index on PostgreSQL, has this in its name and stands in no `sa.Table`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -376,3 +376,40 @@ backfill_items = sa.Table(
 
 `attempt` counts what was asked for, `failures` what ended without a result.
 """
+
+search_states = sa.Table(
+    "search_states",
+    metadata,
+    sa.Column("video_id", sa.String(16), sa.ForeignKey("videos.video_id"), primary_key=True),
+    sa.Column("content_hash", sa.String(64)),
+    sa.Column("passages", sa.Integer, nullable=False),
+    sa.Column("model", sa.String(64)),
+    sa.Column("vectors", sa.LargeBinary),
+    sa.Column("failure", sa.Text),
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Index(None, "changed_at"),
+)
+"""What of a video can be found. `content_hash` is that of its search_index, None where that never came to be; `failure` says why the last attempt did not.
+
+`vectors` copies the file beside the video: float16, a row per passage, made by the sentence model with the digest `model`.
+"""
+
+search_documents = sa.Table(
+    "search_documents",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("video_id", sa.String(16), sa.ForeignKey("videos.video_id"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("passage_id", sa.String(64), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("start_s", sa.Float, nullable=False),
+    sa.Column("end_s", sa.Float, nullable=False),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("classes", sa.Text, nullable=False),
+    sa.UniqueConstraint("video_id", "position"),
+)
+"""Passages, in the order of their video's vectors; `classes` is a JSON list. Rows are added and removed, never changed: their full text follows by that.
+
+The full text itself is each database's own (`schema.FULL_TEXT`): an FTS5 table on SQLite, a tsvector column with its index on PostgreSQL.
+"""
