@@ -20,7 +20,7 @@ PAGE = 50
 """Ready videos that one tick looks at: eight small objects each, and one query per asset for all of them."""
 
 NEW_SUMMARY = timedelta(days=1)
-"""A summary younger than this that search does not know was left by a run that was killed; an older one is from before there was search: a backfill has those."""
+"""A younger summary that search does not know was left by a run that was killed; an older one is from before there was search, and left to a backfill."""
 
 HISTORY = 40
 """Materialisations per video and asset that are read to find the newest of each."""
@@ -84,7 +84,7 @@ def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) ->
 
 
 def _index(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
-    """Asks for what search finds of a video when a run ended between summary and index; whether it is. Older summaries are indexed when somebody asks for it."""
+    """Asks for what search finds of a video when a run ended between summary and index; whether it is. Older summaries are left to a backfill."""
     summary, index = manifests[layout.LLM_SUMMARY], manifests.get(layout.SEARCH_INDEX)
     if index is None and tick.now - summary.created_at > NEW_SUMMARY:
         return False

@@ -44,7 +44,7 @@ def video_card(view: VideoCard) -> None:
             length=words.duration(record.duration_s),
         )
         if opened:
-            _go(links.video(record.video_id))
+            go(links.video(record.video_id))
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
             st.page_link(links.VIDEO, label=f"**{name_of(record)}**", query_params=dict(links.video(record.video_id)), width="stretch")
             menu(record)
@@ -115,7 +115,7 @@ def asked(ask: Callable[[str], None], video_id: str, done: str) -> bool:
     return True
 
 
-def _go(query: Mapping[str, str]) -> None:
+def go(query: Mapping[str, str]) -> None:
     """Go to the video page; a fragment cannot do that by itself without leaving the browser's tree of elements confused, so the whole page runs first."""
     st.session_state[TARGET] = dict(query)
     st.rerun()

@@ -19,6 +19,7 @@ from video_platform.deeds import Deeds
 from video_platform.errors import NotAllowed, PlatformError, SignInRefused
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
+from video_platform.search import Filters, Found, Standing
 from video_platform.services import model_pulls as pulls
 from video_platform.services.database import audit, refusals, users
 from video_platform.services.database import videos as video_rows
@@ -35,6 +36,9 @@ PAGE_VIDEOS = 24
 PAGE_ALERTS = 20
 
 PAGE_AUDIT = 50
+
+PAGE_MOMENTS = 24
+"""Moments that a search shows: full rows, and more than anybody looks through."""
 
 MAX_STRIP_ALERTS = 500
 """Alerts of one video that its page shows; above it markers on the timeline touch each other."""
@@ -157,6 +161,17 @@ def counts() -> dict[VideoState, int]:
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
 def _counts(seen: Cameras) -> dict[VideoState, int]:
     return _catalog_of(seen).counts()
+
+
+def found(question: str, camera: str | None, since: datetime | None, until: datetime | None, class_name: str | None, alert: str | None) -> Found:
+    """Moments of the videos that who looks may see."""
+    filters = Filters(person(), camera, since, until, class_name, alert)
+    return opened.services().search.find(question, filters, limit=PAGE_MOMENTS)
+
+
+def standing(record: VideoRecord) -> Standing:
+    """Whether search finds a video."""
+    return opened.services().search.standing(record)
 
 
 def recent_refusals(limit: int = 20) -> list[refusals.Refusal]:

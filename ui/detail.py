@@ -15,6 +15,7 @@ from video_platform.access import Role
 from video_platform.catalog import AssetView, VideoDetail, first_notes
 from video_platform.errors import MEDIA_CODES
 from video_platform.records import AlertRecord, Evidence, Manifest, Sentence, Summary, VideoRecord, VideoState
+from video_platform.search import Stands
 
 SOUGHT = "sought"
 """Key of the session: the moment that a click in a table asked for, with its video."""
@@ -36,6 +37,7 @@ ASSET_WORDS: Mapping[str, str] = {
     layout.ALERTS: "Alerts",
     layout.HIGHLIGHTS: "Highlights",
     layout.LLM_SUMMARY: "Summary",
+    layout.SEARCH_INDEX: "Search index",
 }
 
 FILES = (
@@ -93,6 +95,21 @@ def facts(record: VideoRecord) -> str:
     size = f"{record.width} × {record.height}" if record.width and record.height else ""
     parts = [words.plain(record.camera, 60), words.duration(record.duration_s), size, words.size(record.size_bytes), recorded]
     return " · ".join(part for part in parts if part)
+
+
+def findable(record: VideoRecord) -> None:
+    """Whether search finds the video, and if not, why."""
+    found = data.standing(record)
+    if found.stands is Stands.INDEXED:
+        how = "by words and meaning" if found.by_meaning else "by words"
+        st.caption(f":material/manage_search: Search finds {words.count(found.passages, 'passage')} of it {how}." + _because(found.reason))
+    else:
+        still = "Search does not find it yet." if found.stands is Stands.WAITING else "Search does not find it."
+        st.caption(f":material/search_off: {still}{_because(found.reason)}")
+
+
+def _because(reason: str) -> str:
+    return f" {words.sentence(reason, 400)}" if reason else ""
 
 
 def failure(record: VideoRecord) -> None:

@@ -17,6 +17,7 @@ STEP_WORDS = {
     "alerts": "evaluating rules",
     "highlights": "cutting clips",
     "llm_summary": "writing the summary",
+    "search_index": "making it findable",
 }
 """What a step of the graph does, for a sentence that starts with "Processing:"."""
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, words
+from ui import cards, data, moments, words
 from ui.upload import upload
 from video_platform.access import Role
 from video_platform.layout import api_videos
@@ -26,6 +26,7 @@ if taken_in:
     data.forget_lists()
     st.toast(f"{words.plain(taken_in.name, words.LONGEST_NAME)} is in", icon=":material/check:")
 
+question = moments.box()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     text = st.text_input("Find", key="q", type="search", placeholder="Name or id", icon=":material/search:", bind="query-params", width=280)
     camera = st.selectbox("Camera", data.cameras(), index=None, key="camera", placeholder="All cameras", bind="query-params", width=220)
@@ -39,6 +40,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
 chosen = tuple(state for state in SHOWN_STATES if state in states)
 filtered = bool(text or camera or chosen)
+
+if question.strip():
+    moments.results(question, camera)
+    st.stop()
 
 total = data.videos(text, camera, chosen, 1).total
 pages = max(1, -(-total // data.PAGE_VIDEOS))

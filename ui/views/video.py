@@ -53,6 +53,7 @@ with left:
     detail.picture(view)
 with right:
     detail.summary(view)
+    detail.findable(record)
 
 alerts, tracks, files, versions = st.tabs([f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Files", "How it was made"])
 with alerts:

@@ -3,7 +3,7 @@
 from fastapi import Depends, FastAPI
 
 import video_platform
-from video_platform.api import alerts, backfills, health, history, media, metrics, problems, reference, rules, videos
+from video_platform.api import alerts, backfills, health, history, media, metrics, problems, reference, rules, search, videos
 from video_platform.api.gate import Gate
 from video_platform.api.guard import Guard
 from video_platform.api.permits import permit
@@ -36,7 +36,8 @@ def create_api(services: Services, doors: Doors | None = None) -> FastAPI:
     api.state.services = services
     api.state.signer = open_signer(services.platform.settings)
     problems.register(api)
-    for router in (videos.router, media.router, alerts.router, rules.router, history.router, backfills.router, health.router, metrics.router, reference.router):
+    found = (videos, media, alerts, search, rules, history, backfills, health, metrics, reference)
+    for router in (module.router for module in found):
         api.include_router(router)
     api.add_middleware(Gate, doors=doors or Doors(services.platform.settings, services.platform.db))
     api.add_middleware(Guard, settings=services.platform.settings)

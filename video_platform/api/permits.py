@@ -34,6 +34,7 @@ PERMITS: Mapping[str, Permit] = {
     "export_video": VIEWER,
     "media": VIEWER,
     "list_alerts": VIEWER,
+    "search": VIEWER,
     "alert_changes": VIEWER,
     "get_alert": VIEWER,
     "reference": VIEWER,

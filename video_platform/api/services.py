@@ -11,6 +11,7 @@ from video_platform.api.signing import MediaSigner
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
 from video_platform.platform import Platform
+from video_platform.search import Search
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,17 @@ class Services:
     catalog: Catalog
     person: Person = ANYONE
     signer: MediaSigner | None = None
+    finder: Search | None = None
+
+    def __post_init__(self) -> None:
+        if self.finder is None:  # one for all requests: it remembers vectors
+            object.__setattr__(self, "finder", Search(self.platform.settings, self.platform.db, self.catalog))
+
+    @property
+    def search(self) -> Search:
+        """Finding; it is told who asks with every question."""
+        assert self.finder is not None
+        return self.finder
 
     @property
     def deeds(self) -> Deeds:

@@ -8,7 +8,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from video_platform.catalog import AssetView, VideoCard, VideoDetail
 from video_platform.catalog_dagster import RunView
+from video_platform.layout import page_video
 from video_platform.records import AlertRecord, Cost, Lane, Mark, Scene, VideoRecord
+from video_platform.search import Hit, Standing
 from video_platform.services.database.marks import By
 
 MAX_LIMIT = 200
@@ -197,6 +199,16 @@ class InPlaceOut(BaseModel):
     message: str | None
 
 
+class StandingOut(BaseModel):
+    """Whether search finds a video: `indexed`, `waiting`, or `not indexed` with its reason; by how many passages, and whether by meaning too."""
+
+    state: Literal["indexed", "waiting", "not indexed"]
+    passages: int
+    by_meaning: bool
+    reason: str
+    at: datetime | None
+
+
 class VideoDetailOut(BaseModel):
     """Everything about one video but its tracks. `in_place` is null for footage that lies in the store.
 
@@ -210,6 +222,42 @@ class VideoDetailOut(BaseModel):
     near_misses: list[NearMissOut]
     cannot_evaluate: list[CannotEvaluate]
     runs: list[RunOut]
+    search: StandingOut
+
+
+class HitOut(BaseModel):
+    """A moment that was found.
+
+    `kind` is that of the passage: summary, caption or transcript; only one whose `state` is `supported` is a fact. `words` of the question stand in it,
+    `likeness` is the cosine of its meaning with that of the question. `page` is the path of the moment in the web app.
+    """
+
+    video_id: str
+    name: str
+    camera: str
+    kind: str
+    id: str
+    text: str
+    state: str
+    start_s: float
+    end_s: float
+    start_time: datetime | None
+    classes: list[str]
+    words: list[str]
+    likeness: float | None
+    why: str
+    thumbnail_url: str | None
+    page: str
+
+
+class SearchOut(BaseModel):
+    """What was found, the best first. `mode` is `words` or `both`, `note` says why not by meaning. `indexed` of `videos` can be found at all."""
+
+    items: list[HitOut]
+    mode: Literal["words", "meaning", "both"]
+    note: str
+    indexed: int
+    videos: int
 
 
 class SceneOut(BaseModel):
@@ -493,3 +541,31 @@ def scene(each: Scene, thumbnail_url: str | None) -> SceneOut:
 def alert(record: AlertRecord, snapshot_url: str | None, clip_url: str | None) -> AlertOut:
     """One alert with its addresses."""
     return AlertOut(**record.model_dump(), snapshot_url=snapshot_url, clip_url=clip_url)
+
+
+def hit(found: Hit, thumbnail_url: str | None) -> HitOut:
+    """A moment with the signed address of its picture."""
+    video, passage = found.video, found.passage
+    return HitOut(
+        video_id=video.video_id,
+        name=video.original_name,
+        camera=video.camera,
+        kind=passage.kind,
+        id=passage.passage_id,
+        text=passage.text,
+        state=passage.state,
+        start_s=passage.start_s,
+        end_s=passage.end_s,
+        start_time=found.moment,
+        classes=list(passage.classes),
+        words=list(found.words),
+        likeness=found.likeness,
+        why=found.why,
+        thumbnail_url=thumbnail_url,
+        page=page_video(video.video_id, passage.start_s),
+    )
+
+
+def standing(found: Standing) -> StandingOut:
+    """Whether search finds a video."""
+    return StandingOut(state=found.stands.value, passages=found.passages, by_meaning=found.by_meaning, reason=found.reason, at=found.at)

@@ -103,6 +103,7 @@ def get_video(ours: Ours, video_id: str) -> shapes.VideoDetailOut:
         near_misses=[shapes.NearMissOut(rule=each.rule, text=each.text, at_s=each.at_s) for each in detail.near_misses],
         cannot_evaluate=[shapes.CannotEvaluate(rule=rule, reason=reason) for rule, reason in detail.cannot_evaluate],
         runs=[shapes.run(each, catalog.run_url(each.run_id)) for each in catalog.runs(video_id)],
+        search=shapes.standing(ours.search.standing(detail.record)),
     )
 
 

@@ -18,6 +18,7 @@ from video_platform.cli import (
     process,
     rebuild,
     rules_past,
+    search,
     serve,
     topics,
     up,
@@ -52,7 +53,7 @@ def options(
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-for module in (process, ingest, watch, up, demo, videos, get, alerts, export, evaluate, doctor, rebuild, env, serve, backfill, digest):
+for module in (process, ingest, watch, up, demo, videos, get, alerts, search, export, evaluate, doctor, rebuild, env, serve, backfill, digest):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(rules_past.app, name="rules")

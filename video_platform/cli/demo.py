@@ -39,6 +39,7 @@ HOLDS = {
     "alerts": {"alerts": "alerts", "raised": "raised by this run"},
     "highlights": {"clips": "clips and one reel"},
     "llm_summary": {"title": ""},
+    "search_index": {"passages": "passages that search finds"},
 }
 """Asset -> fact of its manifest -> the words after it."""
 

@@ -8,7 +8,15 @@ import typer
 if TYPE_CHECKING:
     from video_platform.records import FileEntry, Manifest
 
-FIRST_ROLE = {"detections": "detections", "tracks": "tracks", "scenes": "scenes", "alerts": "alerts", "highlights": "reel", "llm_summary": "summary"}
+FIRST_ROLE = {
+    "detections": "detections",
+    "tracks": "tracks",
+    "scenes": "scenes",
+    "alerts": "alerts",
+    "highlights": "reel",
+    "llm_summary": "summary",
+    "search_index": "passages",
+}
 """The file that is meant when only the asset is named; elsewhere it is the one with role `video`."""
 
 
@@ -19,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def get(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="Id of the video.")],
-    asset: Annotated[str, typer.Option("--asset", "-a", help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights or llm_summary.")],
+    asset: Annotated[
+        str, typer.Option("--asset", "-a", help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, llm_summary or search_index.")
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; - is standard output. Default: VIDEO-ASSET here.")] = None,
     file: Annotated[str | None, typer.Option("--file", help="Which of the asset's files, by role; --list names them.")] = None,
     only_list: Annotated[bool, typer.Option("--list", help="List the asset's files and write none.")] = False,

@@ -51,6 +51,8 @@ def _say(found: "Rebuilt", *, dry_run: bool) -> None:
     output.say(
         f"{output.count(len(found.videos), 'video', 'videos')} with {output.count(found.alerts, 'alert', 'alerts')} {would}; {found.known:,} were there."
     )
+    if found.indexed:
+        output.say(f"Search {'would find' if dry_run else 'finds'} {output.count(len(found.indexed), 'video', 'videos')} again.")
     if found.tombstones:
         output.say(f"{output.count(len(found.tombstones), 'deletion', 'deletions')} {would}: those videos stay deleted.")
     if found.rules:

@@ -77,9 +77,11 @@ def _row(card: "VideoCard") -> tuple[object, ...]:
 def show(video: Video, as_json: AsJson = False) -> None:
     """Show one video: where it stands, what was made of it and from what, alerts, summary, and what came close to an alert."""
     from video_platform.cli import alerts, opening, output
+    from video_platform.search import Search
 
-    with opening.catalog() as (_, catalog):
+    with opening.catalog() as (platform, catalog):
         detail = catalog.video(video)
+        findable = Search(platform.settings, platform.db, catalog).standing(detail.record)
         summary = catalog.summary(video)
         found = catalog.alerts(video_id=video, limit=MOST_ALERTS_SHOWN).items
         pages = catalog.addresses()
@@ -93,6 +95,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
                 "alerts": found,
                 "summary": summary,
                 "near_misses": detail.near_misses,
+                "search": findable,
                 "cannot_evaluate": [{"rule": rule, "reason": reason} for rule, reason in detail.cannot_evaluate],
             }
         )
@@ -100,6 +103,8 @@ def show(video: Video, as_json: AsJson = False) -> None:
     _show_record(detail)
     _show_assets(detail)
     _show_summary(detail, summary)
+    how = f", {output.count(findable.passages, 'passage', 'passages')}{' by words and meaning' if findable.by_meaning else ' by words'}"
+    output.say(f"search: {findable.stands}{how if findable.passages else ''}{f': {findable.reason}' if findable.reason else ''}")
     alerts.show(found)
     for miss in detail.near_misses:
         output.say(f"rule {miss.rule} did not fire: {miss.text}" + (f" (at {output.clock(miss.at_s)})" if miss.at_s is not None else ""))

@@ -15,4 +15,16 @@ from video_platform.pipeline.assets.tracks import tracks
 
 ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
 
-__all__ = ["ALL", "alerts", "configuration", "daily_digest", "footage_of_the_day", "highlights", "llm_summary", "one_pass", "raw_video", "search_index", "tracks"]
+__all__ = [
+    "ALL",
+    "alerts",
+    "configuration",
+    "daily_digest",
+    "footage_of_the_day",
+    "highlights",
+    "llm_summary",
+    "one_pass",
+    "raw_video",
+    "search_index",
+    "tracks",
+]
