@@ -197,7 +197,7 @@ def alert_card(alert: AlertRecord, video_name: str) -> None:
                 alt=f"Show the moment of {words.literal(alert.rule, 80)} at {words.moment(alert.start_s)}",
             )
             if opened:
-                _go(links.video(alert.video_id, alert.start_s))
+                go(links.video(alert.video_id, alert.start_s))
         with words_of_it:
             _alert_words(alert, video_name)
             _alert_actions(alert)

@@ -7,19 +7,21 @@ import pytest
 import tiny_models
 from backfilling import work_off
 from fake_ollama import FakeOllama
+from graphs import states
+from sentence_models import tiny_model
 from staleness import FRESH, observe, stale
 
 from video_platform import model_registry
 from video_platform.access import ANYONE
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
-from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.planning import Cause
 from video_platform.services import model_downloads
-from video_platform.services.database import backfills, ledger, outbox, rulesets
+from video_platform.services.database import backfills, ledger, outbox, rulesets, search
 from video_platform.services.database.backfills import ItemState, State
-from video_platform.settings import LanguageModelSettings
+from video_platform.settings import LanguageModelSettings, SearchSettings
 
 RULES = """
 version: 1
@@ -75,13 +77,19 @@ def recording(graph):
 ROWS = [
     pytest.param(Row(Cause.RULES, (ALERTS, HIGHLIGHTS), frozenset({ALERTS, HIGHLIGHTS}), {ALERTS: ["rules"]}, rules), id="rules"),
     pytest.param(
-        Row(Cause.TRACKER, (TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY), frozenset({TRACKS, ALERTS, HIGHLIGHTS}), FRESH, settings("tracking", min_score=0.62)),
+        Row(
+            Cause.TRACKER,
+            (TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            frozenset({TRACKS, ALERTS, HIGHLIGHTS}),
+            FRESH,
+            settings("tracking", min_score=0.62),
+        ),
         id="tracker",
     ),
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS}),
             {DETECTIONS: ["detector"]},
             settings("detection", store_score=0.3),
@@ -103,7 +111,7 @@ ROWS = [
         Row(Cause.PROXY, (PROCESSED_VIDEO, HIGHLIGHTS), frozenset({PROCESSED_VIDEO, HIGHLIGHTS}), FRESH, settings("proxy", height=360, remux=False)),
         id="proxy",
     ),
-    pytest.param(Row(Cause.SCENES, (SCENES, LLM_SUMMARY), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
+    pytest.param(Row(Cause.SCENES, (SCENES, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
     pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS}), FRESH, recording), id="recording"),
 ]
 
@@ -146,14 +154,14 @@ def test_a_backfill_makes_what_the_table_says_and_nothing_else(processed, row):
 
 
 def assert_summary_follows(graph, video_id):
-    """Changed tracks announce themselves, and the summary is written by the run that this event asks for."""
+    """Changed tracks announce themselves, and the run that this event asks for writes the summary and makes it findable."""
     with graph.platform() as platform:
         assert outbox.newest_event(platform.db, video_id, "processed-videos")
-        assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {LLM_SUMMARY: 1}
-    assert graph.run(video_id, job=DESCRIBE_VIDEO).success
+        assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {LLM_SUMMARY: 1, SEARCH_INDEX: 1}
+    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
 
 
-def test_another_model_that_writes_makes_the_summary_and_nothing_else(processed):
+def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_nothing_else(processed):
     graph, video_id = processed
     observe(graph)
     with FakeOllama() as server:
@@ -162,11 +170,38 @@ def test_another_model_that_writes_makes_the_summary_and_nothing_else(processed)
         assert stale(graph, video_id) == {LLM_SUMMARY: ["prompts"]}
         with graph.platform() as platform:
             plan = deeds(platform).plan()
-            assert {each.cause: each.assets for each in plan.causes} == {Cause.SUMMARY: {LLM_SUMMARY: 1}}
+            assert {each.cause: each.assets for each in plan.causes} == {Cause.SUMMARY: {LLM_SUMMARY: 1, SEARCH_INDEX: 1}}
             deeds(platform).start_backfill(Cause.SUMMARY)
         done, _ = work_off(graph)
-        assert done == {(LLM_SUMMARY, video_id): "made"}
+        assert done == {(LLM_SUMMARY, video_id): "made", (SEARCH_INDEX, video_id): "made"}
         assert stale(graph, video_id) == FRESH
+
+
+def test_what_an_earlier_version_processed_becomes_findable_by_a_backfill(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        platform.store.delete_prefix(f"videos/{video_id}/search_index/")
+        with platform.db.write() as connection:
+            search.forget(connection, video_id)
+        plan = deeds(platform).plan()
+        assert {each.cause: each.assets for each in plan.causes} == {Cause.UNFINISHED: {SEARCH_INDEX: 1}}
+        deeds(platform).start_backfill(Cause.UNFINISHED)
+    assert work_off(graph) == ({(SEARCH_INDEX, video_id): "made"}, 1)
+    with graph.platform() as platform:
+        assert search.indexed(platform.db) == {video_id}
+        assert deeds(platform).plan().causes == []
+
+
+def test_a_sentence_model_that_comes_or_goes_makes_only_what_search_finds(processed, tmp_path):
+    graph, video_id = processed
+    graph.settings = graph.settings.model_copy(update={"search": SearchSettings(model=tiny_model(tmp_path / "model"))})
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert {each.cause: each.assets for each in plan.causes} == {Cause.SEARCH: {SEARCH_INDEX: 1}}
+        deeds(platform).start_backfill(Cause.SEARCH)
+    assert work_off(graph) == ({(SEARCH_INDEX, video_id): "made"}, 1)
+    with graph.platform() as platform:
+        assert search.state(platform.db, video_id).model
 
 
 def test_a_model_that_is_away_outdates_no_summary(processed):

@@ -11,7 +11,7 @@ from video_platform.records import Passage, VideoState
 from video_platform.services.database import search
 from video_platform.services.database.engine import insert_new
 from video_platform.services.database.search import ANY_ALERT, Filters
-from video_platform.services.database.tables import alerts, videos
+from video_platform.services.database.tables import alerts
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
