@@ -91,6 +91,7 @@ def check(home: Path, video_ids: set[str], books: Books) -> None:
             layout.ALERTS,
             layout.HIGHLIGHTS,
             layout.LLM_SUMMARY,
+            layout.SEARCH_INDEX,
         ):
             try:
                 manifest = json.loads(platform.store.get_bytes(layout.manifest_key(video_id, asset)))
@@ -230,7 +231,7 @@ def summarised(platform, video_ids: set[str]) -> bool:
             return False
         return True
 
-    return all(there(video_id, asset) for video_id in video_ids for asset in (layout.HIGHLIGHTS, layout.LLM_SUMMARY))
+    return all(there(video_id, asset) for video_id in video_ids for asset in (layout.HIGHLIGHTS, layout.LLM_SUMMARY, layout.SEARCH_INDEX))
 
 
 if __name__ == "__main__":

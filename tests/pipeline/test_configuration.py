@@ -17,7 +17,7 @@ from staleness import FRESH, observe, stale
 
 from video_platform import local_run
 from video_platform.definitions import build
-from video_platform.layout import ALERTS, DETECTIONS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, TRACKS
+from video_platform.layout import ALERTS, DETECTIONS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline import configured
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
 from video_platform.pipeline.instance import open_instance
@@ -173,7 +173,7 @@ def test_a_model_that_appears_makes_summaries_stale_and_nothing_else(observing):
         speaking(graph, host=server.address)
         assert observe(graph) == {PROMPTS}
         assert stale(graph, video_id) == {LLM_SUMMARY: [PROMPTS]}
-        assert made(graph.run(video_id)) == {LLM_SUMMARY}
+        assert made(graph.run(video_id)) == {LLM_SUMMARY, SEARCH_INDEX}
         assert stale(graph, video_id) == FRESH
         server.models["llama3:latest"] = "0" * 64  # pulled again, other weights
         assert observe(graph) == {PROMPTS}
@@ -185,7 +185,7 @@ def test_a_stand_in_for_a_demanded_model_is_stale_and_not_observed(observing):
     with FakeOllama() as server:
         speaking(graph, host=server.address, engine="ollama")
         assert observe(graph) == {PROMPTS}
-    graph.run(video_id, [LLM_SUMMARY])
+    graph.run(video_id, [LLM_SUMMARY, SEARCH_INDEX])
     assert observe(graph) == set()
     assert stale(graph, video_id) == {LLM_SUMMARY: [PROMPTS]}
 

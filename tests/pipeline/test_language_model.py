@@ -10,7 +10,7 @@ from stack import embedded_only
 
 from scripts.services.ollama import MODEL
 from video_platform.analysis.summary import PROMPT_HASH
-from video_platform.layout import ALERTS, ASSETS, LLM_SUMMARY
+from video_platform.layout import ALERTS, ASSETS, LLM_SUMMARY, SEARCH_INDEX
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import Summary, VideoState
 from video_platform.services import ollama
@@ -45,7 +45,7 @@ def test_a_video_is_described_by_a_real_model(processed, ollama_server):
     before = alerts(graph, video_id)
     result = graph.run(video_id, language_model=by(ollama_server))
     assert result.success
-    assert made(result) == {LLM_SUMMARY}
+    assert made(result) == {LLM_SUMMARY, SEARCH_INDEX}
     assert alerts(graph, video_id) == before
     manifest, summary = stored(graph, video_id)
     digest = ollama.look(by(ollama_server)).digest
@@ -76,7 +76,7 @@ def test_a_server_killed_in_the_middle_of_its_answer_costs_the_words_and_nothing
         killer.join()
         assert not server.running()
         assert result.success
-        assert made(result) == {LLM_SUMMARY}
+        assert made(result) == {LLM_SUMMARY, SEARCH_INDEX}
         assert alerts(graph, video_id) == before
         manifest, summary = stored(graph, video_id)
         assert summary.engine.name == "template"
@@ -90,7 +90,7 @@ def test_a_server_killed_in_the_middle_of_its_answer_costs_the_words_and_nothing
         assert (stored(graph, video_id)[0].degraded is None) == (engine == "auto")  # a full answer for who only asks when somebody is there
         server.start(ends_with_parent=True)
         back = graph.run(video_id, language_model=by(server, engine=engine))
-        assert made(back) == {LLM_SUMMARY}
+        assert made(back) == {LLM_SUMMARY, SEARCH_INDEX}
         manifest, _ = stored(graph, video_id)
         assert manifest.degraded is None
         assert manifest.cost.tokens > 500

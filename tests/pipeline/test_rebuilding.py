@@ -15,6 +15,7 @@ from video_platform.catalog import Catalog
 from video_platform.cli import app
 from video_platform.layout import ASSETS
 from video_platform.pipeline.jobs import PROCESS_VIDEO
+from video_platform.recipes import IN_WORDS
 from video_platform.records import Lifecycle, Mark, VideoState
 from video_platform.services.database import ledger, rulesets, videos
 from video_platform.services.database.tables import alerts, deliveries, outbox
@@ -234,7 +235,7 @@ def test_topics_read_from_their_beginning_again_start_runs_that_change_nothing(l
             ticking.close()
     assert ids["deleted"] not in asked
     assert asked.count(ids["ready"]) > 1
-    assert states(graph.run(ids["ready"], job=PROCESS_VIDEO)) == dict.fromkeys([asset for asset in ASSETS if asset != layout.LLM_SUMMARY], "reused")
+    assert states(graph.run(ids["ready"], job=PROCESS_VIDEO)) == dict.fromkeys([asset for asset in ASSETS if asset not in IN_WORDS], "reused")
     with graph.platform() as platform:
         assert sent(platform) == rows
     after = shown(graph)

@@ -12,7 +12,7 @@ from graphs import Ticking
 from sensors import backfills_sensor, batches_sensor
 from sensors.backfills import AHEAD, BATCH, MAX_FAILURES, MAX_QUEUED
 from video_platform import layout
-from video_platform.layout import ALERTS, HIGHLIGHTS, LLM_SUMMARY, TRACKS
+from video_platform.layout import ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.failures import INTERRUPTED
 from video_platform.records import Lane, Manifest, Verdict
 from video_platform.services.database import backfills
@@ -104,7 +104,7 @@ def home(tmp_path):
 def test_few_runs_wait_and_never_more_than_a_hundred(tmp_path, slots, expected):
     home = Home(Settings(home=tmp_path / "home", runs=RunSettings(backfill_slots=slots)))
     ids = home.ready(MAX_QUEUED + 20)
-    home.start(ids, [TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY])
+    home.start(ids, [TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX])
     asked = 0
     for _ in range(8):
         requests = home.tick()
@@ -125,7 +125,7 @@ def test_a_full_queue_of_live_videos_is_never_made_by_a_backfill(tmp_path):
 
 def test_a_run_has_what_is_outdated_and_no_summary_of_its_own(home):
     (video_id,) = home.ready(1)
-    home.start([video_id], [TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY])
+    home.start([video_id], [TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX])
     (request,) = home.tick()
     assert (request.job_name, request.partition_key) == ("process_video", video_id)
     assert [key.path[-1] for key in request.asset_selection] == [TRACKS, ALERTS, HIGHLIGHTS]
@@ -137,6 +137,21 @@ def test_a_summary_alone_waits_for_the_pool_and_for_no_lane(home):
     (request,) = home.tick()
     assert (request.job_name, request.tags["dagster/priority"], request.tags["vp/force-asset"]) == ("describe_video", "15", LLM_SUMMARY)
     assert "vp/lane" not in request.tags
+
+
+def test_an_index_alone_has_its_lane_and_waits_for_no_pool(home):
+    (video_id,) = home.ready(1)
+    home.start([video_id], [SEARCH_INDEX])
+    (request,) = home.tick()
+    assert (request.job_name, request.tags["vp/lane"]) == ("describe_video", "backfill")
+    assert [key.path[-1] for key in request.asset_selection] == [SEARCH_INDEX]
+
+
+def test_a_summary_with_its_index_is_one_run_of_the_whole_job(home):
+    (video_id,) = home.ready(1)
+    home.start([video_id], [LLM_SUMMARY, SEARCH_INDEX])
+    (request,) = home.tick()
+    assert (request.job_name, request.asset_selection, "vp/lane" in request.tags) == ("describe_video", None, False)
 
 
 def test_a_tick_that_was_killed_before_its_runs_were_made_asks_for_the_same_runs(home):

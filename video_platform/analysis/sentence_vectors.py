@@ -94,7 +94,10 @@ class Encoder:
         return self._normal(states + self._linear(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
     def _linear(self, states: Any, name: str) -> Any:
-        return states @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        """All tokens of all sentences in one product: many small ones keep the threads of BLAS waiting for each other."""
+        weight = self._weights[f"{name}.weight"]
+        found = states.reshape(-1, weight.shape[1]) @ weight.T
+        return found.reshape(*states.shape[:-1], weight.shape[0]) + self._weights[f"{name}.bias"]
 
     def _normal(self, states: Any, name: str) -> Any:
         import numpy as np
