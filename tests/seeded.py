@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from video_platform import layout
-from video_platform.analysis import tables
+from video_platform.analysis import passages, tables
 from video_platform.catalog import Catalog
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
@@ -32,7 +32,7 @@ from video_platform.records import (
     Verdict,
     VideoRecord,
 )
-from video_platform.services.database import ledger, videos
+from video_platform.services.database import ledger, search, videos
 from video_platform.settings import Settings, WebSettings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -180,10 +180,15 @@ def process(platform: Platform, record: VideoRecord, folder: Path, *, media: byt
 
 
 def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
-    """The asset `llm_summary`."""
+    """The assets `llm_summary` and `search_index`."""
     entry = store_json(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json())
     store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
     videos.described(platform.db, record.video_id, summary.title)
+    found = passages.collect([passages.of_summary(summary, SECONDS)], [])
+    rows = json.dumps({"model": None, "passages": [each.model_dump() for each in found.passages]})
+    entry = store_json(platform, record.video_id, layout.SEARCH_INDEX, "passages", rows)
+    store_manifest(platform, record.video_id, layout.SEARCH_INDEX, [entry], facts={"passages": len(found.passages)})
+    search.index(platform.db, record.video_id, entry.sha256, found.passages, model=None, vectors=None)
 
 
 def evaluate(platform: Platform, record: VideoRecord, episodes: Sequence[Episode] | None = None, *, fingerprint: str = "f" * 64) -> list[str]:

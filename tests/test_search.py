@@ -17,7 +17,7 @@ from video_platform.records import Passage, VideoState
 from video_platform.search import MAX_QUESTION, Filters, Mode, Search, Stands, fused, matched, plain, words_of
 from video_platform.services.database import Database, open_database, search, videos
 from video_platform.services.database.search import Document
-from video_platform.settings import SearchSettings
+from video_platform.settings import SearchSettings, Settings
 
 WORDS_ONLY = SearchSettings(meaning=False)
 HOSTILE = [
@@ -135,7 +135,7 @@ class TestMeaning:
 
     def test_what_both_find_comes_first_and_says_both(self, home, tmp_path, model):
         add(home, tmp_path, "a.mp4", "A red car.", "red", "One dog.", model=model)
-        found = finder(home, SearchSettings(model=model)).find("a red car")
+        found = finder(home, SearchSettings(model=model)).find("a red car.")
         assert (found.mode, found.note) == (Mode.BOTH, "")
         assert texts(found)[0] == "A red car."
         assert found.hits[0].why.startswith("words: red, car; alike in meaning: 1.0")
@@ -199,7 +199,7 @@ class TestStanding:
         record = seeded.ingest(platform, tmp_path, name="a.mp4")
         described = record.model_copy(update={"state": VideoState.READY})
         videos.described(platform.db, record.video_id, "A title")
-        assert "`vp backfill start unfinished`" in finder(home).standing(described).reason
+        assert "`vp backfill start --cause unfinished`" in finder(home).standing(described).reason
         assert finder(home).standing(record.model_copy(update={"state": VideoState.FAILED})).reason == "the video failed"
 
 
@@ -230,7 +230,7 @@ class TestRestoring:
             layout.RAW_VIDEO,
             [seeded.FileEntry(role="video", key=record.object_key, size_bytes=1, sha256=record.sha256, media_type="video/mp4")],
         )
-        fresh = self.fresh(platform, tmp_path)
+        fresh = self.fresh(tmp_path)
         found = rebuilding.rebuild(fresh, platform.store, dry_run=True)
         assert (found.indexed, search.indexed(fresh)) == ([record.video_id], set())
         assert rebuilding.rebuild(fresh, platform.store).indexed == [record.video_id]
@@ -261,7 +261,7 @@ class TestRestoring:
         assert rebuilding.rebuild(platform.db, platform.store).indexed == []
         assert "cannot be read" in search.state(platform.db, record.video_id).failure
 
-    def fresh(self, platform, tmp_path) -> Database:
+    def fresh(self, tmp_path) -> Database:
         folder = tmp_path / "other"
         shutil.rmtree(folder, ignore_errors=True)
-        return open_database(platform.settings.model_copy(update={"home": folder}))
+        return open_database(Settings(home=folder))

@@ -302,7 +302,7 @@ def standing(record: VideoRecord, state: search.State | None, described: bool) -
     if record.summary_failure_code is not None:
         return Standing(Stands.NOT_INDEXED, reason=f"its summary could not be written: {record.summary_failure_message or record.summary_failure_code}")
     if record.state is VideoState.READY and described:
-        return Standing(Stands.NOT_INDEXED, reason="what search finds of it was not made yet; `vp backfill start unfinished` makes it where nothing else does")
+        return Standing(Stands.NOT_INDEXED, reason="what search finds of it was not made yet; `vp backfill start --cause unfinished` makes it")
     return Standing(Stands.WAITING, reason="it is found once its summary is written")
 
 

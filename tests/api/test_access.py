@@ -121,6 +121,7 @@ ROUTES = {
     "export_video": ("GET", "/api/videos/{video}/export?format=csv"),
     "media": ("GET", "{media}"),
     "list_alerts": ("GET", "/api/alerts"),
+    "search": ("GET", "/api/search?q=walks"),
     "alert_changes": ("GET", "/api/alerts/changes"),
     "get_alert": ("GET", "/api/alerts/{alert}"),
     "reference": ("GET", "/api/docs"),

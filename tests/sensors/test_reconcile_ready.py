@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from graphs import CROSSING, Graph
 from reconciling import age, read_all, requests
@@ -6,6 +8,7 @@ from sensors import reconcile
 from sensors.reconcile_unfinished import MAX_ATTEMPTS
 from video_platform import events, layout
 from video_platform.pipeline.failures import CANCELLED, QUARANTINED
+from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
 from video_platform.services.database import videos
@@ -110,6 +113,29 @@ def test_attempts_for_the_video_and_for_its_summary_are_two_numbers(unasked, sen
     age(platform, unasked)
     assert not sensor.tick().run_requests
     assert videos.get(platform.db, unasked).summary_failure_code == QUARANTINED
+
+
+def test_what_a_killed_run_left_unfindable_is_asked_for_until_it_is_given_up(unasked, sensor, platform, settings):
+    assert Graph(settings).run(unasked, [layout.LLM_SUMMARY], job=DESCRIBE_VIDEO).success
+    keys = set()
+    for _ in range(MAX_ATTEMPTS + 2):
+        age(platform, unasked)
+        keys.update(request.run_key for request in sensor.tick().run_requests or [])
+    assert len(keys) == MAX_ATTEMPTS
+    assert all("reconcile:index" in key for key in keys)
+    assert Graph(settings).run(unasked, [layout.SEARCH_INDEX], job=DESCRIBE_VIDEO).success
+    age(platform, unasked)
+    assert not sensor.tick().run_requests
+    assert videos.get(platform.db, unasked).summary_failure_code is None
+
+
+def test_a_summary_from_before_there_was_search_is_left_to_a_backfill(unasked, sensor, platform, settings):
+    assert Graph(settings).run(unasked, [layout.LLM_SUMMARY], job=DESCRIBE_VIDEO).success
+    summary = read_manifest(platform.store, unasked, layout.LLM_SUMMARY)
+    older = summary.model_copy(update={"created_at": summary.created_at - timedelta(days=2)})
+    platform.store.put_bytes(layout.manifest_key(unasked, layout.LLM_SUMMARY), older.model_dump_json().encode(), media_type="application/json")
+    age(platform, unasked)
+    assert not sensor.tick().run_requests
 
 
 def test_a_lost_manifest_asks_for_the_video_again(processed, sensor, platform):

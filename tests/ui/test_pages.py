@@ -55,6 +55,25 @@ def test_library_filters_come_from_the_address(open_page: Open) -> None:
     assert [link.label.replace("\\", "") for link in page.page_link] == ["**empty-yard-at-night.mp4**"]
 
 
+def test_library_finds_moments_by_what_was_said(open_page: Open, seeded: Seeded) -> None:
+    page = open_page(find="who walks to the right")
+    text = said(page)
+    assert "videos can be found" in text
+    assert "Found by words alone" in text
+    assert "Words: " in text
+    assert any(link.label.replace("\\", "").endswith("plaza-crossing.mp4") for link in page.page_link)
+    assert "Three people cross a grey plaza" not in text  # the cards of all videos give way
+    page.text_input(key="found-class").input("zebra").run()
+    assert "No moment matches" in page.info[0].value
+
+
+def test_library_takes_any_question(open_page: Open) -> None:
+    for question in ('"', "a AND (", "x" * 10_000, "\u202e\u2066", "'; --"):
+        page = open_page(find=question)
+        assert not page.exception
+        assert "No moment matches" in page.info[0].value
+
+
 def test_library_without_a_match_says_so(open_page: Open) -> None:
     page = open_page(q="nothing has this name")
     assert "No video matches" in page.info[0].value
