@@ -236,7 +236,7 @@ class TestRestoring:
         assert rebuilding.rebuild(fresh, platform.store).indexed == [record.video_id]
         assert rebuilding.rebuild(fresh, platform.store).indexed == []
         settings = platform.settings.model_copy(update={"search": SearchSettings(model=model)})
-        found = Search(settings, fresh, Catalog(settings, fresh, platform.store)).find("a red car")
+        found = Search(settings, fresh, Catalog(settings, fresh, platform.store)).find("a red car.")
         assert (texts(found), found.hits[0].passage.classes) == (["A red car."], ("car",))
         assert found.hits[0].likeness == pytest.approx(1.0, abs=0.01)
         fresh.dispose()

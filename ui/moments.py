@@ -32,7 +32,7 @@ def box() -> str:
 def results(question: str, camera: str | None) -> None:
     """What is found, with filters by time, class and alert above it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        days = st.date_input("Days (UTC)", value=(), key="found-days", width=240)
+        days = st.date_input("Days (UTC)", value=[], key="found-days", width=240)
         class_name = st.text_input("Class", key="found-class", placeholder="person, car …", width=180)
         alert = st.selectbox("Alert", [ANY, *data.rules_with_alerts()], index=None, key="found-alert", placeholder="With or without", width=220)
     since, until = _span(days)

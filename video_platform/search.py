@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from video_platform import layout, sentence_model
@@ -51,7 +52,7 @@ LEAST_COSINE = 0.25
 """Below this two sentences have nothing to do with each other for all-MiniLM-L6-v2: unrelated ones mostly lie between -0.1 and 0.2."""
 
 BLOCK = 500
-"""Passages that are looked at one by one, nearest first, where filters may leave out some of a video."""
+"""Passages that are looked at in one go, nearest first, where filters may leave out some of a video."""
 
 STOP_WORDS = frozenset(
     (
@@ -191,7 +192,8 @@ class Search:
             return []
         found: list[tuple[Document, float]] = []
         nearest = matrix.nearest(encoder.encode([text])[0], search.videos_passing(self._db, filters))
-        while len(found) < CANDIDATES and (block := [place for _, place in zip(range(BLOCK), nearest, strict=False)]):
+        size = CANDIDATES if filters.none else BLOCK
+        while len(found) < CANDIDATES and (block := list(islice(nearest, size))):
             documents = search.passing(self._db, [place for place, _ in block], filters)
             found += [(documents[place], cosine) for place, cosine in block if place in documents]
         return found[:CANDIDATES]

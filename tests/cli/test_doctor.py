@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 from fake_ollama import FakeOllama
+from sentence_models import tiny_model
 
 from video_platform import model_registry
 
@@ -15,7 +16,7 @@ def test_a_fresh_home_is_well(vp, home):
     assert str(home) in found["home"]["found"]
     assert found["running"]["state"] == "look"
     assert "`vp up` starts it" in found["running"]["advice"]
-    assert all(each["state"] == "ok" for name, each in found.items() if name != "running")
+    assert all(each["state"] == "ok" for name, each in found.items() if name not in ("running", "search"))
     assert "→" in vp("doctor").out
 
 
@@ -46,6 +47,21 @@ def test_models_that_are_not_there_or_cannot_see_have_advice(vp, monkeypatch):
     assert found["language model"]["advice"].startswith("ollama pull qwen3")
     assert "has no vision" in found["vision model"]["found"]
     assert "VIDEO_PLATFORM_LANGUAGE_MODEL__VISION_MODEL=" in found["vision model"]["advice"]
+
+
+def test_it_says_how_search_finds_and_what_is_missing(vp, monkeypatch, tmp_path):
+    def found():
+        return next(each for each in vp("doctor", "--json").json if each["what"] == "search")
+
+    monkeypatch.setenv("VIDEO_PLATFORM_SEARCH__MODEL", str(tmp_path))
+    assert (found()["state"], found()["found"]) == (
+        "look",
+        f"by words alone: the sentence model in {tmp_path} lacks model.safetensors, tokenizer.json, config.json",
+    )
+    monkeypatch.setenv("VIDEO_PLATFORM_SEARCH__MODEL", str(tiny_model(tmp_path / "model")))
+    assert (found()["state"], found()["found"]) == ("ok", f"by words, and by meaning with the model in {tmp_path / 'model'}")
+    monkeypatch.setenv("VIDEO_PLATFORM_SEARCH__MEANING", "false")
+    assert found()["state"] == "ok"
 
 
 def test_an_unknown_detector_is_bad(vp, monkeypatch):

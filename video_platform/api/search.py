@@ -30,7 +30,7 @@ def search(
     found = ours.search.find(q, filters, limit=limit)
     return shapes.SearchOut(
         items=[shapes.hit(each, ours.url(each.thumbnail)) for each in found.hits],
-        mode=found.mode,
+        mode=found.mode.value,
         note=found.note,
         indexed=found.indexed,
         videos=found.videos,

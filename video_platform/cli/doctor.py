@@ -78,6 +78,7 @@ def findings() -> Iterator[Finding]:
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
     yield from _language_models(loaded)
+    yield _search(loaded)
     yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
     yield _running(loaded)
 
@@ -189,6 +190,15 @@ def _language_models(settings: "Settings") -> Iterator[Finding]:
     for what, state in (("language model", ollama.writer(settings.language_model)), ("vision model", ollama.seer(settings.language_model))):
         if state is not None:
             yield Finding(what, "ok" if state.ok else "look", state.found, state.advice)
+
+
+def _search(settings: "Settings") -> Finding:
+    from video_platform import sentence_model
+
+    found = sentence_model.find(settings.search)
+    if found.model is not None:
+        return Finding("search", "ok", f"by words, and by meaning with the model in {found.model.folder}")
+    return Finding("search", "ok" if not settings.search.meaning else "look", f"by words alone: {found.reason}", "docs/search.md says what meaning adds")
 
 
 def _web(settings: "Settings") -> str:

@@ -27,7 +27,10 @@ ANY_ALERT = "*"
 """Stands for any rule in `Filters.alert`."""
 
 CHUNK = 500
-"""Rows that are asked for by their keys in one statement."""
+"""Videos that are asked for by their ids in one statement."""
+
+PLACES = 100
+"""Videos of which single passages are asked for in one statement: each is a term of its own, which has the index used; SQLite scans for a list of pairs."""
 
 
 @dataclass(frozen=True)
@@ -184,11 +187,17 @@ def by_words(db: Database, words: Sequence[str], filters: Filters, limit: int, *
 def passing(db: Database, places: Sequence[tuple[str, int]], filters: Filters) -> dict[tuple[str, int], Document]:
     """Those of the passages at `(video_id, position)` that pass the filters."""
     found: dict[tuple[str, int], Document] = {}
+    of_video: dict[str, list[int]] = {}
+    for video_id, position in places:
+        of_video.setdefault(video_id, []).append(position)
     with db.read() as connection:
         where = _conditions(connection, filters)
-        for start in range(0, len(places), CHUNK):
-            here = sa.tuple_(search_documents.c.video_id, search_documents.c.position).in_(list(places[start : start + CHUNK]))
-            for row in connection.execute(_select().where(here, *where)):
+        for start in range(0, len(of_video), PLACES):
+            terms = [
+                sa.and_(search_documents.c.video_id == video_id, search_documents.c.position.in_(of_video[video_id]))
+                for video_id in list(of_video)[start : start + PLACES]
+            ]
+            for row in connection.execute(_select().where(sa.or_(*terms), *where)):
                 found[row.video_id, row.position] = _document(row)
     return found
 
