@@ -232,20 +232,22 @@ class Search:
 
 
 class _Matrix:
-    """The vectors of all passages of one model; `parts` are those of each video with its content hash."""
+    """The vectors of all passages of one model; `parts` are those of each video with its content hash, and views of the whole."""
 
-    def __init__(self, mark: str, parts: "dict[str, tuple[str, NDArray[np.float16]]]") -> None:
+    def __init__(self, mark: str, parts: "dict[str, tuple[str, NDArray[np.floating]]]") -> None:
         import numpy as np
 
         self.mark = mark
-        self.parts = parts
+        self.parts: dict[str, tuple[str, NDArray[np.floating]]] = {}
         self._ids = list(parts)
         sizes = [len(parts[video_id][1]) for video_id in self._ids]
         self._first = np.cumsum([0, *sizes])
         self._video = np.repeat(np.arange(len(self._ids)), sizes)
         self.vectors: NDArray[np.float32] = np.empty((sum(sizes), parts[self._ids[0]][1].shape[1] if parts else 0), np.float32)
         for at, video_id in enumerate(self._ids):
-            self.vectors[self._first[at] : self._first[at + 1]] = parts[video_id][1]
+            mine = self.vectors[self._first[at] : self._first[at + 1]]
+            mine[:] = parts[video_id][1]
+            self.parts[video_id] = parts[video_id][0], mine
 
     def nearest(self, question: "NDArray[np.float32]", among: set[str] | None) -> Iterator[tuple[tuple[str, int], float]]:
         """`(video_id, position)` with its cosine, nearest first, down to `LEAST_COSINE`; only of the videos `among`, where given."""
