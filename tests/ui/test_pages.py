@@ -68,7 +68,7 @@ def test_library_finds_moments_by_what_was_said(open_page: Open, seeded: Seeded)
 
 
 def test_library_takes_any_question(open_page: Open) -> None:
-    for question in ('"', "a AND (", "x" * 10_000, "\u202e\u2066", "'; --"):
+    for question in ('"', "zebra AND (", "x" * 10_000, "\u202e\u2066", "'; --"):
         page = open_page(find=question)
         assert not page.exception
         assert "No moment matches" in page.info[0].value
