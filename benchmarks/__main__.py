@@ -31,7 +31,7 @@ LIMITS = """
 - **Draft over 100 h**: the imports of two processes, reading the columns, and what is found: every alert is read, matched and told of. A rule that says what
   it said when the stored alerts were made is not judged again. The first try of a day reads three objects a video and writes the day's pack.
 - **Search by words**: ranking. FTS5 reads every passage that has one of the words: a word that a third of them have costs 30 ms. **By meaning**: the question
-  itself (15 ms) and one product with 154 MB of vectors. With two BLAS threads on a busy machine each waits for the other: three times the CPU, and far more time.
+  itself (15 ms) and one product with 154 MB of vectors. With two BLAS threads on a busy machine each waits for the other: three times the CPU, far more time.
 - **Ingest**: chunks of at most 1 MiB travel from the socket or file to the disk while they are hashed.
 """
 
