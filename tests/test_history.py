@@ -6,7 +6,7 @@ import archives
 import pytest
 import sqlalchemy as sa
 
-from video_platform import events, history
+from video_platform import events, history, rules
 from video_platform.errors import NotFound, RulesError
 from video_platform.platform import open_platform
 from video_platform.records import Lifecycle, Mark, VideoState
@@ -209,3 +209,28 @@ def test_a_video_in_the_hands_of_a_run_is_left_to_it(platform, archive):
     assert history.reconcile(platform).videos == len(archive) - 1
     assert videos.get(platform.db, archive[0].video_id).state is VideoState.PROCESSING
     assert {id_ for id_, alert in active(platform).items() if alert.video_id == archive[0].video_id} == was
+
+
+def test_one_video_alone_is_told_what_the_whole_archive_would_be_told_of_it(platform, archive, tmp_path):
+    whole, before = told(history.what_if(platform, AFTER), platform), rows(platform)
+    packs = sorted((path, path.stat().st_mtime_ns) for path in platform.settings.packs.rglob("*.parquet"))
+    for record in archive:
+        found = history.what_if_of_one(platform, AFTER, record)
+        assert found.uncounted is None
+        assert {count.rule for count in found.counts} >= {rule.name for rule in rules.parse(AFTER).for_camera(record.camera).rules}
+        for count in found.counts:
+            for what, alerts in whole.items():
+                wanted = sum((alert.rule, alert.video_id) == (count.rule, record.video_id) for alert in alerts.values())
+                assert getattr(count, what) == wanted, (count, what)
+    assert rows(platform) == before
+    assert sorted((path, path.stat().st_mtime_ns) for path in platform.settings.packs.rglob("*.parquet")) == packs
+
+
+def test_one_video_that_cannot_be_counted_says_why(platform, archive, monkeypatch):
+    late = archives.add(platform, platform.settings.scratch, 77, *archives.crowd(77, 5.0), NAMES, camera="gate-1")
+    assert history.what_if_of_one(platform, AFTER, late).uncounted == "the alerts of this video were not made yet"
+    monkeypatch.setattr(history, "MOST_RULE_HOURS", 0.0)
+    assert "too much footage" in (history.what_if_of_one(platform, AFTER, archive[0]).uncounted or "")
+    assert history.what_if_of_one(platform, BEFORE, archive[0]).uncounted is None  # no rule differs, so nothing is judged
+    with pytest.raises(RulesError):
+        history.what_if_of_one(platform, "version: 2", archive[0])

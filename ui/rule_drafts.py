@@ -3,6 +3,8 @@
 import difflib
 from dataclasses import dataclass
 
+import streamlit as st
+
 from ui import data, opened
 from video_platform import detectors, rules, rules_files
 from video_platform.errors import Problem, RulesError
@@ -10,6 +12,7 @@ from video_platform.services.database import rulesets
 from video_platform.services.database.rulesets import RuleVersion
 
 EDITED = "rules-text"  # key of the session: the text that is edited on the page
+KEPT = "rules-text-kept"  # key of the session: that text and the active one it began from, also while another page is shown
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,22 @@ def versions(limit: int = 20) -> list[RuleVersion]:
     """Rule sets that were active, newest first."""
     data.must_see_rules()
     return rulesets.versions(opened.services().platform.db, limit)
+
+
+def edited(current: RuleVersion) -> str:
+    """The text that is edited on the page; the active one until somebody writes or draws, also after that was left for another page and come back to."""
+    text, began = st.session_state.get(KEPT, (current.text, current.text))
+    text = st.session_state.get(EDITED, text)
+    if text == began:
+        text = began = current.text
+    st.session_state[EDITED], st.session_state[KEPT] = text, (text, began)
+    return text
+
+
+def leave() -> None:
+    """Begin anew from the active text."""
+    st.session_state.pop(EDITED, None)
+    st.session_state.pop(KEPT, None)
 
 
 def parsed(text: str) -> tuple[rules.RuleSet | None, list[Problem]]:

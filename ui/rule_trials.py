@@ -49,7 +49,7 @@ def trial_panel(draft: rule_drafts.Draft, key: str) -> None:
         days = SPANS[span]
         since = None if days is None else data.now() - timedelta(days=days)
         with _told_of_errors(), _progress("Judging stored tracks") as progress:
-            found = data.deeds().try_rules(draft.text, since=since, camera=_literally(camera), on_progress=progress)
+            found = data.deeds().try_rules(draft.text, since=since, camera=None if camera is None else words.glob(camera), on_progress=progress)
             _forget(key)
             st.session_state[_trial(key)] = Trial(_digest(draft.text), found)
     trial = st.session_state.get(_trial(key))
@@ -88,7 +88,7 @@ def promotion_form(draft: rule_drafts.Draft, key: str) -> None:
     if DONE in st.session_state:
         _forget(key)
         data.forget_lists()
-        st.session_state.pop(rule_drafts.EDITED, None)
+        rule_drafts.leave()
         st.rerun()
 
 
@@ -97,7 +97,7 @@ def discard_button(draft: rule_drafts.Draft, key: str) -> None:
     if st.button("Discard", icon=":material/close:", key=f"discard-{key}", help="The active rules stay."):
         _forget(key)
         st.session_state.setdefault(DISCARDED, set()).add(_digest(draft.text))
-        st.session_state.pop(rule_drafts.EDITED, None)
+        rule_drafts.leave()
         st.rerun()
 
 
@@ -264,11 +264,6 @@ def _with_progress(do: Callable[[Progress], Made]) -> Made | None:
     with _told_of_errors(), _progress("Bringing the alerts of stored footage to the rules") as progress:
         return do(progress)
     return None
-
-
-def _literally(camera: str | None) -> str | None:
-    """A camera's name as the pattern that is only it."""
-    return None if camera is None else "".join(f"[{char}]" if char in "*?[" else char for char in camera)
 
 
 def _digest(text: str) -> str:

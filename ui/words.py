@@ -206,3 +206,8 @@ def _tracks(listed: object) -> str:
 
 def _score(score: object) -> str:
     return f" (score {score:.2f})" if isinstance(score, int | float) else ""
+
+
+def glob(name: str) -> str:
+    """A camera's name as the pattern that is only it."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

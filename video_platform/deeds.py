@@ -112,11 +112,24 @@ class Deeds:
         Raises:
             RulesError: they cannot be rules.
         """
+        self._must_try(text)
+        return history.what_if(self.platform, text, since=since, camera=camera, on_progress=on_progress)
+
+    def try_rules_on(self, text: str, video_id: str) -> history.OneVideo:
+        """What the rules in `text` would change in the alerts of one video, at once; nothing is written, nobody notified.
+
+        Raises:
+            RulesError: they cannot be rules.
+            NotFound, VideoDeleted: there is no such video.
+        """
+        self._must_try(text)
+        return history.what_if_of_one(self.platform, text, self.seen.record(video_id))
+
+    def _must_try(self, text: str) -> None:
         self.person.must(Role.OPERATOR, "try rules")
         if not self.person.sees_all:
             raise NotAllowed(f"{self.person.name} sees some cameras only, and rules tell of all of them", person=self.person.name)
         rules.parse(text, classes=detectors.class_names(self.platform.settings))
-        return history.what_if(self.platform, text, since=since, camera=camera, on_progress=on_progress)
 
     def promote_rules(
         self,

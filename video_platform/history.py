@@ -2,7 +2,8 @@
 
 Trying writes nothing and notifies nobody. Promoting is a new version with who and why; then the ledger is brought to what it says: alerts that it does not
 find are superseded, new ones raised, and nobody is notified of what lies in the past unless that is asked for. Judging runs in a child process
-(`history_child`), which is as fast and as large as the archive, and can be killed.
+(`history_child`), which is as fast and as large as the archive, and can be killed; only one video, for whoever draws on its
+picture, is judged at once and here.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import Any
 from video_platform import rules
 from video_platform import settings as all_settings
 from video_platform.platform import Platform
-from video_platform.records import AlertRecord
+from video_platform.records import AlertRecord, VideoRecord
 from video_platform.services.database import archive, rulesets
 
 CHILD = "video_platform.history_child"
@@ -30,6 +31,9 @@ KEPT_S = 24 * 3600.0
 
 AT_ONCE = 500
 """Alerts that are looked up in the ledger at once."""
+
+MOST_RULE_HOURS = 100.0
+"""Hours of footage times changed rules that are judged while somebody waits: about a second."""
 
 Progress = Callable[[float, str], None]
 
@@ -89,6 +93,19 @@ class WhatIf:
 
 
 @dataclass(frozen=True)
+class OneVideo:
+    """What a draft would make of the alerts of one video: a count for each of its rules and for those whose alerts would go.
+
+    `cannot_evaluate` are rules and reasons. `uncounted` says why there are no counts.
+    """
+
+    counts: list[RuleCount]
+    cannot_evaluate: list[tuple[str, str]]
+    took_s: float
+    uncounted: str | None = None
+
+
+@dataclass(frozen=True)
 class Reconciled:
     """What became of the ledger: numbers of alerts, and of videos that were judged."""
 
@@ -128,6 +145,22 @@ def what_if(platform: Platform, text: str, *, since: datetime | None = None, cam
         took_s=round(time.monotonic() - started, 2),
         lines=lines,
     )
+
+
+def what_if_of_one(platform: Platform, text: str, record: VideoRecord) -> OneVideo:
+    """What the rules in `text` would change in the alerts of one video, at once and in this process: stored tracks are read, nothing is written.
+
+    Raises:
+        RulesError: the text cannot be used.
+    """
+    from video_platform import history_child
+
+    started, rule_set = time.monotonic(), rules.parse(text)
+    said = history_child.of_one(platform, rule_set, record, MOST_RULE_HOURS)
+    took_s = round(time.monotonic() - started, 3)
+    if isinstance(said, str):
+        return OneVideo([], [], took_s, said)
+    return OneVideo([RuleCount(**each) for each in said["rules"]], [(each["rule"], each["reason"]) for each in said["cannot_evaluate"]], took_s)
 
 
 def reconcile(platform: Platform, *, notify_past: bool = False, on_progress: Progress | None = None) -> Reconciled:

@@ -1,9 +1,10 @@
 """Rules over all that is stored, in a process of its own (`history` starts it): what a draft would change, and making the ledger what the active rules say.
 
 Camera by camera and day by day, the stored tracks are judged as columns (`track_packs`, `analysis.batch_evaluation`); what becomes of each alert is decided
-as reconciliation decides it. `python -m video_platform.history_child` is the child's side.
+as reconciliation decides it. `python -m video_platform.history_child` is the child's side. One video alone (`of_one`) is judged in the process that asks.
 """
 
+import io
 import json
 import sys
 from collections import Counter
@@ -32,6 +33,9 @@ Progress = Callable[[float, str], None]
 
 WARM_UP = timedelta(days=1)
 """How long before `since` judging begins where one file goes on with another: what lasts longer is one day old at least."""
+
+FEW = 20
+"""Files before one video that are looked at where it goes on with them, when it is judged alone: they are read while somebody waits."""
 
 OWN = ("camera", "recorded_at")
 NO_RULES = rules.CameraRules("", (), {}, {})
@@ -67,8 +71,13 @@ class Past:
             settings.packs, platform.store, settings.history.cache_bytes, lambda video_id, why: self.tally.left_out.append((video_id, why))
         )
 
-    def judged(self, camera: str, known: list[Evaluated], wanted: set[str], settled: Collection[str] = ()) -> "Iterator[tuple[Evaluated, Judged]]":
-        """The evaluations of those of a camera's videos that are `wanted`; nothing is looked for of rules that are `settled`."""
+    def judged(
+        self, camera: str, known: list[Evaluated], wanted: set[str], settled: Collection[str] = (), *, few: bool = False
+    ) -> "Iterator[tuple[Evaluated, Judged]]":
+        """The evaluations of those of a camera's videos that are `wanted`; nothing is looked for of rules that are `settled`.
+
+        A `few` are read from the store, and nothing is kept for the next time.
+        """
         from video_platform.analysis import batch_evaluation
 
         judge = batch_evaluation.Camera(self.rule_set.for_camera(camera), passed_over=settled)
@@ -77,7 +86,9 @@ class Past:
             of_day = list(group)
             if not any(each.record.video_id in wanted for each in of_day):
                 continue
-            for ids, columns in self._packs.columns(camera, day, [Wanted(each.record.video_id, each.tracks_hash) for each in of_day]):
+            named = [Wanted(each.record.video_id, each.tracks_hash) for each in of_day]
+            parts = self._packs.read([each for each in named if each.video_id in wanted]) if few else self._packs.columns(camera, day, named)
+            for ids, columns in parts:
                 at = [position for position, video_id in enumerate(ids) if video_id in wanted]
                 part = columns if len(at) == len(ids) else columns.of(at)
                 given = [by_id[ids[position]] for position in at]
@@ -111,6 +122,37 @@ def what_if(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
         past.trim()
     counts = [{"rule": rule, "camera": camera, **told.of(rule, camera)} for rule, camera in sorted(told.counts)]
     return {**past.tally.as_json(), "rules": counts}
+
+
+def of_one(platform: "Platform", rule_set: rules.RuleSet, record: VideoRecord, most_hours: float) -> dict[str, Any] | str:
+    """What these rules would make of the alerts of one video, as `what_if` says it of all; a sentence where it cannot be said.
+
+    Nor is it said after more work than `most_hours`, which is hours of footage times rules that say something else than when the alerts were made. What began
+    more than `FEW` files before is not followed.
+    """
+    camera, past = record.camera, Past(platform, rule_set, lambda done, what: None)
+    known = archive.evaluated(platform.db, camera)
+    video = next((each for each in known if each.record.video_id == record.video_id), None)
+    if video is None:
+        return "the alerts of this video were not made yet"
+    earlier = _gone_on_from(known, {record.video_id})
+    before = [each for each in known if each.record.video_id in earlier][-FEW:]
+    judged_of = [*before, video]
+    camera_rules = rule_set.for_camera(camera)
+    settled = _settled(past, camera, judged_of)
+    hours = sum(each.record.duration_s or 0.0 for each in judged_of) / 3600 * sum(rule.name not in settled for rule in camera_rules.rules)
+    if hours > most_hours:
+        return "there is too much footage, or there are too many rules, to count it at once"
+    told = _Told(io.StringIO())
+    for each, judged in past.judged(camera, judged_of, {each.record.video_id for each in judged_of}, settled, few=True):
+        if each is video:
+            past.count(video, judged)
+            _tell(video, judged, archive.ledger(platform.db, camera).get(record.video_id, []), _facts(camera_rules), settled, told)
+    if record.video_id in dict(past.tally.left_out):
+        return dict(past.tally.left_out)[record.video_id]
+    for rule in camera_rules.rules:
+        told.counts.setdefault((rule.name, camera), Counter())
+    return {**past.tally.as_json(), "rules": [{"rule": rule, "camera": camera, **told.of(rule, camera)} for rule, _ in told.counts]}
 
 
 class _Told:

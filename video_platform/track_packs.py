@@ -67,8 +67,6 @@ class TrackPacks:
 
     def columns(self, camera: str, day: str, wanted: Sequence[Wanted]) -> "Iterator[tuple[list[str], Columns]]":
         """The tracks of these videos of one camera and day, in this order, in parts: the ids of its videos, and their columns."""
-        from video_platform.analysis import packs
-
         folder = _folder(self._folder, camera, day)
         kept = self._opened(folder)
         have = {(entry.video_id, entry.tracks_hash) for pack in kept for entry in pack.entries}
@@ -83,8 +81,7 @@ class TrackPacks:
                 pack = self._write(folder, lambda: self._footage(kept, there, ready))
             except OSError as error:
                 log.warning("stored tracks of a day cannot be kept as columns, they are read one by one: %s", error)
-                for batch in packs.batches(self._footage(kept, there, ready)):
-                    yield [one.judge.video_id for _, one in batch], packs.joined([one for _, one in batch])
+                yield from _together(self._footage(kept, there, ready))
                 return
         with contextlib.suppress(FileNotFoundError):  # another process may have put another in its place
             os.utime(pack.path)
@@ -95,6 +92,12 @@ class TrackPacks:
         except IntegrityError:
             pack.path.unlink(missing_ok=True)  # so that trying again makes it again
             raise
+
+    def read(self, wanted: Sequence[Wanted]) -> "Iterator[tuple[list[str], Columns]]":
+        """The tracks of a few videos of one camera as `columns` gives them, read from the store and kept nowhere."""
+        lost: set[str] = set()
+        ready = {each.video_id: found for each, found in self._manifests(wanted, lost)}
+        yield from _together(self._footage([], [each for each in wanted if each.video_id not in lost], ready))
 
     def trim(self) -> None:
         """Remove the packs that were not used for longest until the rest takes no more than it may."""
@@ -196,6 +199,13 @@ class TrackPacks:
             return Footage(Judge(manifest.video_id), tracks, tables.read_samples(files[1]), names)
         except (ObjectNotFound, IntegrityError) as error:
             raise LeftOut(error.message) from error
+
+
+def _together(footage: "Iterator[tuple[str, Footage]]") -> "Iterator[tuple[list[str], Columns]]":
+    from video_platform.analysis import packs
+
+    for batch in packs.batches(footage):
+        yield [one.judge.video_id for _, one in batch], packs.joined([one for _, one in batch])
 
 
 def forget(folder: Path, record: VideoRecord | None) -> None:

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from ui import data, links, rule_drafts, rule_precision, rule_trials, words
-from ui.zones import zones
+from ui import data, links, rule_drafts, rule_drawing, rule_precision, rule_trials, words
 from video_platform.access import Role
 from video_platform.catalog import VideoCard
 from video_platform.errors import Problem
@@ -14,7 +13,7 @@ active = rule_drafts.active()
 if active is None:
     st.error("There is no active rule set. Start `vp up` once, or run `vp rules apply FILE`.", icon=":material/error:")
     st.stop()
-rule_set, active_problems = rule_drafts.parsed(active.text)
+_, active_problems = rule_drafts.parsed(active.text)
 
 
 def problem_list(text: str, problems: list[Problem]) -> None:
@@ -46,8 +45,8 @@ def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
     rule_trials.discard_button(draft, key)
 
 
-def frame_panel() -> None:
-    """A real frame with the zones and lines of its camera."""
+def frame_panel(text: str) -> None:
+    """A real frame with the zones and lines of its camera in `text`, for drawing, and what that would raise on its video."""
     cards = [card for card in data.frames().items if card.thumbnail]
     if not cards:
         st.info("Zones are drawn over a real frame. Process a video first; its frame appears here.", icon=":material/image:")
@@ -64,18 +63,8 @@ def frame_panel() -> None:
     )
     card = names[chosen]
     only = st.toggle("Only what applies to this camera", value=True, key="only-camera")
-    shown = rule_set.for_camera(card.record.camera) if rule_set and only else rule_set
-    zones(
-        data.media_path(data.frame_key(card)),
-        polygons=shown.zones if shown else {},
-        lines=shown.lines if shown else {},
-        alt=f"Frame of {words.literal(card.record.original_name, 80)} with zones and lines",
-        width=card.record.width,
-        height=card.record.height,
-    )
-    st.caption("Click the picture: the point is copied as it stands in the rules file. The arrow of a line points from its left to its right.")
-    if shown is not None and not shown.zones and not shown.lines:
-        st.caption("The active rules have no zone and no line for this camera.")
+    rule_drawing.frame(card, text, only)
+    rule_drawing.count_panel(card, text)
 
 
 def frame_name(card: VideoCard) -> str:
@@ -91,10 +80,11 @@ if file_draft is not None and not rule_trials.is_discarded(file_draft):
     st.subheader("The rules file has changed", anchor=False)
     draft_panel(file_draft, "file")
 
+edited_text = rule_drafts.edited(active)
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("On the picture", anchor=False)
-    frame_panel()
+    frame_panel(edited_text)
 with right:
     st.subheader("Active rules", anchor=False)
     by = f" by {words.plain(active.who, 60)}" if active.who else ""
@@ -105,10 +95,10 @@ with right:
     st.code(active.text, language="yaml", line_numbers=True, wrap_lines=True)
     path = data.settings().rules
     if path is None:
-        st.caption("Edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
-    with st.expander("Edit", icon=":material/edit:"):
-        text = st.text_area("Rules", value=active.text, height=360, key=rule_drafts.EDITED, label_visibility="collapsed")
-        edited = rule_drafts.compared(text, "this text") if text else None
+        st.caption("Draw or edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
+    edited = rule_drafts.compared(edited_text, "this text")
+    with st.expander("Edit", icon=":material/edit:", expanded=edited is not None):
+        st.text_area("Rules", height=360, key=rule_drafts.EDITED, label_visibility="collapsed")
         if edited is None:
             st.caption("No difference from the active rules.")
         else:
