@@ -251,24 +251,6 @@ def test_hostile_names_are_text_on_every_page(page: Page, served: Served) -> Non
     expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE[:40])
 
 
-def test_click_on_the_frame_shows_and_copies_coordinates(page: Page, served: Served) -> None:
-    page.goto("/rules")
-    stage = page.locator(".zones .stage")
-    stage.wait_for()
-    page.wait_for_function("() => true")
-    stage.locator("img").evaluate("image => image.decode()")
-    area = stage.bounding_box()
-    assert area is not None
-    for x, y in ((0.25, 0.5), (0.75, 0.5), (0.5, 0.8)):
-        stage.click(position={"x": area["width"] * x, "y": area["height"] * y})
-    expect(page.locator(".zones .now")).to_contain_text("Copied [0.5")
-    assert re.fullmatch(r"\[0\.(500|49\d|50\d), 0\.(80\d|79\d)\]", page.evaluate("navigator.clipboard.readText()"))
-    page.get_by_role("button", name="Copy as polygon").click()
-    expect(page.locator(".zones .now")).to_contain_text("Copied {polygon: [[0.2")
-    assert page.evaluate("navigator.clipboard.readText()").count("[0.") == 3
-    assert page.locator(".zones .labels span").all_text_contents() == ["plaza", "path"]
-
-
 def test_nothing_is_fetched_from_elsewhere(page: Page, served: Served) -> None:
     foreign: list[str] = []
 
