@@ -211,7 +211,7 @@ def test_a_video_in_the_hands_of_a_run_is_left_to_it(platform, archive):
     assert {id_ for id_, alert in active(platform).items() if alert.video_id == archive[0].video_id} == was
 
 
-def test_one_video_alone_is_told_what_the_whole_archive_would_be_told_of_it(platform, archive, tmp_path):
+def test_one_video_alone_is_told_what_the_whole_archive_would_be_told_of_it(platform, archive):
     whole, before = told(history.what_if(platform, AFTER), platform), rows(platform)
     packs = sorted((path, path.stat().st_mtime_ns) for path in platform.settings.packs.rglob("*.parquet"))
     for record in archive:
@@ -226,8 +226,8 @@ def test_one_video_alone_is_told_what_the_whole_archive_would_be_told_of_it(plat
     assert sorted((path, path.stat().st_mtime_ns) for path in platform.settings.packs.rglob("*.parquet")) == packs
 
 
-def test_one_video_that_cannot_be_counted_says_why(platform, archive, monkeypatch):
-    late = archives.add(platform, platform.settings.scratch, 77, *archives.crowd(77, 5.0), NAMES, camera="gate-1")
+def test_one_video_that_cannot_be_counted_says_why(platform, archive, monkeypatch, tmp_path):
+    late = archives.add(platform, tmp_path, 77, *archives.crowd(77, 5.0), NAMES, camera="gate-1")
     assert history.what_if_of_one(platform, AFTER, late).uncounted == "the alerts of this video were not made yet"
     monkeypatch.setattr(history, "MOST_RULE_HOURS", 0.0)
     assert "too much footage" in (history.what_if_of_one(platform, AFTER, archive[0]).uncounted or "")

@@ -224,7 +224,7 @@ class Zones {
     }
     const { shape: key, corner, between } = target.dataset;
     const was = this.chosen === key;
-    if (!was || corner !== undefined) this.choose(key, corner === undefined ? null : Number(corner));
+    this.choose(key, corner === undefined ? null : Number(corner));
     const points = this.shape().points;
     const start = this.point(event);
     if (between !== undefined) {
