@@ -83,6 +83,60 @@ def test_s3_without_keys_says_what_is_missing(monkeypatch):
         settings.load()
 
 
+@pytest.mark.parametrize("endpoint", ["http://minio:9000", "minio:9000/bucket", "user:hunter2@minio:9000", "minio:", "minio:port"])
+def test_what_is_no_host_and_port_of_a_store_is_refused(monkeypatch, endpoint):
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__ENDPOINT", endpoint)
+    with pytest.raises(SettingsError, match="VIDEO_PLATFORM_OBJECTS__ENDPOINT: write host:port, without http://") as caught:
+        settings.load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["minio:9000", "s3.amazonaws.com", "127.0.0.1:9000", "[::1]:9000", "s3_store.storage.svc:443"])
+def test_a_host_and_port_of_a_store_is_taken(monkeypatch, endpoint):
+    monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__ENDPOINT", endpoint)
+    assert settings.load().objects.endpoint == endpoint
+
+
+@pytest.mark.parametrize("variable", ["DATABASE__URL", "DAGSTER__STORAGE_URL"])
+@pytest.mark.parametrize(
+    "url",
+    ["hunter2", "mysql://u:hunter2@h/x", "postgres://u:hunter2@h/x", "postgresql://u:hunter2@h:port/x", "postgresql://u:hunter2@[::1/x", "sqlite://hunter2"],
+)
+def test_a_database_that_no_driver_opens_is_refused_without_showing_it(monkeypatch, variable, url):
+    monkeypatch.setenv(f"VIDEO_PLATFORM_{variable}", url)
+    with pytest.raises(SettingsError, match=f"VIDEO_PLATFORM_{variable}: it is not a database URL") as caught:
+        settings.load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg2://u:a%40b@h:5432/x", "postgresql://u@/x?host=/run/postgresql", "postgresql://u:p/w@[::1]:5432/x?sslmode=require"]
+)
+@pytest.mark.parametrize("variable", ["DATABASE__URL", "DAGSTER__STORAGE_URL"])
+def test_a_database_on_postgresql_is_taken(monkeypatch, variable, url):
+    monkeypatch.setenv(f"VIDEO_PLATFORM_{variable}", url)
+    found = settings.load()
+    assert url in (found.database_url, found.dagster.storage_url.get_secret_value())
+
+
+def test_dagsters_records_are_in_postgresql_or_in_the_home(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_DAGSTER__STORAGE_URL", "sqlite:////tmp/dagster.db")
+    with pytest.raises(SettingsError, match="VIDEO_PLATFORM_DAGSTER__STORAGE_URL"):
+        settings.load()
+
+
+def test_proxies_that_are_trusted_have_addresses(monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_ACCESS__TRUSTED_PROXIES", "127.0.0.1, 172.18.0.1/16, ::1")
+    assert settings.load().access.trusted_proxies == ("127.0.0.1", "172.18.0.0/16", "::1")
+
+
+@pytest.mark.parametrize("proxies", ["proxy.example", "*", "127.0.0.1,nonsense", "10.0.0.0/99"])
+def test_a_proxy_that_would_never_or_always_be_trusted_is_refused(monkeypatch, proxies):
+    monkeypatch.setenv("VIDEO_PLATFORM_ACCESS__TRUSTED_PROXIES", proxies)
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES: write IP addresses or networks"):
+        settings.load()
+
+
 def test_secrets_do_not_print(monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_OBJECTS__SECRET_KEY", "hunter2")
     assert "hunter2" not in repr(settings.load())
@@ -168,7 +222,7 @@ def test_the_keys_of_a_store_may_lie_in_files(monkeypatch, tmp_path):
     assert settings.load().objects.secret_key.get_secret_value() == "hunter2"
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), ("\n", "is empty"), (b"\xff\xfe", "no text")])
+@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), ("\n", "is empty"), (" \n", "is empty"), (b"\xff\xfe", "no text")])
 def test_a_file_without_a_secret_is_named(monkeypatch, tmp_path, content, says):
     path = tmp_path / "secret"
     if content is not None:

@@ -197,7 +197,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is no text"
                 raise SettingsError(f"{name}{FILE_SUFFIX} names {path}, which cannot be read: {reason}", path=path) from error
-            if not text:
+            if not text.strip():
                 raise SettingsError(f"{name}{FILE_SUFFIX} names {path}, which is empty", path=path)
             group, _, inner = name.removeprefix(PREFIX).lower().partition("__")
             found.setdefault(group, {})[inner] = text

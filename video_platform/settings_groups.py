@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,19 @@ FilePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolut
 
 KNOWN_KEYS = frozenset({"minioadmin", "rustfsadmin", "minio123", "admin", "password", "any", "test", "changeme", "seaweedfs", "garage"})
 """Keys that S3 servers come with, or that their guides show; on loopback they are nobody else's business."""
+
+
+S3_ENDPOINT = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+"""Where an S3 store is reached, as the clients of S3 take it."""
+
+POSTGRES_URL = re.compile(r"postgresql(\+psycopg2)?://([^:/]*(:[^@]*)?@)?(\[[^/?\]]+\]|[^/:?\[\]]*)(:[0-9]{1,5})?(/[^?]*)?(\?.*)?")
+SQLITE_URL = re.compile(r"sqlite:///.+")
+"""What SQLAlchemy and the drivers that are here can open; anything else fails in the middle of the first query, in words of the driver."""
+
+NO_DATABASE_URL = (
+    "it is not a database URL that can be used; write for example postgresql+psycopg2://user:password@host:5432/name, "
+    "with characters of the password like @ and / as %40 and %2F"
+)
 
 
 class Group(BaseModel):
@@ -39,6 +53,13 @@ class ObjectSettings(Group):
     region: str = "us-east-1"
     events_target: str = Field(default="arn:minio:sqs::VP:kafka", description="ARN under which the S3 store knows the Kafka topic s3-events")
     scan_s: float = Field(default=30.0, ge=5, description="between two looks for what lies in the inbox and no notification spoke of")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _without_scheme(cls, endpoint: str) -> str:
+        if endpoint and not S3_ENDPOINT.fullmatch(endpoint):
+            raise ValueError("write host:port, without http:// and without a path, for example minio:9000; for TLS set VIDEO_PLATFORM_OBJECTS__SECURE=true")
+        return endpoint
 
     @model_validator(mode="after")
     def _s3_needs_an_endpoint(self) -> "ObjectSettings":
@@ -89,6 +110,14 @@ class DatabaseSettings(Group):
     """The platform's own database; empty means SQLite in the home."""
 
     url: SecretStr = SecretStr("")
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_opened(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text and not (POSTGRES_URL.fullmatch(text) or SQLITE_URL.fullmatch(text)):
+            raise ValueError(NO_DATABASE_URL)
+        return url
 
 
 class MediaSettings(Group):
@@ -339,6 +368,15 @@ class AccessSettings(Group):
     def _listed(cls, given: object) -> object:
         return listed(given)
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            networks = [ip_network(proxy, strict=False) for proxy in proxies]
+        except ValueError:
+            raise ValueError("write IP addresses or networks, separated by commas: 127.0.0.1,172.18.0.0/16; names and * are not taken") from None
+        return tuple(str(network.network_address if network.num_addresses == 1 else network) for network in networks)
+
     @property
     def secure(self) -> bool:
         """Whether browsers reach the web app with TLS."""
@@ -385,6 +423,13 @@ class DagsterSettings(Group):
     @classmethod
     def _as_written_here(cls, host: str) -> str:
         return host_name(host)
+
+    @field_validator("storage_url")
+    @classmethod
+    def _on_postgresql(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not POSTGRES_URL.fullmatch(url.get_secret_value()):
+            raise ValueError(NO_DATABASE_URL)
+        return url
 
     @field_validator("code_server")
     @classmethod

@@ -99,6 +99,56 @@ def test_it_says_who_is_answered_and_refuses_an_open_door(vp, monkeypatch):
     assert "nas.example" in found
 
 
+def test_a_home_that_it_makes_is_for_its_owner_and_one_that_others_read_is_named(vp, home, monkeypatch):
+    before = os.umask(0o022)
+    try:
+        vp("doctor")
+    finally:
+        os.umask(before)
+    assert home.stat().st_mode & 0o777 == 0o700
+    home.chmod(0o755)
+    ran = vp("doctor", "--json")
+    found = next(each for each in ran.json if each["what"] == "home")
+    assert ran.status == 0
+    assert (found["state"], found["advice"]) == ("look", f"chmod 700 {home}")
+
+
+def test_it_says_how_people_sign_in(vp, monkeypatch):
+    def said():
+        ran = vp("doctor", "--json")
+        found = {each["what"]: each for each in ran.json}
+        return ran.status, found["sign-in"], found["web"]["found"]
+
+    monkeypatch.setenv("VIDEO_PLATFORM_WEB__HOST", "0.0.0.0")
+    monkeypatch.setenv("VIDEO_PLATFORM_ACCESS__SIGN_IN", "users")
+    status, found, web = said()
+    assert (status, found["state"]) == (0, "look")
+    assert "vp users add NAME --role admin" in found["advice"]
+    assert "without sign-in" not in web
+    assert vp("users", "add", "anna", "--role", "admin", "--no-password").status == 0
+    status, found, web = said()
+    assert (status, found["state"]) == (0, "ok")
+    assert "1 of them as admin" in found["found"]
+
+
+def test_a_provider_that_does_not_answer_is_bad(vp, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_ACCESS__SIGN_IN", "oidc")
+    monkeypatch.setenv("VIDEO_PLATFORM_OIDC__ISSUER", "http://127.0.0.1:1")
+    monkeypatch.setenv("VIDEO_PLATFORM_OIDC__CLIENT_ID", "video-platform")
+    ran = vp("doctor", "--json")
+    found = next(each for each in ran.json if each["what"] == "sign-in")
+    assert (ran.status, found["state"]) == (1, "bad")
+    assert "http://127.0.0.1:1 does not answer" in found["found"]
+    assert "VIDEO_PLATFORM_OIDC__" in found["advice"]
+
+
+def test_in_a_container_it_does_not_look_for_what_runs_elsewhere(vp, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_DAGSTER__CODE_SERVER", "code-server:4000")
+    found = {each["what"]: each for each in vp("doctor", "--json").json}
+    assert found["running"]["state"] == "ok"
+    assert "vp up" not in found["running"]["advice"] + found["running"]["found"]
+
+
 def test_env_can_be_evaluated_by_a_shell(vp, home, monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_HOME", str(home.parent / "a 'quoted' home"))
     lines = vp("env").out

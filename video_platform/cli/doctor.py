@@ -1,6 +1,8 @@
 """`vp doctor`: what is configured, whether it answers, and what to do if not."""
 
+import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 LOW_DISK_BYTES = 2 * 1024**3
 """Below this much free space a few videos fill the disk."""
+
+OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IXOTH
+"""What a home gives to nobody but its owner and, in a container, its group."""
 
 State = Literal["ok", "look", "bad"]
 
@@ -80,6 +85,7 @@ def findings() -> Iterator[Finding]:
     yield from _language_models(loaded)
     yield _search(loaded)
     yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
+    yield _sign_in(loaded)
     yield _running(loaded)
 
 
@@ -87,12 +93,15 @@ def _home(settings: "Settings") -> Finding:
     from video_platform.cli.output import size
 
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = settings.home / ".doctor"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
         return Finding("home", "bad", f"{settings.home} cannot be written: {error.strerror}", "set VIDEO_PLATFORM_HOME to a folder that you own")
+    if settings.home.stat().st_mode & OTHERS:
+        found = f"{settings.home} can be read by every user of this machine, with the footage in it"
+        return Finding("home", "look", found, f"chmod 700 {shlex.quote(str(settings.home))}")
     free = shutil.disk_usage(settings.home).free
     if free < LOW_DISK_BYTES:
         return Finding("home", "look", f"{settings.home}, only {size(free)} free", "delete videos (`vp delete`), or move the home to a larger disk")
@@ -206,14 +215,48 @@ def _web(settings: "Settings") -> str:
 
     settings.check_exposure()
     web = settings.web
-    where = "" if is_loopback(web.host) else ", reached from the network without sign-in"
+    open_to_all = settings.access.sign_in == "none" and not is_loopback(web.host)
+    where = ", reached from the network without sign-in" if open_to_all else ""
     return f"{web.host}:{web.port}{where}, answers for loopback names{''.join(f', {name}' for name in web.hosts)} (VIDEO_PLATFORM_WEB__HOSTS)"
+
+
+def _sign_in(settings: "Settings") -> Finding:
+    from datetime import UTC, datetime
+
+    from video_platform.access import Role
+    from video_platform.errors import PlatformError
+    from video_platform.services.database import open_database, users
+    from video_platform.services.openid import Provider
+
+    how = settings.access.sign_in
+    if how == "none":
+        return Finding("sign-in", "ok", "none: whoever reaches the web app may do everything (docs/access.md)")
+    try:
+        if how == "oidc":
+            Provider(settings.oidc, "").begin()
+            return Finding("sign-in", "ok", f"at {settings.oidc.issuer}, which answers")
+        db = open_database(settings)
+        try:
+            people = users.listing(db, datetime.now(UTC))
+        finally:
+            db.dispose()
+    except PlatformError as error:
+        return Finding("sign-in", "bad", error.message, "look at VIDEO_PLATFORM_OIDC__* and VIDEO_PLATFORM_DATABASE__URL, and whether the servers answer")
+    admins = sum(user.person.role is Role.ADMIN for user in people)
+    found = f"by {'name and password, and by link' if how == 'users' else 'link'}; {len(people)} may sign in, {admins} of them as admin"
+    return Finding(
+        "sign-in", "ok" if admins else "look", found, "" if admins else "`vp users add NAME --role admin` adds one, else nobody can do what admins may"
+    )
 
 
 def _running(settings: "Settings") -> Finding:
     from video_platform.catalog import ADDRESSES_FILE
     from video_platform.supervisor import lock
 
+    if settings.dagster.code_server:
+        return Finding(
+            "running", "ok", "each process has a container or machine of its own: the page Pipeline and /api/healthz say which of them do their work"
+        )
     owner = lock.owner(settings.lock_file)
     if owner is None:
         return Finding("running", "look", "nothing runs on this home", "`vp up` starts it; `vp process PATH` needs nothing running")

@@ -30,7 +30,7 @@ class Question:
 
     def write(self, home: Path) -> None:
         """Keep it for whoever asks."""
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (home / FILE).write_text(json.dumps(asdict(self)))
 
     def ask(self) -> str | None:
