@@ -6,10 +6,11 @@ cd "$(dirname "$0")"
 # The folder is closed to other people of this machine. The files in it are readable, because each container reads its own under a user of its own.
 mkdir -p secrets rules
 chmod 700 secrets
+chmod 755 rules
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
-keep() { # name value
-  [ -e "secrets/$1" ] || { printf '%s\n' "$2" > "secrets/$1"; chmod 644 "secrets/$1"; echo "made deploy/secrets/$1"; }
+keep() { # name value; an empty file is what a full disk left
+  [ -s "secrets/$1" ] || { printf '%s\n' "$2" > "secrets/$1"; chmod 644 "secrets/$1"; echo "made deploy/secrets/$1"; }
 }
 
 keep minio_admin_key "$(random)"

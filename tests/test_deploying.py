@@ -75,6 +75,29 @@ def test_a_secret_that_is_read_is_handed_over(name):
     assert read <= set(service.get("secrets", []))
 
 
+def test_every_variable_that_the_files_read_stands_in_the_example():
+    example = (ROOT / "deploy" / "env.example").read_text()
+    read = {name for path in (ROOT / "docker-compose.yml", *OVERLAYS) for name in re.findall(r"\$\{([A-Z0-9_]+)", path.read_text())}
+    assert sorted(name for name in read if f"#{name}=" not in example) == []
+
+
+def test_people_sign_in_at_the_web_app_alone():
+    """Dagster's pages have no access to the platform's tables: asked for a sign-in, they would let nobody in."""
+    asking = {name for name, service in SERVICES.items() if "VIDEO_PLATFORM_ACCESS__SIGN_IN" in service.get("environment", {})}
+    assert asking == {"web"}
+
+
+def test_setup_makes_a_secret_again_that_a_full_disk_left_empty(tmp_path):
+    deploy = tmp_path / "deploy"
+    (deploy / "secrets").mkdir(parents=True)
+    for name in ("setup.sh", "env.example"):
+        (deploy / name).write_bytes((ROOT / "deploy" / name).read_bytes())
+    (deploy / "secrets" / "s3_web_key").write_text("")
+    subprocess.run(["sh", "-c", f"umask 077; sh {deploy}/setup.sh"], check=True, capture_output=True)
+    assert len((deploy / "secrets" / "s3_web_key").read_text().strip()) == 48
+    assert (deploy / "rules").stat().st_mode & 0o777 == 0o755
+
+
 def test_setup_makes_every_secret_once(tmp_path):
     deploy = tmp_path / "deploy"
     deploy.mkdir()
