@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from video_platform import detectors, history, planning, rules
+from video_platform import detectors, history, keeping, planning, rules
 from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import Catalog
 from video_platform.errors import InputError, NotAllowed, StateError
@@ -85,9 +85,10 @@ class Deeds:
         self.person.must(Role.OPERATOR, "mark alerts")
         before, name = self.seen.alert(alert_id), self.signed(who)
         now = datetime.now(UTC)
-        record = ledger.mark(self.platform.db, alert_id, mark, name, now)
-        if before.mark is not mark:
-            audit.note(self.platform.db, name, "alert-mark", alert_id, now=now, video=record.video_id, mark=str(mark))
+        with self.platform.db.together():
+            record = ledger.mark(self.platform.db, alert_id, mark, name, now)
+            if before.mark is not mark:
+                audit.note(self.platform.db, name, "alert-mark", alert_id, now=now, video=record.video_id, mark=str(mark))
         return record
 
     def apply_rules(self, text: str, *, source: str, why: str, who: str | None = None, action: str = "rules-apply") -> RuleVersion:
@@ -101,9 +102,11 @@ class Deeds:
         rules.parse(text, classes=detectors.class_names(self.platform.settings), source=source)
         before = rulesets.active(db)
         now = datetime.now(UTC)
-        version = rulesets.apply(db, text, source=source, who=name, why=why, now=now)
-        if before is None or before.id != version.id:
-            audit.note(db, name, action, f"version {version.id}", now=now, source=source, why=why, hash=version.hash)
+        with db.together():
+            version = rulesets.apply(db, text, source=source, who=name, why=why, now=now)
+            if before is None or before.id != version.id:
+                audit.note(db, name, action, f"version {version.id}", now=now, source=source, why=why, hash=version.hash)
+        keeping.keep_rules_quietly(db, self.platform.store)
         return version
 
     def try_rules(self, text: str, *, since: datetime | None = None, camera: str | None = None, on_progress: history.Progress | None = None) -> history.WhatIf:
@@ -195,8 +198,9 @@ class Deeds:
         self.person.must(Role.OPERATOR, "have videos evaluated again")
         wanted = self.plan([Cause.RULES], among=rulesets.outdated(self.platform.db, self.person)).cause(Cause.RULES).videos
         if wanted:
-            backfills.start(self.platform.db, Cause.RULES, _wanted(wanted), who=self.person.name, now=datetime.now(UTC), join=True)
-            self._note("rules-evaluate", videos=len(wanted))
+            with self.platform.db.together():
+                backfills.start(self.platform.db, Cause.RULES, _wanted(wanted), who=self.person.name, now=datetime.now(UTC), join=True)
+                self._note("rules-evaluate", videos=len(wanted))
         return [video.video_id for video in wanted]
 
     def _follow(self, video_ids: Sequence[str]) -> None:
@@ -230,8 +234,9 @@ class Deeds:
         chosen = plan.cause(cause).videos[:limit]
         if not chosen:
             raise StateError(f"nothing is outdated because {CAUSE_WORDS[cause]}: {plan.videos} videos are current")
-        started = backfills.start(self.platform.db, cause, _wanted(chosen), who=self.person.name, now=datetime.now(UTC), budget_s=budget_s)
-        self._note("backfill-start", started.id, cause=str(cause), videos=len(chosen), budget_s=budget_s)
+        with self.platform.db.together():
+            started = backfills.start(self.platform.db, cause, _wanted(chosen), who=self.person.name, now=datetime.now(UTC), budget_s=budget_s)
+            self._note("backfill-start", started.id, cause=str(cause), videos=len(chosen), budget_s=budget_s)
         return started
 
     def turn_backfill(self, backfill_id: str, wanted: State, *, budget_s: float | None = None) -> Backfill:
@@ -246,9 +251,10 @@ class Deeds:
         budget = before.budget_s if budget_s is None else budget_s
         if wanted is State.RUNNING and budget is not None and budget <= before.spent_s:
             raise StateError(f"the budget of {budget:.0f} s is spent ({before.spent_s:.0f} s); give a greater one")
-        after = backfills.turn(self.platform.db, before.id, wanted, now=datetime.now(UTC), budget_s=budget_s)
-        if after.state is not before.state:
-            self._note(TURNS[wanted], before.id, cause=before.cause)
+        with self.platform.db.together():
+            after = backfills.turn(self.platform.db, before.id, wanted, now=datetime.now(UTC), budget_s=budget_s)
+            if after.state is not before.state:
+                self._note(TURNS[wanted], before.id, cause=before.cause)
         return after
 
     def again(self, video_id: str, asset: str) -> PlannedVideo:
@@ -261,8 +267,9 @@ class Deeds:
         if self.seen.record(video_id).state is not VideoState.READY:
             raise StateError(f"video {video_id} is not ready, so nothing of it can be made again alone; `vp retry {video_id}` asks for all of it")
         now = datetime.now(UTC)
-        backfills.start(self.platform.db, backfills.AGAIN, _wanted([wanted]), who=self.person.name, now=now, lane=Lane.REQUEST, force=asset)
-        self._note("video-again", video_id, asset=asset)
+        with self.platform.db.together():
+            backfills.start(self.platform.db, backfills.AGAIN, _wanted([wanted]), who=self.person.name, now=now, lane=Lane.REQUEST, force=asset)
+            self._note("video-again", video_id, asset=asset)
         return wanted
 
     def cost_of(self, video_id: str, asset: str) -> PlannedVideo:

@@ -71,6 +71,14 @@ def keep_stale(db: Database, store: ObjectStore, before: datetime, budget_s: flo
     return written
 
 
+def keep_rules_quietly(db: Database, store: ObjectStore) -> None:
+    """The same as `keep_rules`, where the rules are in force already: what fails is logged, and left to the reconcile sensor."""
+    try:
+        keep_rules(db, store)
+    except PlatformError as error:
+        log.warning("the copy of the rules is written later: %s", error.message)
+
+
 def keep_rules(db: Database, store: ObjectStore) -> int:
     """Write the versions of the rule set that have no copy yet; returns how many."""
     there = {info.key for info in store.list(layout.RULE_SETS)}

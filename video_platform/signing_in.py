@@ -200,12 +200,13 @@ class Doors:
         """
         self._tries.admit({f"address {address}": TRIES_BY_ADDRESS})
         now = self._clock()
-        found = sessions.redeem(self.db, link, now=now, expires_at=self._end(now), instead_of=instead_of)
+        with self.db.together():
+            found = sessions.redeem(self.db, link, now=now, expires_at=self._end(now), instead_of=instead_of)
+            if found is not None:
+                audit.note(self.db, found[0], "sign-in", found[0], now=now, by="link")
         if found is None:
             raise SignInRefused(NOT_TAKEN)
-        name, secret = found
-        audit.note(self.db, name, "sign-in", name, now=now, by="link")
-        return secret
+        return found[1]
 
     def vouched(self, subject: str, name: str, role: Role, cameras: Collection[str] | None, *, instead_of: str | None = None) -> str:
         """Sign in whom a provider vouches for; returns the secret of the new session. Raises what `users.vouched` raises."""
@@ -214,11 +215,12 @@ class Doors:
 
     def sign_out(self, session: str) -> None:
         """End a browser's session."""
-        name = sessions.end(self.db, session)
+        with self.db.together():
+            name = sessions.end(self.db, session)
+            if name is not None:
+                audit.note(self.db, name, "sign-out", name, now=self._clock())
         with self._lock:
             self._known.pop(f"s{sessions.digest_of(session)}", None)
-        if name is not None:
-            audit.note(self.db, name, "sign-out", name, now=self._clock())
 
     # ---- what lets in ----------------------------------------------------------------------------------------------------------------------------------
 
@@ -226,8 +228,9 @@ class Doors:
         """The path of a link that signs this person in once, below the address of the web app."""
         now = self._clock()
         lasts = timedelta(minutes=self.settings.access.link_minutes if minutes is None else minutes)
-        secret = sessions.make_link(self.db, name, now=now, expires_at=now + lasts)
-        audit.note(self.db, who, "user-link", name, now=now)
+        with self.db.together():
+            secret = sessions.make_link(self.db, name, now=now, expires_at=now + lasts)
+            audit.note(self.db, who, "user-link", name, now=now)
         return f"/sign-in/link?token={secret}"
 
     def hash(self, password: str) -> str:
@@ -236,8 +239,9 @@ class Doors:
 
     def _begin(self, name: str, means: str, instead_of: str | None) -> str:
         now = self._clock()
-        secret = sessions.begin(self.db, name, means, now=now, expires_at=self._end(now), instead_of=instead_of)
-        audit.note(self.db, name, "sign-in", name, now=now, by=means)
+        with self.db.together():
+            secret = sessions.begin(self.db, name, means, now=now, expires_at=self._end(now), instead_of=instead_of)
+            audit.note(self.db, name, "sign-in", name, now=now, by=means)
         return secret
 
     def _end(self, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ import archives
 import pytest
 from serving import Served
 
+from video_platform import rebuilding
 from video_platform.settings import Settings
 
 GOOD = "version: 1\nrules:\n  - {name: dog, when: {appears: dog}}\n"
@@ -31,6 +32,12 @@ def test_applied_rules_are_active_with_who_and_why(served):
     assert applied.status_code == 200
     active = served.client.get("/api/rules").json()["active"]
     assert (active["text"], active["who"], active["why"]) == (GOOD, "operator", "dogs only")
+
+
+def test_applied_rules_outlive_the_database_before_any_video_was_judged_by_them(served):
+    served.client.post("/api/rules/apply", json={"text": GOOD, "who": "operator", "why": "dogs only"})
+    kept = rebuilding.stored_rules(served.platform.store)
+    assert [(version.text, version.who) for version in kept][-1] == (GOOD, "operator")
 
 
 def test_rules_with_problems_are_refused_whole(served):

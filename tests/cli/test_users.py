@@ -1,6 +1,7 @@
 """`vp users` as an operator types it; what a person may then do is in tests/api/test_access.py."""
 
 import io
+import sqlite3
 
 import pytest
 
@@ -116,3 +117,26 @@ def test_every_deed_stands_in_the_log_newest_first(vp, anna):
     assert [each["action"] for each in vp("users", "audit", "--action", "user-role", "--json").json] == ["user-role"]
     assert "older lines are not shown" in vp("users", "audit", "--limit", "1").err
     assert vp("users", "audit", "--who", "nobody-here").out == "No lines.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        (("add", "bert", "--no-password"), "select count(*) from users where name = 'bert'"),
+        (("remove", "anna"), "select count(*) - 1 from users"),
+        (("role", "anna", "admin"), "select count(*) from users where role = 'admin'"),
+        (("password", "anna", "--remove"), "select count(*) from users where password is null"),
+        (("token", "anna"), "select count(*) from tokens"),
+        (("link", "anna"), "select count(*) from sign_in_links"),
+        (("link", "bert"), "select count(*) from users where name = 'bert'"),
+    ],
+)
+def test_nothing_changes_without_a_line_of_the_log(vp, home, anna, command, left):
+    database = sqlite3.connect(home / "platform.db")
+    try:
+        database.execute("create trigger no_log before insert on audit begin select raise(abort, 'no line can be written'); end")
+        database.commit()
+        assert vp("users", *command).status == 1
+        assert database.execute(left).fetchone() == (0,)
+    finally:
+        database.close()

@@ -78,8 +78,9 @@ def invite(settings: "Settings", addresses: "Addresses", role: str, cameras: lis
             users.set_role(platform.db, OWNER, Role.ADMIN, ())
         if users.find(platform.db, GUEST) is not None:
             # What a guest may do is what was said last; whoever came in by an earlier link is out.
-            users.remove(platform.db, GUEST)
-            audit.note(platform.db, who(), "user-remove", GUEST, now=datetime.now(UTC))
+            with platform.db.together():
+                users.remove(platform.db, GUEST)
+                audit.note(platform.db, who(), "user-remove", GUEST, now=datetime.now(UTC))
         mine = link_for(platform, OWNER, "admin", None, who())
         given = link_for(platform, GUEST, role, cameras, who())
     lasts = f"each works once, within {settings.access.link_minutes:g} minutes"

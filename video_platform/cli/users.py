@@ -37,8 +37,9 @@ def add(
     wanted = role_of(role)
     with opening.platform() as platform:
         kept = None if no_password else doors(platform).hash(password())
-        person = users.add(platform.db, name, wanted, camera or (), password=kept, now=now())
-        audit.note(platform.db, who(), "user-add", person.name, now=now(), role=str(person.role), cameras=list(person.cameras) if person.cameras else None)
+        with platform.db.together():
+            person = users.add(platform.db, name, wanted, camera or (), password=kept, now=now())
+            audit.note(platform.db, who(), "user-add", person.name, now=now(), role=str(person.role), cameras=list(person.cameras) if person.cameras else None)
     output.say(f"{person.name}: added as {person.role}, {cameras_in_words(person.cameras)}")
 
 
@@ -78,7 +79,7 @@ def remove(name: Name) -> None:
     from video_platform.cli.videos import who
     from video_platform.services.database import audit, users
 
-    with opening.platform() as platform:
+    with opening.platform() as platform, platform.db.together():
         users.remove(platform.db, known(name))
         audit.note(platform.db, who(), "user-remove", known(name), now=now())
     output.say(f"{known(name)}: removed")
@@ -92,7 +93,7 @@ def role(name: Name, role: Annotated[str, typer.Argument(metavar="ROLE", help="v
     from video_platform.services.database import audit, users
 
     wanted = role_of(role)
-    with opening.platform() as platform:
+    with opening.platform() as platform, platform.db.together():
         person = users.set_role(platform.db, known(name), wanted, camera or ())
         cameras = list(person.cameras) if person.cameras else None
         audit.note(platform.db, who(), "user-role", person.name, now=now(), role=str(person.role), cameras=cameras)
@@ -109,8 +110,10 @@ def change_password(
     from video_platform.services.database import audit, users
 
     with opening.platform() as platform:
-        users.set_password(platform.db, known(name), None if remove else doors(platform).hash(password()))
-        audit.note(platform.db, who(), "user-password", known(name), now=now(), removed=remove)
+        kept = None if remove else doors(platform).hash(password())
+        with platform.db.together():
+            users.set_password(platform.db, known(name), kept)
+            audit.note(platform.db, who(), "user-password", known(name), now=now(), removed=remove)
     output.say(f"{known(name)}: the password is {'gone' if remove else 'changed'}")
 
 
@@ -149,8 +152,9 @@ def token(
 
     with opening.platform() as platform:
         expires_at = None if days is None else now() + timedelta(days=days)
-        secret, made = sessions.make_token(platform.db, known(name), now=now(), expires_at=expires_at)
-        audit.note(platform.db, who(), "token-add", made.name, now=now(), token=made.id, expires_at=expires_at.isoformat() if expires_at else None)
+        with platform.db.together():
+            secret, made = sessions.make_token(platform.db, known(name), now=now(), expires_at=expires_at)
+            audit.note(platform.db, who(), "token-add", made.name, now=now(), token=made.id, expires_at=expires_at.isoformat() if expires_at else None)
     output.say(secret)
     until = f" until {output.instant(expires_at)}" if expires_at else ""
     output.note(f"token {made.id} of {made.name}{until}; it is not shown again. Send it as `Authorization: Bearer …`; `vp users revoke` takes it back")
@@ -183,14 +187,16 @@ def revoke(name: Name, token: Annotated[str | None, typer.Option("--token", help
 
     with opening.platform() as platform:
         if token is not None:
-            sessions.revoke_token(platform.db, known(name), token)
-            audit.note(platform.db, who(), "token-revoke", known(name), now=now(), token=token)
+            with platform.db.together():
+                sessions.revoke_token(platform.db, known(name), token)
+                audit.note(platform.db, who(), "token-revoke", known(name), now=now(), token=token)
             output.say(f"{known(name)}: token {token} is of no use any more")
             return
         if users.find(platform.db, known(name)) is None:
             raise NotFound(f"there is no person {known(name)!r}; `vp users list` names them")
-        ended = sessions.end_all(platform.db, known(name))
-        audit.note(platform.db, who(), "user-sign-out", known(name), now=now(), browsers=ended)
+        with platform.db.together():
+            ended = sessions.end_all(platform.db, known(name))
+            audit.note(platform.db, who(), "user-sign-out", known(name), now=now(), browsers=ended)
     output.say(f"{known(name)}: signed out of {output.count(ended, 'browser', 'browsers')}")
 
 
@@ -239,8 +245,9 @@ def link_for(platform: "Platform", name: str, role: str | None, cameras: list[st
 
     person = users.find(platform.db, name)
     if person is None:
-        person = users.add(platform.db, name, role_of(role or "viewer"), cameras or (), password=None, now=now())
-        audit.note(platform.db, by, "user-add", name, now=now(), role=str(person.role), cameras=list(person.cameras) if person.cameras else None)
+        with platform.db.together():
+            person = users.add(platform.db, name, role_of(role or "viewer"), cameras or (), password=None, now=now())
+            audit.note(platform.db, by, "user-add", name, now=now(), role=str(person.role), cameras=list(person.cameras) if person.cameras else None)
     elif role is not None or cameras:
         wanted = Person(name, role_of(role or person.role), check_cameras(role_of(role or person.role), cameras or ()))
         if wanted != person:

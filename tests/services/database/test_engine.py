@@ -170,6 +170,41 @@ class TestWriting:
         with db.read() as connection:
             assert connection.execute(sa.select(counters.c.name).where(counters.c.name == "test")).scalar() is None
 
+    def test_what_belongs_together_is_there_whole_or_not_at_all(self, db: Database) -> None:
+        def both(cut: bool) -> None:
+            with db.together():
+                for name in ("one", "two"):
+                    with db.write() as connection:
+                        insert_new(connection, counters, [{"name": name, "value": 0}])
+                if cut:
+                    raise KeyError
+
+        query = sa.select(sa.func.count()).where(counters.c.name.in_(["one", "two"]))
+        with pytest.raises(KeyError):
+            both(cut=True)
+        with db.read() as connection:
+            assert connection.execute(query).scalar_one() == 0
+        both(cut=False)
+        with db.read() as connection:
+            assert connection.execute(query).scalar_one() == 2
+
+    def test_together_is_of_one_thread_and_ends_with_its_block(self, db: Database) -> None:
+        def elsewhere() -> None:
+            with db.write() as connection:
+                insert_new(connection, counters, [{"name": "elsewhere", "value": 0}])
+
+        def cut() -> None:
+            with db.together(), db.together():
+                waiting = pool.submit(elsewhere)
+                raise KeyError(waiting)
+
+        with ThreadPoolExecutor(1) as pool, pytest.raises(KeyError) as caught:
+            cut()
+        caught.value.args[0].result(60)
+        elsewhere_again = sa.select(sa.func.count()).where(counters.c.name == "elsewhere")
+        with db.write() as connection:
+            assert connection.execute(elsewhere_again).scalar_one() == 1
+
     def test_a_reader_sees_one_state_while_a_writer_commits(self, db: Database) -> None:
         with db.write() as connection:
             insert_new(connection, counters, [{"name": "test", "value": 1}])

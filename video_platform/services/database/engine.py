@@ -49,6 +49,7 @@ class Database:
         self._engine: Engine | None = None
         self._owner = 0
         self._lock = threading.Lock()
+        self._own = threading.local()  # the transaction of this thread that `together` opened
 
     def __repr__(self) -> str:
         return f"Database({self.name})"
@@ -66,8 +67,28 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: commits when the block ends, rolls back when it raises. Do no other I/O inside."""
+        joined: Connection | None = getattr(self._own, "connection", None)
+        if joined is not None:
+            yield joined
+            return
         with self._errors(), self._live_engine().begin() as connection:
             yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Have every `write` of this thread in the block be one transaction: a change and the line of the log that tells of it are there both or neither.
+
+        `read` still sees what was there before. Do no other I/O inside.
+        """
+        if getattr(self._own, "connection", None) is not None:
+            yield
+            return
+        with self.write() as connection:
+            self._own.connection = connection
+            try:
+                yield
+            finally:
+                self._own.connection = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
