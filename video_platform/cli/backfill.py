@@ -56,7 +56,8 @@ def plan(
         rows = [(str(each.cause), CAUSE_WORDS[each.cause], len(each.videos), _assets(each), _span(each.seconds / slots)) for each in found.causes]
         output.table(("cause", "why", "videos", "at most these are made", "about"), rows)
         together = f"; all causes together about {_span(found.seconds / slots)}" if len(found.causes) > 1 else ""
-        output.say(f"{found.current} of {output.count(found.videos, 'video', 'videos')} are current{together}")
+        is_are = "is" if found.videos == 1 else "are"
+        output.say(f"{found.current} of {output.count(found.videos, 'video', 'videos')} {is_are} current{together}")
         by = f"measured over the last {found.run.runs}" if found.run.runs else "an estimate: none was measured here yet"
         output.say(f"a run is counted with {found.run.seconds:.1f} s beside its steps, {by}")
         output.say("`vp backfill start --cause CAUSE` has the others made again")

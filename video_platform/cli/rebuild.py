@@ -56,7 +56,8 @@ def _say(found: "Rebuilt", *, dry_run: bool) -> None:
     if found.tombstones:
         output.say(f"{output.count(len(found.tombstones), 'deletion', 'deletions')} {would}: those videos stay deleted.")
     if found.rules:
-        output.say(f"Rules: {output.count(len(found.rules), 'version', 'versions')} lie among the objects{'' if dry_run else '; the newest is in force'}.")
+        versions = f"{output.count(len(found.rules), 'version lies', 'versions lie')} among the objects"
+        output.say(f"Rules: {versions}{'' if dry_run else '; the newest is in force'}.")
     if found.rules_differ:
         numbers = ", ".join(str(number) for number in found.rules_differ)
         output.say(f"Rules: the database has other rules under the numbers {numbers}, which stay; `vp rules list` shows which are in force.")
