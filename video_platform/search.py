@@ -326,7 +326,7 @@ def _place(document: Document) -> tuple[str, int]:
     return document.video_id, document.position
 
 
-def _rows(vectors: search.Vectors) -> "NDArray[np.float16]":
+def _rows(vectors: search.Vectors) -> "NDArray[np.floating]":
     import numpy as np
 
     return np.frombuffer(vectors.data, np.float16).reshape(vectors.passages, -1)

@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from video_platform import detectors
+from video_platform import budgets, detectors
 from video_platform.detectors import KnownDetector
-from video_platform.pipeline import budgets
 from video_platform.settings import ModelSettings, Settings
 
 TORCH = KnownDetector("tiny", "transformers", Path("/nowhere"), {}, ("person",), "0" * 64)
