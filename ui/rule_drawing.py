@@ -61,6 +61,11 @@ def frame(card: VideoCard, text: str, only: bool) -> None:
     st.segmented_control("A new zone or line is for", [THIS, ALL], default=THIS, required=True, key=SCOPE)
 
 
+def has_drawn() -> bool:
+    """Whether this session has drawn anything; then the text stays in sight, also once everything is taken back."""
+    return _drawing().applied > 0
+
+
 def count_panel(card: VideoCard, text: str) -> None:
     """What the text would raise on this video, against what is stored; or why that cannot be said."""
     draft = rule_drafts.compared(text, "this text")

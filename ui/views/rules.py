@@ -97,7 +97,7 @@ with right:
     if path is None:
         st.caption("Draw or edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
     edited = rule_drafts.compared(edited_text, "this text")
-    with st.expander("Edit", icon=":material/edit:", expanded=edited is not None):
+    with st.expander("Edit", icon=":material/edit:", expanded=edited is not None or rule_drawing.has_drawn()):
         st.text_area("Rules", height=360, key=rule_drafts.EDITED, label_visibility="collapsed")
         if edited is None:
             st.caption("No difference from the active rules.")
