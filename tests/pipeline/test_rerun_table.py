@@ -99,7 +99,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS}),
             {DETECTIONS: ["detector"]},
             detector,

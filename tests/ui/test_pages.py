@@ -132,7 +132,7 @@ def test_video_page_of_a_ready_video(open_page: Open, seeded: Seeded) -> None:
     assert downloads["Original video"].startswith(f"http://127.0.0.1:8501/api/videos/{seeded.home.ready.video_id}/media/raw_video/")
     tracks, versions = (frame.value for frame in page.dataframe)
     assert list(tracks["Track"]) == [1, 2, 4]
-    assert set(versions["What"]) == {"Original", "Browser copy", "Detections", "Scenes", "Tracks", "Alerts", "Highlights", "Summary"}
+    assert set(versions["What"]) == {"Original", "Browser copy", "Detections", "Scenes", "Tracks", "Alerts", "Highlights", "Summary", "Search index"}
     assert versions["Run"].str.startswith("http://127.0.0.1:3000/runs/").all()
 
 
