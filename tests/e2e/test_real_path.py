@@ -236,7 +236,9 @@ def test_run_is_seen_in_dagster(up: Up, uploaded: Uploaded, page: Page) -> None:
 def test_clip_of_the_alert_plays(ready: None, alerts_page: Page) -> None:
     alerts_page.bring_to_front()  # a browser neither draws nor plays what lies behind another tab
     alerts_page.get_by_role("button", name="Play clip").first.click()
-    alerts_page.get_by_role("dialog").locator("video").wait_for()
+    clip = alerts_page.get_by_role("dialog").locator("video")
+    clip.wait_for()
+    clip.evaluate("async video => { if (video.paused) await video.play() }")  # a browser may leave the start to the person who looks
     alerts_page.wait_for_function("() => (document.querySelector('[role=dialog] video')?.currentTime ?? 0) > 1")
     at = alerts_page.locator("[role=dialog] video").evaluate("video => video.currentTime")
     alerts_page.wait_for_function("at => document.querySelector('[role=dialog] video').currentTime > at", arg=at)
