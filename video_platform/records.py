@@ -392,6 +392,62 @@ class Passage(Stored):
     classes: list[str] = Field(default_factory=list)
 
 
+class SpokenWord(Stored):
+    """One word of speech; `probability` is 0-1, as the model says."""
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+class SpeechSegment(Stored):
+    """A run of speech; `id` is its place in the transcript as text, and what evidence names."""
+
+    id: str
+    text: str
+    start_s: float
+    end_s: float
+    words: list[SpokenWord] = Field(default_factory=list)
+
+
+class Transcript(Stored):
+    """What is said in a video, or in `state` why there is no text, with the `reason` in words.
+
+    `language` is an ISO 639-1 code, `language_probability` 0-1; both None where no speech was listened to. Text is never invented: with another state than
+    `spoken` there are no segments.
+    """
+
+    state: Literal["spoken", "no_audio", "no_speech", "unknown_language", "not_transcribed"]
+    reason: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    segments: list[SpeechSegment] = Field(default_factory=list)
+
+
+class Caption(Stored):
+    """What a vision model says of one frame, at `at_s`, and the span that this frame stands for; `id` is what evidence names.
+
+    A frame that was not described has no text and says why in `reason`. `digest` is of the frame's pixels, as they were sent.
+    """
+
+    id: str
+    at_s: float
+    start_s: float
+    end_s: float
+    text: str = ""
+    reason: str | None = None
+    digest: str
+
+
+class Captions(Stored):
+    """The captions of a video in order of time; with state `not_described` nobody was asked, and `reason` says why."""
+
+    state: Literal["described", "partly_described", "not_described"]
+    reason: str | None = None
+    captions: list[Caption] = Field(default_factory=list)
+
+
 class Engine(Stored):
     """Who wrote a summary: a model with its digest and prompt hash, or the template with the reason why."""
 
