@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 
 from pydantic import BaseModel
@@ -38,7 +39,7 @@ def canonical(value: object, digits: int = FLOAT_DIGITS) -> object:
     if isinstance(value, BaseModel):
         return canonical(value.model_dump(), digits)
     if is_dataclass(value) and not isinstance(value, type):
-        return canonical(asdict(value), digits)
+        return {name: canonical(getattr(value, name), digits) for name in _fields(type(value))}
     if isinstance(value, Mapping):
         return {str(key): canonical(value[key], digits) for key in sorted(value, key=str)}
     if isinstance(value, set | frozenset):
@@ -46,6 +47,12 @@ def canonical(value: object, digits: int = FLOAT_DIGITS) -> object:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [canonical(item, digits) for item in value]
     raise TypeError(f"no canonical form for {type(value).__name__}; give plain values")
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: type) -> tuple[str, ...]:
+    """The names of a dataclass's fields, sorted as keys are."""
+    return tuple(sorted(field.name for field in fields(kind)))
 
 
 def content_hash(value: object) -> str:

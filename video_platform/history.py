@@ -77,9 +77,9 @@ class WhatIf:
         """
         given = 0
         for part in _parts(self.lines, what):
-            found = {alert.id: alert for alert in archive.records(platform.db, [line["id"] for line in part if "id" in line])}
-            for line in part:
-                alert = AlertRecord.model_validate(line["alert"]) if "alert" in line else found.get(line["id"])
+            found = {alert.id: alert for alert in archive.records(platform.db, [one for one in part if isinstance(one, str)])}
+            for one in part:
+                alert = found.get(one) if isinstance(one, str) else AlertRecord.model_validate(one)
                 if alert is None or (rule is not None and alert.rule != rule) or (camera is not None and alert.camera != camera):
                     continue
                 if limit is not None and given >= limit:
@@ -187,14 +187,15 @@ def _left_out(said: dict[str, Any]) -> list[tuple[str, str]]:
     return [(each["video_id"], each["reason"]) for each in said["left_out"]]
 
 
-def _parts(path: Path, what: str) -> Iterator[list[dict[str, Any]]]:
-    """The lines of one kind, some hundred at a time."""
-    part: list[dict[str, Any]] = []
+def _parts(path: Path, what: str) -> Iterator[list[str | dict[str, Any]]]:
+    """The alerts of one kind, some hundred at a time: ids of the ledger's, the others whole."""
+    part: list[str | dict[str, Any]] = []
     with path.open() as lines:
         for line in lines:
             if line.startswith(f'{{"what": "{what}"'):
-                part.append(json.loads(line))
-                if len(part) == AT_ONCE:
+                said = json.loads(line)
+                part += [said["alert"]] if "alert" in said else said["ids"]
+                if len(part) >= AT_ONCE:
                     yield part
                     part = []
     if part:

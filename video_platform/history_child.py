@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -20,7 +20,7 @@ from video_platform import recipes, rules
 from video_platform.errors import PlatformError
 from video_platform.fingerprints import canonical, content_hash, fingerprint, hash_of_canonical
 from video_platform.layout import ALERTS, TRACKS
-from video_platform.records import Lane, Lifecycle, Mark, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Lane, Lifecycle, Mark, VideoRecord, VideoState
 from video_platform.services.database import archive, decisions, ledger_rows, reconciliation, rulesets, videos
 from video_platform.services.database.archive import Evaluated
 from video_platform.track_packs import TrackPacks, Wanted
@@ -147,7 +147,7 @@ def of_one(platform: "Platform", rule_set: rules.RuleSet, record: VideoRecord, m
     for each, judged in past.judged(camera, judged_of, {each.record.video_id for each in judged_of}, settled, few=True):
         if each is video:
             past.count(video, judged)
-            _tell(video, judged, archive.ledger(platform.db, camera).get(record.video_id, []), _facts(camera_rules), settled, told)
+            _tell(video, judged, _Ledger.of(past, camera, settled), _facts(camera_rules), told)
     if record.video_id in dict(past.tally.left_out):
         return dict(past.tally.left_out)[record.video_id]
     for rule in camera_rules.rules:
@@ -156,31 +156,53 @@ def of_one(platform: "Platform", rule_set: rules.RuleSet, record: VideoRecord, m
 
 
 class _Told:
-    """What is told of a draft: a line for each alert, and the counts."""
+    """What is told of a draft: lines with the alerts, and the counts."""
 
     def __init__(self, lines: TextIO) -> None:
         self._lines = lines
         self.counts: dict[tuple[str, str], Counter[str]] = {}
 
-    def alert(self, what: str, rule: str, camera: str, said: Mapping[str, Any]) -> None:
-        """One alert: an id that the ledger has (with what becomes different), or one that it has not."""
-        self.counts.setdefault((rule, camera), Counter())[what] += 1
-        self._lines.write(json.dumps({"what": what, **said}, ensure_ascii=False) + "\n")
+    def known(self, what: str, camera: str, alerts: Sequence[tuple[str, str]]) -> None:
+        """Alerts of one video that the ledger has: rule and id of each, in one line."""
+        for rule, number in Counter(rule for rule, _ in alerts).items():
+            self.counts.setdefault((rule, camera), Counter())[what] += number
+        if alerts:
+            self._line({"what": what, "ids": [alert_id for _, alert_id in alerts]})
+
+    def new(self, alert: AlertRecord) -> None:
+        """One that the ledger has not."""
+        self.counts.setdefault((alert.rule, alert.camera), Counter())[ADDED] += 1
+        self._line({"what": ADDED, "alert": alert.model_dump(mode="json")})
+
+    def _line(self, said: Mapping[str, Any]) -> None:
+        self._lines.write(json.dumps(said, ensure_ascii=False) + "\n")
 
     def of(self, rule: str, camera: str) -> dict[str, int]:
         """The counts of one rule and camera."""
         return {what: self.counts[rule, camera][what] for what in (ADDED, REMOVED, UNCHANGED)}
 
 
+@dataclass(frozen=True)
+class _Ledger:
+    """What the ledger has of a camera, by video: rows to be matched, and rule and id of active alerts of settled rules, which nothing can change."""
+
+    rows: Mapping[str, list[Any]]
+    settled: Mapping[str, list[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, past: Past, camera: str, settled: Collection[str]) -> "_Ledger":
+        return cls(archive.ledger(past.platform.db, camera, settled), archive.standing(past.platform.db, camera, settled) if settled else {})
+
+
 def _compare(past: Past, camera: str, since: datetime | None, told: _Told) -> None:
     known = archive.evaluated(past.platform.db, camera)
-    rows = archive.ledger(past.platform.db, camera)
     shown = {each.record.video_id for each in known if since is None or _ended(each) >= since}
     severities, settled = _facts(past.rule_set.for_camera(camera)), _settled(past, camera, known)
+    ledger = _Ledger.of(past, camera, settled)
     for video, judged in past.judged(camera, known, shown | _gone_on_from(known, shown), settled):
         if video.record.video_id in shown:
             past.count(video, judged)
-            _tell(video, judged, rows.get(video.record.video_id, []), severities, settled, told)
+            _tell(video, judged, ledger, severities, told)
 
 
 def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
@@ -215,24 +237,28 @@ def _said(camera_rules: rules.CameraRules) -> dict[str, str]:
     return {rule.name: content_hash(replace(camera_rules, rules=(rule,)).configuration()) for rule in camera_rules.rules}
 
 
-def _tell(video: Evaluated, judged: "Judged", rows: list[Any], rule_facts: decisions.RuleFacts, settled: Collection[str], told: _Told) -> None:
+def _tell(video: Evaluated, judged: "Judged", ledger: "_Ledger", rule_facts: decisions.RuleFacts, told: _Told) -> None:
     camera, now = video.record.camera, datetime.now(UTC)
+    rows = ledger.rows.get(video.record.video_id, [])
     taken = {row.id for row in rows}
-    for row in rows:
-        if row.rule in settled and row.lifecycle == Lifecycle.ACTIVE:
-            told.alert(UNCHANGED, row.rule, camera, {"id": row.id})
-    for decision in decisions.decide([row for row in rows if row.rule not in settled], judged.evaluation.episodes, video.tracks_hash):
+    stays = list(ledger.settled.get(video.record.video_id, []))
+    revived: list[tuple[str, str]] = []
+    gone: list[tuple[str, str]] = []
+    added: list[AlertRecord] = []
+    for decision in decisions.decide(rows, judged.evaluation.episodes, video.tracks_hash):
         for row, _ in decision.kept:
-            told.alert(UNCHANGED if row.lifecycle == Lifecycle.ACTIVE else ADDED, decision.rule, camera, {"id": row.id})
-        for row in decision.gone:
-            told.alert(REMOVED, decision.rule, camera, {"id": row.id})
+            (stays if row.lifecycle == Lifecycle.ACTIVE else revived).append((decision.rule, row.id))
+        gone += [(decision.rule, row.id) for row in decision.gone]
         for new in decision.new:
             alert_id = decisions.new_id(video.record, ALERTS, new.episode, taken)
             said = decisions.facts(video.record, new.episode, rule_facts)
             fixed = {"id": alert_id, "video_id": video.record.video_id, "rule": decision.rule, "split_of": new.split_of, "asset": ALERTS}
             state = {"lifecycle": Lifecycle.ACTIVE, "mark": Mark.NONE, "raised_at": now, "updated_at": now}
-            alert = ledger_rows.record_of({**said, **fixed, **state})
-            told.alert(ADDED, decision.rule, camera, {"alert": alert.model_dump(mode="json")})
+            added.append(ledger_rows.record_of({**said, **fixed, **state}))
+    for what, alerts in ((UNCHANGED, stays), (ADDED, revived), (REMOVED, gone)):
+        told.known(what, camera, alerts)
+    for alert in added:
+        told.new(alert)
 
 
 def reconcile(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:

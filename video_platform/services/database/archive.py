@@ -1,15 +1,16 @@
 """All that rules over the past ask of the database: every evaluated video of a camera in the order of recording, and what the ledger has of it."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
 from video_platform.layout import ALERTS
-from video_platform.records import AlertRecord, EarlierFootage, VideoRecord, VideoState
+from video_platform.records import AlertRecord, EarlierFootage, Lifecycle, VideoRecord, VideoState
 from video_platform.services.database import footage, ledger_rows
 from video_platform.services.database.engine import Database
 from video_platform.services.database.tables import alerts, evaluations, videos
@@ -66,13 +67,24 @@ def evaluated(db: Database, camera: str) -> list[Evaluated]:
     return unknown + [_evaluated(row, earlier) for row, earlier in zip(known, _befores(known), strict=True) if row.tracks_hash is not None]
 
 
-def ledger(db: Database, camera: str) -> dict[str, list[Any]]:
-    """The alerts of a camera by video, superseded ones included, in order of time: rows with the columns `MATCHED`."""
-    query = sa.select(*(alerts.c[name] for name in MATCHED)).where(alerts.c.camera == camera, alerts.c.asset == ALERTS)
+def ledger(db: Database, camera: str, settled: Collection[str] = ()) -> dict[str, list[Any]]:
+    """The alerts of a camera by video, superseded ones included, in order of time: rows with the columns `MATCHED`. Those of `settled` rules are left out."""
+    query = sa.select(*(alerts.c[name] for name in MATCHED)).where(_of_camera(camera), alerts.c.rule.not_in(sorted(settled)))
     found: dict[str, list[Any]] = {}
     with db.read() as connection:
         for row in connection.execute(query.order_by(alerts.c.video_id, alerts.c.start_s, alerts.c.end_s, alerts.c.id)):
             found.setdefault(row.video_id, []).append(row)
+    return found
+
+
+def standing(db: Database, camera: str, rules: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """The active alerts of some rules of a camera by video, in order of time: rule and id. A hundred thousand of them are nothing but these two."""
+    columns = (alerts.c.video_id, alerts.c.rule, alerts.c.id)
+    query = sa.select(*columns).where(_of_camera(camera), alerts.c.rule.in_(sorted(rules)), alerts.c.lifecycle == str(Lifecycle.ACTIVE))
+    found: dict[str, list[tuple[str, str]]] = {}
+    with db.read() as connection:
+        for video_id, rule, alert_id in connection.execute(query.order_by(alerts.c.video_id, alerts.c.start_s, alerts.c.end_s, alerts.c.id)):
+            found.setdefault(video_id, []).append((rule, alert_id))
     return found
 
 
@@ -85,6 +97,10 @@ def records(db: Database, alert_ids: Sequence[str]) -> Iterator[AlertRecord]:
         yield from (ledger_rows.record(found[alert_id]) for alert_id in part if alert_id in found)
 
 
+def _of_camera(camera: str) -> sa.ColumnElement[bool]:
+    return sa.and_(alerts.c.camera == camera, alerts.c.asset == ALERTS)
+
+
 def _here() -> sa.ColumnElement[bool]:
     return videos.c.state != str(VideoState.DELETED)
 
@@ -95,7 +111,7 @@ def _evaluated(row: Any, earlier: EarlierFootage | None) -> Evaluated:
 
 def _befores(rows: Sequence[Any]) -> Iterator[EarlierFootage | None]:
     """For each of one camera's videos, in order of recording, what `footage.before` says."""
-    window: deque[Any] = deque(maxlen=footage.LOOKED_BACK)
+    window: deque[tuple[datetime, Any]] = deque(maxlen=footage.LOOKED_BACK)
     for row in rows:
-        yield footage.earlier_of(max(reversed(window), key=footage.least_end)) if window else None
-        window.append(row)
+        yield footage.earlier_of(max(reversed(window), key=itemgetter(0))[1]) if window else None
+        window.append((footage.least_end(row), row))
