@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import backfilling, cards, data, words
+from ui import backfilling, cards, data, rights, words
 from ui.detail import ASSET_WORDS, View
 from video_platform.access import Role
 from video_platform.records import VideoState
@@ -11,7 +11,7 @@ from video_platform.records import VideoState
 def make_again(view: View) -> None:
     """The choice of a result, its cost and the button; nothing for who may not, or a video that is not ready."""
     made = [asset.name for asset in view.found.assets if asset.manifest is not None]
-    if not made or view.record.state is not VideoState.READY or not data.may(Role.OPERATOR):
+    if not made or view.record.state is not VideoState.READY or not rights.may(Role.OPERATOR):
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="make-again"):
         asset = st.selectbox("Make again, although nothing changed", made, format_func=_name, key="again-asset", width=280)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import data, links, words
+from ui import data, links, rights, words
 from video_platform.access import Role
 from video_platform.errors import SignInRefused
 
@@ -13,7 +13,7 @@ LOOK_AGAIN_S = 2
 st.set_page_config(page_title="Video platform", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 
 try:
-    person = data.person()
+    person = rights.person()
 except SignInRefused as refused:
     st.title("Signed out")
     st.markdown(words.sentence(refused.message))
@@ -46,8 +46,8 @@ page = st.navigation(
         ),
         st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts", help="What the rules found, newest first, live."),
         st.Page("views/digest.py", title="Days", icon=":material/calendar_today:", url_path="days", help="What happened on a day, camera by camera."),
-        *(rules if data.sees_rules() else ()),
-        *((*backfills, *pipeline) if data.sees_pipeline() else ()),
+        *(rules if rights.sees_rules() else ()),
+        *((*backfills, *pipeline) if rights.sees_pipeline() else ()),
         *(access if person.may(Role.ADMIN) else ()),
         st.Page("views/video.py", title="Video", icon=":material/movie:", url_path="video", visibility="hidden"),
     ],
@@ -68,7 +68,7 @@ def models() -> None:
 if data.model_pulls():
     models()
 page.run()
-if data.signs_in():
+if rights.signs_in():
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
         st.caption(f"Signed in as {words.plain(person.name, 80)} ({person.role})", width="content")
         st.link_button("Sign out", links.absolute("/sign-out"), icon=":material/logout:", type="tertiary")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import data, opened
+from ui import data, opened, rights
 from video_platform.planning import Cause, Plan, PlannedVideo
 from video_platform.records import VideoState
 from video_platform.services.database import backfills
@@ -25,7 +25,7 @@ def is_quick() -> bool:
 
 def plan() -> Plan:
     """What is outdated, and why."""
-    data.must_see_pipeline()
+    rights.must_see_pipeline()
     return _plan()
 
 
@@ -36,7 +36,7 @@ def _plan() -> Plan:
 
 def listed() -> list[Backfill]:
     """The newest backfills; what somebody asked for of single videos is not among them."""
-    data.must_see_pipeline()
+    rights.must_see_pipeline()
     return [each for each in backfills.page(opened.services().platform.db, limit=SHOWN) if each.cause != backfills.AGAIN]
 
 
@@ -71,7 +71,7 @@ def make_again(video_id: str, asset: str) -> None:
 
 def cost_of(video_id: str, asset: str, version: str) -> PlannedVideo:
     """What that would take at most; `version` is what the page shows now."""
-    return _cost_of(data.person().cameras, video_id, asset, version)
+    return _cost_of(rights.person().cameras, video_id, asset, version)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

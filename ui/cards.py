@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from ui import data, links, words
+from ui import data, links, rights, words
 from ui.picture import picture
 from video_platform.access import Role
 from video_platform.catalog import VideoCard
@@ -79,7 +79,7 @@ def progress(record: VideoRecord) -> None:
 
 def menu(record: VideoRecord) -> None:
     """What can be done with a video of a list, by who looks."""
-    actions = [action for action, role in ((AGAIN, Role.OPERATOR), (DELETE, Role.ADMIN)) if data.may(role)]
+    actions = [action for action, role in ((AGAIN, Role.OPERATOR), (DELETE, Role.ADMIN)) if rights.may(role)]
     if not actions:
         return
     key = f"menu-{record.video_id}"
@@ -225,7 +225,7 @@ def _alert_actions(alert: AlertRecord) -> None:
             st.button("Play clip", key=f"clip-{alert.id}", icon=":material/movie:", on_click=_show_clip, args=(alert.id,))
         elif alert.lifecycle is Lifecycle.ACTIVE:
             st.caption(":material/hourglass: Clip is being made", width="content")
-        if not data.may(Role.OPERATOR):
+        if not rights.may(Role.OPERATOR):
             return
         if alert.mark is Mark.NONE:
             st.button("Acknowledge", key=f"ack-{alert.id}", icon=":material/check:", on_click=data.mark, args=(alert.id, Mark.ACKNOWLEDGED))

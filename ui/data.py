@@ -11,21 +11,20 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from ui import opened
+from ui import opened, rights
 from video_platform import layout
-from video_platform.access import ANYONE, Person, Role
+from video_platform.access import Person, Role
 from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, VideoPage
 from video_platform.deeds import Deeds
-from video_platform.errors import NotAllowed, PlatformError, SignInRefused
+from video_platform.errors import PlatformError
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
 from video_platform.search import Filters, Found, Standing
 from video_platform.services import model_pulls as pulls
-from video_platform.services.database import audit, refusals, users
+from video_platform.services.database import refusals
 from video_platform.services.database import videos as video_rows
 from video_platform.services.database.marks import By, MarkedAlerts
 from video_platform.settings import Settings
-from video_platform.signing_in import COOKIE
 
 FRESH_S = 1.0
 """How old a remembered list may be: below the two seconds at which pages look again."""
@@ -34,8 +33,6 @@ PAGE_VIDEOS = 24
 """Cards of one page of the library: full rows of two, three and four."""
 
 PAGE_ALERTS = 20
-
-PAGE_AUDIT = 50
 
 PAGE_MOMENTS = 24
 """Moments that a search shows: full rows, and more than anybody looks through."""
@@ -69,7 +66,7 @@ def _platform() -> Platform:
 
 
 def _catalog() -> Catalog:
-    return opened.services().catalog.seen_by(person())
+    return opened.services().catalog.seen_by(rights.person())
 
 
 def _catalog_of(cameras: Cameras) -> Catalog:
@@ -78,35 +75,7 @@ def _catalog_of(cameras: Cameras) -> Catalog:
 
 def deeds() -> Deeds:
     """Changes, as who looks."""
-    return Deeds(_platform(), opened.services().catalog, person())
-
-
-def person() -> Person:
-    """Who looks at the page: whoever the browser's session belongs to, asked anew at each run.
-
-    Raises:
-        SignInRefused: nobody, any more.
-    """
-    doors = opened.doors()
-    found = ANYONE if doors.open else doors.person(st.context.cookies.get(COOKIE))
-    if found is None:
-        raise SignInRefused("you are signed out; load the page again to sign in")
-    return found
-
-
-def may(role: Role) -> bool:
-    """Whether who looks may do what `role` may; pages hide what would be refused."""
-    return person().may(role)
-
-
-def opens_dagster() -> bool:
-    """Whether Dagster's page would open for who looks: it tells of everything, so links to it are for admins."""
-    return may(Role.ADMIN)
-
-
-def signs_in() -> bool:
-    """Whether people sign in on this installation."""
-    return not opened.doors().open
+    return Deeds(_platform(), opened.services().catalog, rights.person())
 
 
 def now() -> datetime:
@@ -116,7 +85,7 @@ def now() -> datetime:
 
 def media_path(key: str, download: str | None = None) -> str:
     """Signed path of an object; stable for minutes, so that a page drawn again shows the same picture. `download` is the name to save it under."""
-    return opened.signer().url(key, person(), download=download)
+    return opened.signer().url(key, rights.person(), download=download)
 
 
 def addresses_epoch() -> int:
@@ -135,7 +104,7 @@ def model_pulls() -> list[pulls.Pull]:
 
 def videos(text: str, camera: str | None, states: tuple[VideoState, ...], page: int) -> VideoPage:
     """One page of the library, newest first; pages count from 1, no state means all but deleted ones."""
-    return _videos(person().cameras, text, camera, states, page)
+    return _videos(rights.person().cameras, text, camera, states, page)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
@@ -145,7 +114,7 @@ def _videos(seen: Cameras, text: str, camera: str | None, states: tuple[VideoSta
 
 def cameras() -> list[str]:
     """All cameras that have videos."""
-    return _cameras(person().cameras)
+    return _cameras(rights.person().cameras)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
@@ -155,7 +124,7 @@ def _cameras(seen: Cameras) -> list[str]:
 
 def counts() -> dict[VideoState, int]:
     """Videos by state."""
-    return _counts(person().cameras)
+    return _counts(rights.person().cameras)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
@@ -165,7 +134,7 @@ def _counts(seen: Cameras) -> dict[VideoState, int]:
 
 def found(question: str, camera: str | None, since: datetime | None, until: datetime | None, class_name: str | None, alert: str | None) -> Found:
     """Moments of the videos that who looks may see."""
-    filters = Filters(person(), camera, since, until, class_name, alert)
+    filters = Filters(rights.person(), camera, since, until, class_name, alert)
     return opened.services().search.find(question, filters, limit=PAGE_MOMENTS)
 
 
@@ -176,7 +145,7 @@ def standing(record: VideoRecord) -> Standing:
 
 def recent_refusals(limit: int = 20) -> list[refusals.Refusal]:
     """Footage that was not taken in, newest first."""
-    return refusals.page(_platform().db, limit=limit, person=person())
+    return refusals.page(_platform().db, limit=limit, person=rights.person())
 
 
 def process_again(video_id: str) -> None:
@@ -217,7 +186,7 @@ def video(video_id: str) -> VideoDetail:
 def record(video_id: str) -> VideoRecord | None:
     """The record of a video, also of a deleted one; None when there is none."""
     found = video_rows.get(_platform().db, video_id)
-    return found if found is not None and person().may_see(found.camera) else None
+    return found if found is not None and rights.person().may_see(found.camera) else None
 
 
 def alerts_of(video_id: str) -> list[AlertRecord]:
@@ -228,7 +197,7 @@ def alerts_of(video_id: str) -> list[AlertRecord]:
 
 def version(video_id: str) -> str:
     """Changes when anything that the page of a video shows has changed: its record, one of its assets, its alerts or their marks."""
-    return _version(person().cameras, video_id)
+    return _version(rights.person().cameras, video_id)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
@@ -249,7 +218,7 @@ def _version(seen: Cameras, video_id: str) -> str:
 
 def summary(video_id: str, key: str) -> Summary | None:
     """The summary of a video; `key` is its file."""
-    return _summary(person().cameras, video_id, key)
+    return _summary(rights.person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -259,7 +228,7 @@ def _summary(seen: Cameras, video_id: str, key: str) -> Summary | None:
 
 def scenes(video_id: str, key: str) -> list[Scene]:
     """The scenes of a video; `key` is their file."""
-    return _scenes(person().cameras, video_id, key)
+    return _scenes(rights.person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -269,7 +238,7 @@ def _scenes(seen: Cameras, video_id: str, key: str) -> list[Scene]:
 
 def tracks(video_id: str, key: str) -> list[TrackRow]:
     """The tracks of a video in order of appearance; `key` is their file."""
-    return _tracks(person().cameras, video_id, key)
+    return _tracks(rights.person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -310,7 +279,7 @@ def alerts(
     size: int = PAGE_ALERTS,
 ) -> AlertPage:
     """One page of alerts, newest first; pages count from 1."""
-    return _alerts(person().cameras, video_id, rule, camera, severity, mark, superseded, page, size)
+    return _alerts(rights.person().cameras, video_id, rule, camera, severity, mark, superseded, page, size)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)
@@ -351,7 +320,7 @@ def mark(alert_id: str, what: Mark) -> None:
 
 def rules_with_alerts() -> list[str]:
     """Names of rules that the newest alerts come from, also rules that are gone."""
-    return _rules_with_alerts(person().cameras)
+    return _rules_with_alerts(rights.person().cameras)
 
 
 @st.cache_data(ttl=60, max_entries=64, show_spinner=False)
@@ -372,39 +341,9 @@ def names_of(video_ids: Sequence[str]) -> dict[str, str]:
 # ---- rules ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def sees_rules() -> bool:
-    """Whether who looks may read the rules, which tell of all cameras."""
-    return person().may(Role.OPERATOR) and person().sees_all
-
-
-def sees_pipeline() -> bool:
-    """Whether who looks may see what goes on and what failed, which tells of all cameras."""
-    return sees_rules()
-
-
-def must_see_pipeline() -> None:
-    """Pass when they may.
-
-    Raises:
-        NotAllowed: naming who may.
-    """
-    if not sees_pipeline():
-        raise NotAllowed("the pipeline tells of all cameras; operators and admins who see all of them may look at it")
-
-
-def must_see_rules() -> None:
-    """Pass when they may read the rules.
-
-    Raises:
-        NotAllowed: naming who may.
-    """
-    if not sees_rules():
-        raise NotAllowed("the rules tell of all cameras; operators and admins who see all of them may read them")
-
-
 def marked(by: By) -> list[MarkedAlerts]:
     """What people's marks say of the rules."""
-    must_see_rules()
+    rights.must_see_rules()
     return _catalog().marked(by=by)
 
 
@@ -417,18 +356,3 @@ def frame_key(card: VideoCard) -> str:
 def frames() -> VideoPage:
     """Videos whose picture zones can be drawn on, newest first."""
     return videos("", None, (VideoState.READY,), 1)
-
-
-# ---- people --------------------------------------------------------------------------------------------------------------------------------------------
-
-
-def people() -> list[users.User]:
-    """Everybody who may sign in, by name; for admins."""
-    person().must(Role.ADMIN, "see who may sign in")
-    return users.listing(_platform().db, now())
-
-
-def audit_log(who: str | None, action: str | None, page: int) -> tuple[list[audit.Entry], int]:
-    """One page of the audit log, newest first, and how many lines match; pages count from 1; for admins."""
-    person().must(Role.ADMIN, "read the audit log")
-    return audit.page(_platform().db, who=who or None, action=action, limit=PAGE_AUDIT, offset=(page - 1) * PAGE_AUDIT)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from ui import data, opened
+from ui import opened, rights
 from video_platform import digests
 from video_platform.digests import Shown
 from video_platform.services.database import digests as rows
@@ -20,4 +20,4 @@ def listed() -> Sequence[Day]:
 def read(day: date) -> Shown:
     """The digest of a day. Raises NotFound when there is none."""
     platform = opened.services().platform
-    return digests.read(platform.db, platform.store, day, data.person())
+    return digests.read(platform.db, platform.store, day, rights.person())

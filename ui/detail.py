@@ -8,7 +8,7 @@ from functools import cached_property
 import pandas as pd
 import streamlit as st
 
-from ui import cards, data, links, words
+from ui import cards, data, links, rights, words
 from ui.player import Row, Span, StripAlert, StripScene, Tag, moments, player
 from video_platform import layout
 from video_platform.access import Role
@@ -119,9 +119,9 @@ def failure(record: VideoRecord) -> None:
     body = text.removeprefix(title).strip()
     st.error(f"**{words.plain(title)}**" + (f"\n\n{words.plain(body, 600)}" if body else ""), icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if data.may(Role.OPERATOR) and st.button("Try again", icon=":material/refresh:", key=f"retry-{record.video_id}"):
+        if rights.may(Role.OPERATOR) and st.button("Try again", icon=":material/refresh:", key=f"retry-{record.video_id}"):
             cards.again(record.video_id)
-        if record.run_id and data.opens_dagster():
+        if record.run_id and rights.opens_dagster():
             st.link_button("Open the run in Dagster", data.run_url(record.run_id), icon=":material/open_in_new:")
         if record.failure_code in MEDIA_CODES:
             st.caption("Trying again helps when the cause is gone. A file that is damaged must be sent again.", width="content")
@@ -282,7 +282,7 @@ def _summary_failure(view: View) -> None:
     reason = words.sentence(record.summary_failure_message or record.summary_failure_code, 600)
     st.warning(f"**The summary could not be written.** {reason} {stands}", icon=":material/warning:")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if data.may(Role.OPERATOR):
+        if rights.may(Role.OPERATOR):
             st.button("Write it again", icon=":material/refresh:", key=f"summary-{record.video_id}", on_click=cards.summary_again, args=(record.video_id,))
         st.caption(f"State: `{words.literal(record.summary_failure_code, 60)}`", width="content")
 
@@ -337,7 +337,7 @@ def alert_list(view: View) -> None:
     if not view.alerts:
         made = view.manifest(layout.ALERTS) is not None
         st.markdown("No rule fired on this video." if made else "Rules have not been evaluated on this video yet.")
-        if data.sees_rules():
+        if rights.sees_rules():
             st.page_link(links.RULES, label="See what the rules ask for", icon=":material/rule:")
         return
     rows = []
@@ -418,7 +418,7 @@ def _version_row(asset: AssetView) -> dict[str, object]:
         "What": ASSET_WORDS.get(asset.name, asset.name),
         "Made": words.instant(manifest.created_at),
         "Last run": "reused" if asset.reused else "made",
-        "Run": data.run_url(asset.run_id) if asset.run_id and data.opens_dagster() else None,
+        "Run": data.run_url(asset.run_id) if asset.run_id and rights.opens_dagster() else None,
         "Seconds": manifest.cost.wall_s,
         "× real time": manifest.cost.real_time_factor,
         "Version": manifest.code_version,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from ui import data, opened
+from ui import data, opened, rights
 from video_platform import detectors, rules, rules_files
 from video_platform.errors import Problem, RulesError
 from video_platform.services.database import rulesets
@@ -28,13 +28,13 @@ class Draft:
 
 def active() -> RuleVersion | None:
     """The rule set that counts."""
-    data.must_see_rules()
+    rights.must_see_rules()
     return rulesets.active(opened.services().platform.db)
 
 
 def versions(limit: int = 20) -> list[RuleVersion]:
     """Rule sets that were active, newest first."""
-    data.must_see_rules()
+    rights.must_see_rules()
     return rulesets.versions(opened.services().platform.db, limit)
 
 
@@ -96,4 +96,4 @@ def apply(text: str, *, source: str, who: str, why: str) -> RuleVersion:
 
 def outdated_videos() -> int:
     """How many videos the active rules would judge differently than the rules that judged them."""
-    return len(rulesets.outdated(opened.services().platform.db, data.person()))
+    return len(rulesets.outdated(opened.services().platform.db, rights.person()))

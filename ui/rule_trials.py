@@ -11,7 +11,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from ui import data, links, opened, rule_drafts, words
+from ui import data, links, opened, rights, rule_drafts, words
 from video_platform.access import Role
 from video_platform.errors import PlatformError
 from video_platform.history import Progress, Reconciled, WhatIf
@@ -63,7 +63,7 @@ def trial_panel(draft: rule_drafts.Draft, key: str) -> None:
 def promotion_form(draft: rule_drafts.Draft, key: str) -> None:
     """Making a draft active, with who and why."""
     with st.form(f"promote-{key}", border=True):
-        who = "" if data.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
+        who = "" if rights.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
         why = st.text_input("Why", placeholder="What this change is for", max_chars=500)
         past = st.checkbox("Bring the alerts of stored footage to it", value=True, help="New alerts are raised, others superseded; marks stay.")
         notify = st.checkbox("Notify the channels of what it finds there", help="Nobody is notified of the past unless this is set.")
@@ -147,10 +147,10 @@ def versions_panel(active: RuleVersion) -> None:
         st.code("\n".join(lines), language="diff", wrap_lines=True)
     else:
         st.caption("They are the same.")
-    if not data.may(Role.ADMIN) or not lines:
+    if not rights.may(Role.ADMIN) or not lines:
         return
     with st.form(f"rollback-{chosen.id}", border=True):
-        who = "" if data.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
+        who = "" if rights.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
         why = st.text_input("Why", placeholder="What is wrong with the active rules", max_chars=500)
         asked = st.form_submit_button(f"Roll back to version {chosen.id}", icon=":material/undo:")
     if asked and not why.strip():

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from ui_serving import APP, RUN_S, Seeded
 
-from ui import backfilling, data
+from ui import backfilling, rights
 from video_platform.access import Person, Role
 from video_platform.planning import Cause
 from video_platform.services.database import backfills
@@ -71,7 +71,7 @@ def test_one_result_is_asked_for_again_with_its_cost(open_page: Open, seeded: Se
 
 @pytest.mark.parametrize("person", [Person("vera", Role.VIEWER), Person("olga", Role.OPERATOR, ("gate-*",))], ids=lambda person: person.name)
 def test_who_may_not_see_all_cameras_sees_nothing_of_it(open_page: Open, seeded: Seeded, monkeypatch: pytest.MonkeyPatch, person: Person) -> None:
-    monkeypatch.setattr(data, "person", lambda: person)
+    monkeypatch.setattr(rights, "person", lambda: person)
     page = AppTest.from_file(str(APP.with_name("views") / "backfills.py"), default_timeout=RUN_S).run()
     assert "operators and admins" in page.error[0].value
     assert not page.dataframe

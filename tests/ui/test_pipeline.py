@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from ui_seed import HOSTILE
 from ui_serving import APP, RUN_S, Seeded
 
-from ui import data, operating
+from ui import operating, rights
 from video_platform import events
 from video_platform.access import Person, Role
 from video_platform.dead_letters import letter
@@ -119,9 +119,9 @@ def test_a_relay_that_lives_is_no_trouble(open_page: Open, seeded: Seeded) -> No
 
 @pytest.mark.parametrize("person", [Person("vera", Role.VIEWER), Person("olga", Role.OPERATOR, ("gate-*",))], ids=lambda person: person.name)
 def test_who_may_not_see_all_cameras_sees_nothing_of_it(open_page: Open, seeded: Seeded, monkeypatch: pytest.MonkeyPatch, person: Person) -> None:
-    monkeypatch.setattr(data, "person", lambda: person)
+    monkeypatch.setattr(rights, "person", lambda: person)
     with pytest.raises(NotAllowed):
-        data.must_see_pipeline()
+        rights.must_see_pipeline()
     page = AppTest.from_file(str(APP.with_name("views") / "pipeline.py"), default_timeout=RUN_S).run()
     assert "operators and admins" in page.error[0].value
     assert not page.dataframe

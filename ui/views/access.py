@@ -5,14 +5,13 @@ import json
 import pandas as pd
 import streamlit as st
 
-from ui import data, words
+from ui import people, rights, words
 from video_platform.services.database.audit import ACTIONS
 
 st.title("Access")
 
-if data.signs_in():
+if rights.signs_in():
     st.subheader("People", anchor=False)
-    people = data.people()
     st.dataframe(
         pd.DataFrame(
             [
@@ -25,7 +24,7 @@ if data.signs_in():
                     "Tokens": each.tokens,
                     "Last": words.instant(each.signed_in_at) if each.signed_in_at else "never",
                 }
-                for each in people
+                for each in people.listed()
             ],
             columns=["Name", "Role", "Cameras", "Signs in", "Signed in", "Tokens", "Last"],
         ),
@@ -42,11 +41,11 @@ st.subheader("Who did what", anchor=False)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     who = st.text_input("Who", key="who", bind="query-params", placeholder="Everybody", width=220)
     action = st.selectbox("What", sorted(ACTIONS), index=None, key="what", bind="query-params", placeholder="Everything", width=220)
-entries, total = data.audit_log(who.strip(), action, 1)
-pages = max(1, -(-total // data.PAGE_AUDIT))
+entries, total = people.log(who.strip(), action, 1)
+pages = max(1, -(-total // people.PAGE_LOG))
 page = min(st.pagination(pages, key="audit-page", bind="query-params"), pages) if pages > 1 else 1
 if page > 1:
-    entries, _ = data.audit_log(who.strip(), action, page)
+    entries, _ = people.log(who.strip(), action, page)
 if not entries:
     st.info("No line matches." if who or action else "Nothing has been done yet.", icon=":material/search_off:")
 else:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, links, rule_drafts, words
+from ui import cards, data, links, rights, rule_drafts, words
 from video_platform.records import Lifecycle, Mark, Severity
 
 LOOK_AGAIN_S = 2
@@ -14,7 +14,7 @@ MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]
 cards.follow()
 st.title("Alerts")
 
-active = rule_drafts.active() if data.sees_rules() else None
+active = rule_drafts.active() if rights.sees_rules() else None
 rule_set = rule_drafts.parsed(active.text)[0] if active else None
 rule_names = sorted({rule.name for rule in rule_set.rules} | set(data.rules_with_alerts())) if rule_set else data.rules_with_alerts()
 
@@ -70,7 +70,7 @@ def feed() -> None:
             st.subheader("No alerts", anchor=False)
             st.markdown("Nothing that was looked at so far fits a rule. New alerts appear here by themselves.")
             with st.container(horizontal=True):
-                if data.sees_rules():
+                if rights.sees_rules():
                     st.page_link(links.RULES, label="See what the rules ask for", icon=":material/rule:")
                 st.page_link(links.LIBRARY, label="Add footage", icon=":material/video_library:")
 

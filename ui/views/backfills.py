@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from ui import backfilling, data, links, words
+from ui import backfilling, data, links, rights, words
 from ui.detail import ASSET_WORDS
 from video_platform.errors import PlatformError
 from video_platform.planning import CAUSE_WORDS, CausePlan
@@ -27,7 +27,7 @@ PLANNED = "plan-asked"  # key of the session: somebody asked for the plan of a l
 
 st.title("Backfills")
 try:
-    data.must_see_pipeline()
+    rights.must_see_pipeline()
 except PlatformError as error:
     st.error(words.sentence(error.message), icon=":material/lock:")
     st.stop()

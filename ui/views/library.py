@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, moments, words
+from ui import cards, data, moments, rights, words
 from ui.upload import upload
 from video_platform.access import Role
 from video_platform.layout import api_videos
@@ -18,7 +18,7 @@ known = sum(data.counts()[state] for state in SHOWN_STATES)
 
 taken_in = None
 opened = st.session_state.setdefault(OPENED, known == 0)  # not by what is there now: the first video that came in would close it over its queue
-if data.may(Role.OPERATOR):
+if rights.may(Role.OPERATOR):
     with st.expander("Add footage", icon=":material/upload:", expanded=opened):
         taken_in = upload(api_videos(), data.cameras())
         st.caption("Any size and several at once. Many files, or files that stay where they are: `vp ingest PATH`, `vp watch FOLDER`.")

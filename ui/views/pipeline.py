@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from ui import cards, data, links, operating, words
+from ui import cards, data, links, operating, rights, words
 from video_platform.dagster_now import RunNow
 from video_platform.errors import PlatformError
 from video_platform.records import VideoRecord, VideoState
@@ -53,7 +53,7 @@ st.title("Pipeline")
 def let_in() -> None:
     """Stop here for who may not look; asked again at each look, because a page stays open."""
     try:
-        data.must_see_pipeline()
+        rights.must_see_pipeline()
     except PlatformError as error:
         st.error(words.sentence(error.message), icon=":material/lock:")
         st.stop()

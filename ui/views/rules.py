@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import data, links, rule_drafts, rule_drawing, rule_precision, rule_trials, words
+from ui import data, links, rights, rule_drafts, rule_drawing, rule_precision, rule_trials, words
 from video_platform.access import Role
 from video_platform.catalog import VideoCard
 from video_platform.errors import Problem
@@ -38,7 +38,7 @@ def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
     with st.expander("Show the difference", icon=":material/difference:", expanded=True):
         st.code(draft.diff, language="diff", wrap_lines=True)
     rule_trials.trial_panel(draft, key)
-    if data.may(Role.ADMIN):
+    if rights.may(Role.ADMIN):
         rule_trials.promotion_form(draft, key)
     else:
         st.caption("An admin can promote it.")
