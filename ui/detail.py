@@ -1,6 +1,5 @@
 """The parts of the page of one video."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,24 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from ui import cards, data, links, rights, words
-from ui.player import Row, Span, StripAlert, StripScene, Tag, moments, player
+from ui.player import Row, Span, Tag, moments
 from video_platform import layout
 from video_platform.access import Role
 from video_platform.catalog import AssetView, VideoDetail, first_notes
 from video_platform.errors import MEDIA_CODES
-from video_platform.records import AlertRecord, Evidence, Manifest, Sentence, Summary, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Manifest, Summary, VideoRecord
 from video_platform.search import Stands
-
-SOUGHT = "sought"
-"""Key of the session: the moment that a click in a table asked for, with its video."""
-
-LISTED_SPANS = 6
-"""Chips of one sentence: a sentence about forty tracks is not forty chips."""
-
-STATE_TAGS = {"supported": None, "contradicted": Tag("Contradicted by what was found", "red"), "not_checkable": Tag("Not checked", "gray")}
-
-NO_SUMMARY = {VideoState.FAILED: "There is no summary.", VideoState.READY: "It is written after the alerts."}
-"""What is said where no summary is; in other states it is still to come."""
 
 ASSET_WORDS: Mapping[str, str] = {
     layout.RAW_VIDEO: "Original",
@@ -144,194 +132,6 @@ def notes(found: VideoDetail) -> None:
         st.warning("\n\n".join(words.sentence(note, 400) for note in first_notes(found.notes)), icon=":material/warning:")
 
 
-# ---- picture -------------------------------------------------------------------------------------------------------------------------------------------
-
-
-def picture(view: View) -> None:
-    """The player, or why there is none yet."""
-    processed, raw = view.manifest(layout.PROCESSED_VIDEO), view.manifest(layout.RAW_VIDEO)
-    key = data.file_key(processed, "video")
-    if key is None:
-        _no_picture(view)
-        return
-    tracks = view.manifest(layout.TRACKS)
-    sheet, poster = data.file_key(tracks, "player"), data.file_key(processed, "poster")
-    record = view.record
-    player(
-        view.id,
-        src=data.media_path(key),
-        version=key,
-        alt=f"{words.literal(record.original_name, 80)}, {words.duration(record.duration_s)}",
-        page=links.video_path(view.id),
-        poster=data.media_path(poster) if poster else None,
-        tracks=data.media_path(sheet) if sheet else None,
-        tracks_version=sheet or "",
-        start_s=_start(view),
-        duration_s=record.duration_s or _number(processed, "duration_s"),
-        width=record.width,
-        height=record.height,
-        sound=_has_sound(processed, raw),
-        scenes=_scenes(view),
-        alerts=[StripAlert(alert.id, alert.rule, str(alert.severity), alert.start_s, alert.end_s) for alert in view.alerts],
-    )
-    if not view.tracks and sheet:
-        _nothing_detected(view)
-
-
-def _no_picture(view: View) -> None:
-    if view.record.state is VideoState.FAILED:
-        st.markdown("There is no picture: the video could not be made playable.")
-    else:
-        st.skeleton(300)
-        st.caption("The picture appears here when the frames have been looked at; this page shows it by itself.")
-
-
-def _table_key(video_id: str) -> str:
-    return f"tracks-{video_id}"
-
-
-def _start(view: View) -> float | None:
-    """The moment to go to: of the row that was chosen last, else of the address. It must not change by itself, or the player would jump."""
-    asked = st.query_params.get("t")
-    chosen = st.session_state.get(_table_key(view.id))
-    rows = tuple(chosen.selection.rows) if chosen else ()
-    before = st.session_state.get(SOUGHT)
-    if before is None or before["video"] != view.id or before["asked"] != asked:
-        before = {"video": view.id, "asked": asked, "rows": rows, "at": _seconds(asked)}
-    elif rows != before["rows"]:
-        at = view.tracks[rows[0]].start_s if rows and rows[0] < len(view.tracks) else before["at"]
-        before = before | {"rows": rows, "at": at}
-    st.session_state[SOUGHT] = before
-    return before["at"]
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
-def _number(manifest: Manifest | None, name: str) -> float | None:
-    value = manifest.facts.get(name) if manifest else None
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _has_sound(processed: Manifest | None, raw: Manifest | None) -> bool:
-    for manifest in (processed, raw):
-        facts_of = manifest.facts if manifest else {}
-        probe = facts_of.get("probe", facts_of)
-        if isinstance(probe, Mapping) and "audio_codec" in probe:
-            return probe["audio_codec"] is not None
-    return True
-
-
-def _scenes(view: View) -> list[StripScene]:
-    manifest = view.manifest(layout.SCENES)
-    key = data.file_key(manifest, "scenes")
-    if key is None or manifest is None:
-        return []
-    there = {entry.name: entry.key for entry in manifest.files}
-    return [
-        StripScene(scene.start_s, scene.end_s, data.media_path(there[scene.thumbnail]) if scene.thumbnail in there else None)
-        for scene in data.scenes(view.id, key)
-    ]
-
-
-def _nothing_detected(view: View) -> None:
-    manifest = view.manifest(layout.DETECTIONS)
-    found = manifest.facts if manifest else {}
-    frames, model = found.get("frames_looked_at"), found.get("model") or data.settings().detection.model
-    looked = f"{words.count(frames, 'frame')} looked at" if isinstance(frames, int) else "The frames were looked at"
-    st.info(f"**Nothing was detected.** {looked} with {words.plain(str(model))}. {_guess(found.get('best_guess'))}", icon=":material/search:")
-
-
-def _guess(guess: object) -> str:
-    """What came closest, in a sentence; detections give class, score and at_s."""
-    if not isinstance(guess, Mapping) or "class" not in guess:
-        return "It had not even a weak guess. Is the picture dark, or what you look for very small?"
-    score, at_s = guess.get("score"), guess.get("at_s")
-    sure = f" with score {score:.2f}" if isinstance(score, int | float) else ""
-    moment = f" at {words.moment(at_s)}" if isinstance(at_s, int | float) else ""
-    return f"Its best guess was {words.plain(str(guess['class']))}{sure}{moment}, too weak to follow."
-
-
-# ---- summary -------------------------------------------------------------------------------------------------------------------------------------------
-
-
-def summary(view: View) -> None:
-    """What happens in the video, sentence by sentence, and what rules did not find."""
-    written = view.summary
-    if written is None:
-        st.subheader("Summary", anchor=False)
-        if view.record.summary_failure_code is None:
-            st.caption(NO_SUMMARY.get(view.record.state, "It comes last, after the alerts."))
-        _summary_failure(view)
-    else:
-        _summary(view, written)
-    _near_misses(view)
-
-
-def _summary_failure(view: View) -> None:
-    """Why there is no summary, or no newer one, and what to do; everything else of the video stands."""
-    record = view.record
-    if record.summary_failure_code is None:
-        return
-    stands = "Everything else stands; the summary below is from before." if view.summary else "Everything else stands."
-    reason = words.sentence(record.summary_failure_message or record.summary_failure_code, 600)
-    st.warning(f"**The summary could not be written.** {reason} {stands}", icon=":material/warning:")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if rights.may(Role.OPERATOR):
-            st.button("Write it again", icon=":material/refresh:", key=f"summary-{record.video_id}", on_click=cards.summary_again, args=(record.video_id,))
-        st.caption(f"State: `{words.literal(record.summary_failure_code, 60)}`", width="content")
-
-
-def _summary(view: View, written: Summary) -> None:
-    st.subheader(words.plain(written.title, 200) or "Summary", anchor=False)
-    _summary_failure(view)
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.badge(words.CONCERN_WORDS[written.concern], color=words.CONCERN_COLORS[written.concern], help="Concern 0 to 2")  # type: ignore[arg-type]
-        st.caption(_engine(written), width="content")
-    if written.overview:
-        st.markdown(words.plain(written.overview))
-    if written.sentences:
-        st.caption("Click a sentence to see the moment it speaks of.")
-        moments("summary", [_sentence(sentence) for sentence in written.sentences], player=view.id, alt="Summary, sentence by sentence")
-
-
-def _engine(written: Summary) -> str:
-    engine = written.engine
-    if engine.name == "template":
-        reason = f": {words.plain(engine.reason, 200)}" if engine.reason else ""
-        return f"Written from the facts by a template{reason}"
-    digest = f" ({words.plain(engine.digest[:12])})" if engine.digest else ""
-    return f"Written by {words.plain(engine.model or 'a language model', 80)}{digest}"
-
-
-def _sentence(sentence: Sentence) -> Row:
-    spans = [Span(each.start_s, f"{_evidence_words(each)} {words.moment(each.start_s)}") for each in sentence.evidence[:LISTED_SPANS]]
-    return Row(sentence.text, spans, tag=STATE_TAGS[sentence.state], muted=sentence.state != "supported")
-
-
-def _evidence_words(evidence: Evidence) -> str:
-    return f"{evidence.kind} {words.literal(evidence.id, 12)}" if evidence.kind in ("track", "scene") else evidence.kind
-
-
-def _near_misses(view: View) -> None:
-    if not view.found.near_misses and not view.found.cannot_evaluate:
-        return
-    st.subheader("Rules that did not fire", anchor=False)
-    rows = [
-        Row(f"{miss.rule}: {miss.text}", [] if miss.at_s is None else [Span(miss.at_s, words.moment(miss.at_s))], muted=True) for miss in view.found.near_misses
-    ]
-    rows += [Row(f"{rule}: cannot be evaluated", note=reason, tag=Tag("Cannot be evaluated", "orange")) for rule, reason in view.found.cannot_evaluate]
-    moments("near-misses", rows, player=view.id, alt="Rules that did not fire, and what came closest")
-
-
-# ---- lists ---------------------------------------------------------------------------------------------------------------------------------------------
-
-
 def alert_list(view: View) -> None:
     """Alerts of this video; clicking one seeks the player."""
     if not view.alerts:
@@ -347,6 +147,11 @@ def alert_list(view: View) -> None:
         rows.append(Row(f"{alert.rule}{mark}", spans, note=words.reason(alert), tag=Tag(str(alert.severity), words.SEVERITY_COLORS[alert.severity])))
     st.page_link(links.ALERTS, label="Mark them, see their pictures and clips", icon=":material/notifications:", query_params={"video": view.id})
     moments("alerts", rows, player=view.id, alt="Alerts of this video")
+
+
+def track_table_key(video_id: str) -> str:
+    """Key of the session: the table of tracks, which the picture asks for the chosen row."""
+    return f"tracks-{video_id}"
 
 
 def track_table(view: View) -> None:
@@ -365,7 +170,7 @@ def track_table(view: View) -> None:
             "Score": [round(row.score, 2) for row in view.tracks],
         }
     )
-    st.dataframe(table, hide_index=True, key=_table_key(view.id), on_select="rerun", selection_mode="single-row", alt="Tracks of this video")
+    st.dataframe(table, hide_index=True, key=track_table_key(view.id), on_select="rerun", selection_mode="single-row", alt="Tracks of this video")
 
 
 def files(view: View) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, links, words
+from ui import again, cards, data, detail, detail_picture, detail_summary, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -50,9 +50,9 @@ detail.notes(found)
 view = detail.View(found, data.alerts_of(video_id))
 left, right = st.columns([3, 2], gap="large")
 with left:
-    detail.picture(view)
+    detail_picture.picture(view)
 with right:
-    detail.summary(view)
+    detail_summary.summary(view)
     detail.findable(record)
 
 alerts, tracks, files, versions = st.tabs([f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Files", "How it was made"])
