@@ -8,7 +8,7 @@ import streamlit as st
 from ui import data, links, rights, words
 from ui.picture import picture
 from video_platform.access import Role
-from video_platform.catalog import VideoCard
+from video_platform.catalog_views import VideoCard
 from video_platform.errors import PlatformError
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
 

@@ -14,7 +14,8 @@ import streamlit as st
 from ui import opened, rights
 from video_platform import layout
 from video_platform.access import Person, Role
-from video_platform.catalog import AlertPage, Catalog, VideoCard, VideoDetail, VideoPage
+from video_platform.catalog import Catalog
+from video_platform.catalog_views import AlertPage, VideoCard, VideoDetail, VideoPage
 from video_platform.deeds import Deeds
 from video_platform.errors import PlatformError
 from video_platform.platform import Platform

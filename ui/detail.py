@@ -11,7 +11,7 @@ from ui import cards, data, links, rights, words
 from ui.player import Row, Span, Tag, moments
 from video_platform import layout
 from video_platform.access import Role
-from video_platform.catalog import AssetView, VideoDetail, first_notes
+from video_platform.catalog_views import AssetView, VideoDetail, first_notes
 from video_platform.errors import MEDIA_CODES
 from video_platform.records import AlertRecord, Manifest, Summary, VideoRecord
 from video_platform.search import Stands

@@ -9,7 +9,7 @@ import streamlit as st
 from ui import data, rule_drafts, words
 from ui.zones import Drawn, Edit, edits, zones
 from video_platform import rules_drawing
-from video_platform.catalog import VideoCard
+from video_platform.catalog_views import VideoCard
 from video_platform.errors import InputError, PlatformError
 from video_platform.history import OneVideo
 from video_platform.rules_drawing import ZONES

@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui import data, links, rights, rule_drafts, rule_drawing, rule_precision, rule_trials, words
 from video_platform.access import Role
-from video_platform.catalog import VideoCard
+from video_platform.catalog_views import VideoCard
 from video_platform.errors import Problem
 
 st.title("Rules")

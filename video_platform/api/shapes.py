@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from video_platform.catalog import AssetView, VideoCard, VideoDetail
 from video_platform.catalog_dagster import RunView
+from video_platform.catalog_views import AssetView, VideoCard, VideoDetail
 from video_platform.layout import page_video
 from video_platform.records import AlertRecord, Cost, Lane, Mark, Scene, VideoRecord
 from video_platform.search import Hit, Standing

@@ -150,7 +150,7 @@ def _plain(result: Result) -> dict[str, object]:
 
 
 def _show(results: list[Result]) -> None:
-    from video_platform.catalog import first_notes
+    from video_platform.catalog_views import first_notes
     from video_platform.cli import output
 
     if not results:

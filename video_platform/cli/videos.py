@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from video_platform.catalog import Catalog, VideoCard, VideoDetail
+    from video_platform.catalog import Catalog
+    from video_platform.catalog_views import VideoCard, VideoDetail
     from video_platform.deeds import Deeds
     from video_platform.platform import Platform
     from video_platform.records import Summary
@@ -116,7 +117,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
 
 
 def _show_record(detail: "VideoDetail") -> None:
-    from video_platform.catalog import first_notes
+    from video_platform.catalog_views import first_notes
     from video_platform.cli import output
 
     record = detail.record
