@@ -15,7 +15,7 @@ from fake_hub import COMMIT, FakeHub
 from video_platform import model_files, model_registry
 from video_platform.errors import HubUnavailable, IntegrityError, NotFound, StateError, StoreFull
 from video_platform.model_files import RECORD
-from video_platform.services import model_downloads
+from video_platform.services import model_downloads, model_sources
 from video_platform.settings import ModelSettings, Settings
 
 CONFIG = {"model_type": "d_fine", "id2label": {"0": "person", "1": "drone"}}
@@ -23,8 +23,8 @@ CONFIG = {"model_type": "d_fine", "id2label": {"0": "person", "1": "drone"}}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(model_downloads, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(model_downloads, "LONGEST_WAIT_S", 0.001)
+    monkeypatch.setattr(model_sources, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(model_sources, "LONGEST_WAIT_S", 0.001)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_server_without_ranges_begins_anew_and_ends_right(tmp_path, source):
 
 
 def test_a_pull_that_was_given_up_is_taken_up_by_the_next_one(tmp_path, source, monkeypatch):
-    monkeypatch.setattr(model_downloads, "TRIES", 0)
+    monkeypatch.setattr(model_sources, "TRIES", 0)
     with FakeHub({"owner/name": source}) as hub:
         place = Place(tmp_path, hub.address)
         hub.cut = 1
@@ -118,7 +118,7 @@ def test_a_pull_that_was_given_up_is_taken_up_by_the_next_one(tmp_path, source, 
 
 
 def test_bytes_that_were_kept_and_are_wrong_are_fetched_anew(tmp_path, source, monkeypatch):
-    monkeypatch.setattr(model_downloads, "TRIES", 0)
+    monkeypatch.setattr(model_sources, "TRIES", 0)
     with FakeHub({"owner/name": source}) as hub:
         place = Place(tmp_path, hub.address)
         hub.cut = 1
