@@ -13,7 +13,7 @@ from video_platform.rules_drawing import Shape
 from video_platform.rules_schema import MAX_POINTS
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("../clipboard.js", "shapes.js", "zones.js")
+_SCRIPTS = ("../clipboard.js", "shapes.js", "picture.js", "zones.js")
 
 _ZONES = component(
     "video_platform_zones",

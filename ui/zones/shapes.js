@@ -7,6 +7,9 @@ const clamped = (value) => Math.min(Math.max(value, 0), 1);
 const rounded = (point) => point.map((value) => Number(clamped(value).toFixed(DIGITS)));
 const samePoint = (one, other) => one[0] === other[0] && one[1] === other[1];
 
+const keyOf = (shape) => `${shape.section}/${shape.name}`;
+const listOf = (points) => points.map((point) => point.join(",")).join(" ");
+
 function pointText(point) {
   return `[${point[0].toFixed(DIGITS)}, ${point[1].toFixed(DIGITS)}]`;
 }

@@ -1,7 +1,5 @@
 // Zones and lines over a real frame, drawn and dragged; each change is told to the page, which writes it into the text of the rules.
 
-const SVG = "http://www.w3.org/2000/svg";
-const HUES = [168, 28, 210, 330, 95, 265, 0, 190];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEP = 0.005;
 const BIG_STEP = 0.05;
@@ -14,12 +12,6 @@ const ADDING = {
   lines: "Click where the line begins, then where it ends. Esc leaves it. With keys: arrows and Space.",
 };
 
-function element(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
-
 class Zones {
   constructor(parent) {
     this.find = (selector) => parent.querySelector(selector);
@@ -30,6 +22,7 @@ class Zones {
     this.points = []; // of what is drawn
     this.cursor = [0.5, 0.5];
     this.drag = null;
+    this.picture = new Picture(this.find("svg"), this.find(".marks"));
     const stage = this.find(".stage");
     stage.onpointerdown = (event) => this.press(event);
     stage.onpointermove = (event) => this.move(event);
@@ -80,7 +73,7 @@ class Zones {
   }
 
   shape(key = this.chosen) {
-    return this.shapes().find((shape) => `${shape.section}/${shape.name}` === key);
+    return this.shapes().find((shape) => keyOf(shape) === key);
   }
 
   tell(edit) {
@@ -284,7 +277,7 @@ class Zones {
     cross.hidden = false;
     cross.style.left = `${at[0] * 100}%`;
     cross.style.top = `${at[1] * 100}%`;
-    this.find("svg .rubber")?.setAttribute("points", [...this.points, at].map((point) => point.join(",")).join(" "));
+    this.picture.stretch([...this.points, at]);
   }
 
   // ---- keys -----------------------------------------------------------------------------------------------------------------------------------------
@@ -337,114 +330,30 @@ class Zones {
     return true;
   }
 
-  focus() {
-    if (!this.chosen) return;
-    const marks = [...this.find(".marks").children].filter((mark) => mark.dataset.shape === this.chosen);
-    const wanted = marks.find((mark) => (this.corner === null ? mark.classList.contains("label") : mark.dataset.corner === String(this.corner)));
-    wanted?.focus({ preventScroll: true });
-  }
-
   // ---- the picture ----------------------------------------------------------------------------------------------------------------------------------
 
   draw() {
     if (!this.data) return;
-    const svg = this.find("svg");
-    svg.replaceChildren();
-    this.wanted = [];
-    const shapes = this.shapes();
-    const layer = (shape) => (shape.section === "lines" ? 2 : 0) + this.is(shape); // a line can be taken hold of inside of a zone
-    const order = [...shapes.keys()].sort((one, other) => layer(shapes[one]) - layer(shapes[other]));
-    for (const index of order) this.drawShape(svg, shapes[index], `hsl(${HUES[index % HUES.length]} 85% 55%)`);
-    shapes.forEach((shape, index) => this.label(shape, `hsl(${HUES[index % HUES.length]} 85% 55%)`));
-    const chosen = this.shape();
-    if (chosen) this.handles(chosen);
-    if (this.adding) this.drawNew(svg);
-    this.placeMarks();
-    this.find(".stage").classList.toggle("drawing", Boolean(this.adding));
-    this.find(".add-zone").setAttribute("aria-pressed", String(this.adding === "zones"));
-    this.find(".add-line").setAttribute("aria-pressed", String(this.adding === "lines"));
-    this.find(".of-shape").hidden = !chosen;
-    this.find(".flip").hidden = chosen?.section !== "lines";
-    this.find(".delete-corner").hidden = chosen?.section !== "zones";
-    this.find(".delete-corner").disabled = this.corner === null || (chosen?.points.length ?? 0) <= LEAST.zones;
+    const { chosen, corner, adding, points, drag } = this;
+    this.picture.draw(this.shapes(), { chosen, corner, adding, points, dragging: Boolean(drag), editable: this.data.editable, ratio: this.ratio() });
+    const shape = this.shape();
+    this.find(".stage").classList.toggle("drawing", Boolean(adding));
+    this.find(".add-zone").setAttribute("aria-pressed", String(adding === "zones"));
+    this.find(".add-line").setAttribute("aria-pressed", String(adding === "lines"));
+    this.find(".of-shape").hidden = !shape;
+    this.find(".flip").hidden = shape?.section !== "lines";
+    this.find(".delete-corner").hidden = shape?.section !== "zones";
+    this.find(".delete-corner").disabled = corner === null || (shape?.points.length ?? 0) <= LEAST.zones;
     const name = this.find(".name input");
-    if (chosen && name.getRootNode().activeElement !== name) name.value = chosen.name;
-  }
-
-  is(shape) {
-    return this.chosen === `${shape.section}/${shape.name}`;
-  }
-
-  drawShape(svg, shape, color) {
-    const chosen = this.is(shape);
-    const look = { stroke: color, "stroke-width": chosen ? "4" : "2.5", "vector-effect": "non-scaling-stroke" };
-    const body = { class: chosen ? "body chosen" : "body", "data-shape": `${shape.section}/${shape.name}` };
-    if (shape.section === "lines") {
-      const [from, to] = shape.points;
-      const ends = { x1: from[0], y1: from[1], x2: to[0], y2: to[1] };
-      svg.append(element("line", { ...look, ...ends }), element("polyline", { ...look, fill: "none", points: arrowPoints(shape, this.ratio()) }));
-      svg.append(element("line", { ...body, ...ends, stroke: "transparent", "stroke-width": "22", "vector-effect": "non-scaling-stroke" }));
-    } else {
-      const points = shape.points.map((point) => point.join(",")).join(" ");
-      svg.append(element("polygon", { ...look, ...body, points, fill: color, "fill-opacity": chosen ? "0.28" : "0.18" }));
-    }
-  }
-
-  drawNew(svg) {
-    const points = this.points.map((point) => point.join(",")).join(" ");
-    const look = { fill: "none", stroke: "#fff", "stroke-width": "2.5", "stroke-dasharray": "6 4", "vector-effect": "non-scaling-stroke" };
-    svg.append(element("polyline", { ...look, class: "rubber", points }));
-    this.points.forEach((point, index) => {
-      const first = index === 0 && this.adding === "zones" && this.points.length >= LEAST.zones;
-      this.mark(point, first ? "corner first" : "corner", first ? "Close the zone" : `Corner ${index + 1}`, first ? { first: "" } : {});
-    });
+    if (shape && name.getRootNode().activeElement !== name) name.value = shape.name;
   }
 
   ratio() {
     return this.data.width && this.data.height ? this.data.width / this.data.height : 16 / 9;
   }
 
-  label(shape, color) {
-    const what = `${shape.section === "lines" ? "Line" : "Zone"} ${shape.name}`;
-    const classes = `label${this.is(shape) ? " chosen" : ""}${shape.problem ? " wrong" : ""}`;
-    this.mark(shape.points[0], classes, this.data.editable ? `${what}: Enter chooses it, arrows move it, Delete removes it` : what, { shape: `${shape.section}/${shape.name}` }, shape.name, color);
-  }
-
-  handles(shape) {
-    const key = `${shape.section}/${shape.name}`;
-    const words = shape.section === "lines" ? ["begins", "ends"] : null;
-    if (!this.drag) middles(shape).forEach((point, index) => this.mark(point, "between", `New corner after corner ${index + 1} of ${shape.name}`, { shape: key, between: index }));
-    shape.points.forEach((point, index) => {
-      const what = words ? `${shape.name} ${words[index]}` : `${shape.name}, corner ${index + 1} of ${shape.points.length}`;
-      this.mark(point, this.corner === index ? "corner chosen" : "corner", `${what}, at ${pointText(point)}`, { shape: key, corner: index });
-    });
-  }
-
-  mark(point, classes, words, facts, text = "", color = "") {
-    this.wanted.push({ point, classes, words, facts, text, color });
-  }
-
-  placeMarks() {
-    // Marks are kept from one drawing to the next, so that the one with the focus keeps it.
-    const layer = this.find(".marks");
-    const id = (facts, classes) => JSON.stringify([facts.shape ?? "", facts.corner ?? "", facts.between ?? "", classes.split(" ")[0]].map(String));
-    const there = new Map([...layer.children].filter((mark) => mark.dataset.shape !== undefined).map((mark) => [mark.id, mark]));
-    const kept = this.wanted.map(({ point, classes, words, facts, text, color }) => {
-      const key = id(facts, classes);
-      const mark = there.get(key) ?? document.createElement("button");
-      if (facts.shape !== undefined) mark.id = key;
-      mark.type = "button";
-      mark.className = classes;
-      for (const [name, value] of Object.entries(facts)) mark.dataset[name] = value;
-      mark.setAttribute("aria-label", words);
-      mark.textContent = text;
-      mark.style.left = `${point[0] * 100}%`;
-      mark.style.top = `${point[1] * 100}%`;
-      mark.style.background = color;
-      return mark;
-    });
-    for (const mark of [...layer.children]) if (!kept.includes(mark)) mark.remove();
-    kept.forEach((mark, index) => layer.children[index] !== mark && layer.insertBefore(mark, layer.children[index] ?? null));
+  focus() {
+    if (this.chosen) this.picture.focus(this.chosen, this.corner);
   }
 }
 
