@@ -74,12 +74,7 @@ def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) ->
         if record.summary_failure_code is None:
             videos.summary_failed(tick.desk.platform.db, record.video_id, QUARANTINED, SUMMARY_MESSAGES[QUARANTINED].format(attempts=MAX_ATTEMPTS))
         return True
-    tick.memory.summaries[record.video_id] = attempt
-    key = f"{record.video_id}@reconcile:{'-'.join(manifest.content_hash[:16] for manifest in sources.values())}:{attempt}"
-    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
-    tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
-    tick.add.add(record.video_id)
-    tick.say(f"{record.video_id}: its summary is asked for, attempt {attempt}")
+    _ask_to_describe(tick, record, attempt, "its summary", "", list(sources.values()))
     return True
 
 
@@ -93,13 +88,18 @@ def _index(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> b
     attempt = tick.memory.summaries.get(record.video_id, 0) + 1
     if attempt > MAX_ATTEMPTS or tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not tick.quiet(record, UNREAD):
         return True
-    tick.memory.summaries[record.video_id] = attempt
-    key = f"{record.video_id}@reconcile:index:{summary.content_hash[:16]}-{manifests[layout.TRACKS].content_hash[:16]}:{attempt}"
-    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
-    tick.runs.append(dg.RunRequest(run_key=key, partition_key=record.video_id, tags=own))
-    tick.add.add(record.video_id)
-    tick.say(f"{record.video_id}: what search finds of it is asked for, attempt {attempt}")
+    _ask_to_describe(tick, record, attempt, "what search finds of it", "index:", [summary, manifests[layout.TRACKS]])
     return True
+
+
+def _ask_to_describe(tick: Tick, record: VideoRecord, attempt: int, what: str, mark: str, sources: Sequence[Manifest]) -> None:
+    """Asks for a run that describes the video: `what` is missing, `mark` keeps the keys of the reasons apart, `sources` is what the run starts from."""
+    tick.memory.summaries[record.video_id] = attempt
+    made_from = "-".join(manifest.content_hash[:16] for manifest in sources)
+    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
+    tick.runs.append(dg.RunRequest(run_key=f"{record.video_id}@reconcile:{mark}{made_from}:{attempt}", partition_key=record.video_id, tags=own))
+    tick.add.add(record.video_id)
+    tick.say(f"{record.video_id}: {what} is asked for, attempt {attempt}")
 
 
 def _catalogued(instance: dg.DagsterInstance, video_ids: Sequence[str]) -> dict[tuple[str, str], str]:
