@@ -4,6 +4,8 @@ import dagster as dg
 import pytest
 from graphs import Ticking
 
+from sensors import reconcile
+from video_platform.platform import Platform
 from video_platform.settings import RunSettings, Settings
 
 
@@ -24,3 +26,15 @@ def ticking(settings):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def sensor(ticking) -> Ticking:
+    """The sensor `reconcile`, whose tests are several files."""
+    return ticking(reconcile)
+
+
+@pytest.fixture
+def platform(sensor) -> Platform:
+    """What the sensor `reconcile` works on."""
+    return sensor.workplace.platform

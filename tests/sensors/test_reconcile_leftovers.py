@@ -3,25 +3,13 @@ import shutil
 from datetime import UTC, datetime
 
 import dagster as dg
-import pytest
 import sqlalchemy as sa
 from reconciling import footage, requests
 from stack import embedded_only
 
-from sensors import reconcile
 from video_platform import layout
 from video_platform.services.database import videos
 from video_platform.services.database.tables import videos as table
-
-
-@pytest.fixture
-def sensor(ticking):
-    return ticking(reconcile)
-
-
-@pytest.fixture
-def platform(sensor):
-    return sensor.workplace.platform
 
 
 def test_a_deleted_video_loses_its_partition_and_its_objects(sensor, platform, tmp_path):

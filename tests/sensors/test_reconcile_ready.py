@@ -4,7 +4,6 @@ import pytest
 from graphs import CROSSING, Graph
 from reconciling import age, read_all, requests
 
-from sensors import reconcile
 from sensors.reconcile_unfinished import MAX_ATTEMPTS
 from video_platform import events, layout
 from video_platform.pipeline.failures import CANCELLED, QUARANTINED
@@ -12,16 +11,6 @@ from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import VideoState
 from video_platform.services.database import videos
-
-
-@pytest.fixture
-def sensor(ticking):
-    return ticking(reconcile)
-
-
-@pytest.fixture
-def platform(sensor):
-    return sensor.workplace.platform
 
 
 @pytest.fixture

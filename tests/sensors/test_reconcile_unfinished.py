@@ -2,7 +2,7 @@ import dagster as dg
 import pytest
 from reconciling import age, footage, read_all, requests
 
-from sensors import consuming, reconcile
+from sensors import consuming
 from sensors.reconcile_unfinished import MAX_ATTEMPTS
 from video_platform import events
 from video_platform.errors import StoreFull, StoreUnavailable
@@ -10,16 +10,6 @@ from video_platform.ingest import Ingest
 from video_platform.pipeline.failures import INTERRUPTED, QUARANTINED
 from video_platform.records import VideoState
 from video_platform.services.database import outbox, videos
-
-
-@pytest.fixture
-def sensor(ticking):
-    return ticking(reconcile)
-
-
-@pytest.fixture
-def platform(sensor):
-    return sensor.workplace.platform
 
 
 def test_a_video_in_somebodys_hands_is_left_alone(sensor, platform, tmp_path):

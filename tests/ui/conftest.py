@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import streamlit as st
@@ -10,6 +11,9 @@ from streamlit.testing.v1 import AppTest
 from ui_serving import Seeded, Served, make_home, run_page, serve
 
 from ui import opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -61,3 +65,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The real server over a seeded home, shared by the tests of a module."""
     folder = tmp_path_factory.mktemp("served")
     yield from serve(make_home(folder), folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """One Chromium for the tests of a module."""
+    from playwright.sync_api import expect, sync_playwright
+    from ui_browser import CHROMIUM, WAIT_MS
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        expect.set_options(timeout=WAIT_MS)
+        yield launched
+        launched.close()

@@ -1,12 +1,9 @@
 """The pages *Backfills* and *Days* in a real browser: a plan is shown, a backfill started, paused, resumed and cancelled; a day's digest is read."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import days
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
+from ui_browser import PHONE, WIDE, look, opened
 from ui_seed import NOW
 from ui_serving import Served
 
@@ -16,32 +13,6 @@ from video_platform.services.database import backfills
 from video_platform.services.database.backfills import State
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = "/usr/bin/chromium"
-WAIT_MS = 90_000
-PHONE = {"width": 390, "height": 844}
-WIDE = {"width": 1440, "height": 1000}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        expect.set_options(timeout=WAIT_MS)
-        yield launched
-        launched.close()
-
-
-def opened(browser: Browser, served: Served, **context: object) -> Page:
-    page = browser.new_context(base_url=served.url, **context).new_page()  # type: ignore[arg-type]
-    page.set_default_timeout(WAIT_MS)
-    return page
-
-
-def look(page: Page, name: str) -> None:
-    """Keep a picture of the page, for whoever wants to look at it."""
-    if folder := os.environ.get("VP_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
 
 def state(served: Served) -> State:

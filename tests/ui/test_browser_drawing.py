@@ -1,12 +1,11 @@
 """Zones and lines drawn with a real mouse, keys and a finger: the text says what was drawn, and what it would raise is counted."""
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
+from ui_browser import PHONE, WAIT_MS, WIDE, look, opened
 from ui_seed import RULES
 from ui_serving import Served
 
@@ -16,25 +15,10 @@ from video_platform.services.database import ledger, rulesets
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-WAIT_MS = 90_000
-PHONE = {"width": 390, "height": 844}
-WIDE = {"width": 1440, "height": 1000}
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        expect.set_options(timeout=WAIT_MS)
-        yield launched
-        launched.close()
-
-
-def opened(browser: Browser, served: Served, **context: object) -> Page:
+def drawing(browser: Browser, served: Served, **context: object) -> Page:
     """The Rules page with its frame, in a browser context of its own."""
-    page = browser.new_context(base_url=served.url, permissions=["clipboard-read", "clipboard-write"], **context).new_page()  # type: ignore[arg-type]
-    page.set_default_timeout(WAIT_MS)
+    page = opened(browser, served, permissions=["clipboard-read", "clipboard-write"], **context)
     page.goto(f"/rules?frame={served.seeded.home.ready.video_id}")
     page.locator(".zones .stage").wait_for()
     page.locator(".zones img").evaluate("image => image.decode()")
@@ -44,7 +28,7 @@ def opened(browser: Browser, served: Served, **context: object) -> Page:
 
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
-    made = opened(browser, served, viewport=WIDE)
+    made = drawing(browser, served, viewport=WIDE)
     failures: list[str] = []
     made.on("pageerror", lambda error: failures.append(str(error)))
     yield made
@@ -94,12 +78,6 @@ def polygon(page: Page, name: str, wanted: list[tuple[float, float]]) -> str:
         [name, wanted, WAIT_MS],
     )
     return text(page).input_value()
-
-
-def look(page: Page, name: str) -> None:
-    """Keep a picture of the page, for whoever wants to look at it."""
-    if folder := os.environ.get("VP_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
 
 def test_a_dragged_corner_changes_its_line_of_the_text_and_the_count(page: Page, served: Served) -> None:
@@ -204,7 +182,7 @@ def test_a_draft_is_still_there_after_another_page(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_finger_draws_on_a_phone(browser: Browser, served: Served, scheme: str) -> None:
-    page = opened(browser, served, viewport=PHONE, has_touch=True, is_mobile=True, color_scheme=scheme)
+    page = drawing(browser, served, viewport=PHONE, has_touch=True, is_mobile=True, color_scheme=scheme)
     page.get_by_role("button", name="Add zone").tap()
     for x, y in ((0.3, 0.5), (0.6, 0.5), (0.6, 0.9), (0.3, 0.5)):
         page.touchscreen.tap(*at(page, x, y))

@@ -1,11 +1,10 @@
 """A draft of the rules in a real browser: tried on what is stored, promoted, rolled back."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from ui_browser import WIDE, look, opened
 from ui_seed import RULES
 from ui_serving import Served
 
@@ -14,28 +13,14 @@ from video_platform.services.database import ledger, rulesets
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-WAIT_MS = 90_000
-"""A draft is judged in a process of its own, which imports what it needs first."""
-
 DRAFT = RULES.replace("for: 10s", "for: 5s").replace("at_least: 4", "at_least: 3")
 
 
 @pytest.fixture
-def page(served: Served) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=served.url).new_page()
-        opened.set_default_timeout(WAIT_MS)
-        expect.set_options(timeout=WAIT_MS)
-        yield opened
-        browser.close()
-
-
-def look(page: Page, name: str) -> None:
-    """Keep a picture of the page, for whoever wants to look at it."""
-    if folder := os.environ.get("VP_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    made = opened(browser, served, viewport=WIDE)
+    yield made
+    made.context.close()
 
 
 def test_a_draft_is_tried_promoted_and_rolled_back(served: Served, page: Page) -> None:
