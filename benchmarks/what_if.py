@@ -150,12 +150,8 @@ def tried(home: Path, text: str, environment: dict[str, str], *, cold: bool) -> 
     return measure.command([*vp, "rules", "what-if", str(draft)], env={"VIDEO_PLATFORM_HOME": str(home), **environment})
 
 
-def rows(clips: list[Clip], hours: float, files: str, folder: Path, environment: dict[str, str], store_name: str) -> Iterator[str]:
-    """Lines of the table for one archive."""
-    length_s = 60.0 if files == "minutes" else hours * 3600 / LONG_FILES
-    os.environ.update(environment)
-    home = folder / f"{files}-{store_name}"
-    what = f"{round(hours * 3600 / length_s):,} videos of {length_s / 60:g} min, {store_name}"
+def archived(home: Path, clips: list[Clip], hours: float, length_s: float, folder: Path, what: str) -> None:
+    """The archive, with the alerts of its rules in the ledger."""
     with open_platform(settings.load(home=home)) as platform:
         began = time.monotonic()
         boxes = fill(platform, clips, hours, length_s, folder)
@@ -164,7 +160,19 @@ def rows(clips: list[Clip], hours: float, files: str, folder: Path, environment:
         began = time.monotonic()
         done = history.reconcile(platform)
         print(f"{what}: promoted over {done.videos} videos, {done.raised:,} alerts raised, in {time.monotonic() - began:.0f} s", flush=True)
-    for label, text, cold in (("every rule", ALL_CHANGED, True), ("every rule", ALL_CHANGED, False), ("one rule", ONE_CHANGED, False)):
+
+
+def rows(clips: list[Clip], hours: float, files: str, folder: Path, environment: dict[str, str], store_name: str) -> Iterator[str]:
+    """Lines of the table for one archive."""
+    length_s = 60.0 if files == "minutes" else hours * 3600 / LONG_FILES
+    os.environ.update(environment)
+    home = folder / f"{files}-{store_name}-{hours:g}h"
+    what = f"{round(hours * 3600 / length_s):,} videos of {length_s / 60:g} min, {store_name}"
+    if home.exists():
+        print(f"{what}: the archive of an earlier run in {home}", flush=True)
+    else:
+        archived(home, clips, hours, length_s, folder, what)
+    for label, text, cold in (("one rule", ONE_CHANGED, True), ("one rule", ONE_CHANGED, False), ("every rule", ALL_CHANGED, False)):
         used = tried(home, text, environment, cold=cold)
         state = "cold" if cold else "warm"
         took = f"{used.cpu_s:.1f} s CPU, {used.wall_s:.1f} s"
@@ -179,7 +187,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=100.0)
     parser.add_argument("--store", choices=("folder", "minio"), default="folder")
     parser.add_argument("--files", choices=("minutes", "long"), default="minutes")
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--keep", type=Path, help="a folder for the archives; one that is there already, of the same hours, is tried again")
     given = parser.parse_args()
     clips = []
     for path in given.footage:
