@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.services.certificates import Authority
 from scripts.services.fetching import said
 from scripts.services.processes import ServiceFailed, free_ports, port_answers
-from scripts.services.s3 import S3Keys
+from scripts.services.s3 import ASK_S, S3Keys
 
 START_S = 120.0  # 1.1 s on an idle machine
 PORTS = ("s3", "master", "volume", "filer", "admin")
@@ -88,10 +88,20 @@ class S3Server(S3Keys):
         return ["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", *listen, *closed]
 
     def answers(self) -> bool:
-        """Whether signed requests are served: a listing of buckets succeeds."""
-        if not port_answers(self.ports["s3"]):
+        """Whether signed requests are served: a listing of buckets succeeds, and what holds the objects has reported."""
+        if not port_answers(self.ports["s3"]) or not self._holds_volumes():
             return False
         return self._lists_buckets(self.endpoint, self.authority.certificate if self.authority else None)
+
+    def _holds_volumes(self) -> bool:
+        """Whether the volume server is known to the master; before that buckets are listed, and every object is an internal error."""
+        import httpx
+
+        try:
+            topology = httpx.get(f"http://127.0.0.1:{self.ports['master']}/dir/status", timeout=ASK_S, trust_env=False).json()["Topology"]
+        except (httpx.HTTPError, ValueError, KeyError):
+            return False
+        return bool(topology.get("DataCenters"))
 
     def stop(self, *, kill: bool = False) -> bool:
         """End it, keeping its data; its sockets in /tmp, which it leaves behind when killed, go too."""
