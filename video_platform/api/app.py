@@ -7,6 +7,7 @@ from video_platform.api import alerts, backfills, health, history, media, metric
 from video_platform.api.gate import Gate
 from video_platform.api.guard import Guard
 from video_platform.api.permits import permit
+from video_platform.api.queries import known_query
 from video_platform.api.services import Services
 from video_platform.api.signing import open_signer
 from video_platform.signing_in import Doors
@@ -31,7 +32,7 @@ def create_api(services: Services, doors: Doors | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=problems.DOCUMENTED,
-        dependencies=[Depends(permit)],
+        dependencies=[Depends(permit), Depends(known_query)],
     )
     api.state.services = services
     api.state.signer = open_signer(services.platform.settings)
