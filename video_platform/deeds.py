@@ -9,13 +9,13 @@ from video_platform import detectors, history, keeping, planning, rules
 from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import Catalog
 from video_platform.errors import InputError, NotAllowed, StateError
-from video_platform.ingest import Deleted, Ingested
+from video_platform.ingest import Deleted
 from video_platform.layout import ASSETS
 from video_platform.planning import CAUSE_WORDS, Cause, Plan, PlannedVideo
 from video_platform.planning_costs import BATCHED
 from video_platform.platform import Platform
-from video_platform.records import AlertRecord, Lane, Mark, VideoState
-from video_platform.services.database import audit, backfills, ledger, measures, rulesets, videos
+from video_platform.records import AlertRecord, Lane, Mark, VideoRecord, VideoState
+from video_platform.services.database import audit, backfills, ledger, measures, rulesets
 from video_platform.services.database.backfills import Backfill, State, Wanted
 from video_platform.services.database.rulesets import RuleVersion
 
@@ -40,15 +40,15 @@ class Deeds:
         """Ask for a video's whole graph; what nothing changed for is reused."""
         self.person.must(Role.OPERATOR, "have videos processed")
         self.seen.record(video_id)
-        self.platform.ingest.request_processing(video_id, lane=lane, force=force)
-        self._note("video-process", video_id, lane=str(lane), force=force)
+        self.platform.ingest.request_processing(
+            video_id, lane=lane, force=force, noted=lambda _: self._note("video-process", video_id, lane=str(lane), force=force)
+        )
 
     def retry(self, video_id: str) -> None:
         """Try a failed or stuck video again, or the summary that failed."""
         self.person.must(Role.OPERATOR, "have videos processed")
         self.seen.record(video_id)
-        self.platform.ingest.retry(video_id)
-        self._note("video-retry", video_id)
+        self.platform.ingest.retry(video_id, noted=lambda _: self._note("video-retry", video_id))
 
     def process_again(self, video_id: str) -> None:
         """Retry a failed video, ask for the graph of any other."""
@@ -60,24 +60,24 @@ class Deeds:
     def correct(self, video_id: str, *, camera: str | None = None, recorded_at: datetime | None = None) -> bool:
         """Correct camera or recording time; returns whether something changed."""
         self.person.must(Role.OPERATOR, "correct videos")
-        before = self.seen.record(video_id)
+        self.seen.record(video_id)
         if camera is not None and not self.person.may_see(camera):
             raise NotAllowed(f"{self.person.name} may move videos between their own cameras only", person=self.person.name)
-        changed = self.platform.ingest.correct(video_id, camera=camera, recorded_at=recorded_at)
-        if changed:
+
+        def noted(before: VideoRecord) -> None:
             stated: dict[str, list[str | None]] = {"camera": [before.camera, camera]} if camera not in (None, before.camera) else {}
             if recorded_at is not None:
                 stated["recorded_at"] = [before.recorded_at.isoformat() if before.recorded_at else None, recorded_at.isoformat()]
             self._note("video-correct", video_id, **stated)
-        return changed
+
+        return self.platform.ingest.correct(video_id, camera=camera, recorded_at=recorded_at, noted=noted)
 
     def delete(self, video_id: str) -> tuple[Deleted, list[str]]:
         """Remove a video with everything made of it; what was removed, and the runs that were cancelled. Again, it completes what was interrupted."""
         self.person.must(Role.ADMIN, "delete videos")
-        deleted = self.platform.ingest.delete(video_id, self.person.name)
-        record = videos.get(self.platform.db, video_id)
-        if not deleted.already and record is not None:
-            self._note("video-delete", video_id, name=record.original_name, camera=record.camera)
+        deleted = self.platform.ingest.delete(
+            video_id, self.person.name, noted=lambda before: self._note("video-delete", video_id, name=before.original_name, camera=before.camera)
+        )
         return deleted, self.catalog.forget(video_id)
 
     def mark(self, alert_id: str, mark: Mark, who: str | None = None) -> AlertRecord:
@@ -287,10 +287,9 @@ class Deeds:
         if not self.person.sees_all:
             raise NotAllowed("a backfill goes over all cameras; operators and admins who see all of them may run one", person=self.person.name)
 
-    def uploaded(self, ingested: Ingested) -> None:
-        """Note footage that this person brought."""
-        if ingested.created or ingested.again:
-            self._note("video-upload", ingested.video_id, name=ingested.record.original_name, camera=ingested.record.camera)
+    def uploaded(self, video: VideoRecord) -> None:
+        """Note footage that this person brought; for whoever takes it in, within the transaction of it."""
+        self._note("video-upload", video.video_id, name=video.original_name, camera=video.camera)
 
     def signed(self, who: str | None) -> str:
         """Under which name a deed is kept: that of the person; where nobody signs in, what was said.

@@ -28,7 +28,7 @@ from video_platform.ingest_files import (
     refuse_too_large,
 )
 from video_platform.ingest_in_place import InPlace, look_at
-from video_platform.ingest_rows import Arrived, Given, said
+from video_platform.ingest_rows import Arrived, Given, Noted, said, unnoted
 from video_platform.ingest_spool import SpoolFile, full, held, sweep
 from video_platform.records import Lane, VideoRecord, VideoState
 from video_platform.services import references
@@ -110,16 +110,23 @@ class Ingest:
                 return self._take_in(spool, given)
 
     def begin_stream(
-        self, name: str, camera: str = DEFAULT_CAMERA, recorded_at: datetime | None = None, lane: Lane = Lane.LIVE, *, person: Person = ANYONE
+        self,
+        name: str,
+        camera: str = DEFAULT_CAMERA,
+        recorded_at: datetime | None = None,
+        lane: Lane = Lane.LIVE,
+        *,
+        person: Person = ANYONE,
+        noted: Noted = unnoted,
     ) -> "Incoming":
-        """Start taking in footage that arrives in pieces, from somebody who may see the camera; `finish` has the last word on it.
+        """Start taking in footage that arrives in pieces, from somebody who may see the camera; `finish` has the last word on it. `noted` is of new footage.
 
         Raises what `ingest_path` raises, and NotAllowed.
         """
         given = said(name, camera, recorded_at, lane)
         if given.camera is not None:
             _may_bring(person, given.camera)
-        return Incoming(self, given, self._new_spool(), person)
+        return Incoming(self, given, self._new_spool(), person, noted)
 
     def adopt(self, object_key: str) -> Ingested:
         """Take up a raw video in the store that no row knows, as a kill between object and row leaves it; one that has a row stays as it is.
@@ -148,33 +155,38 @@ class Ingest:
 
     # ---- work and attributes ---------------------------------------------------------------------------------------------------------------------------
 
-    def request_processing(self, video_id: str, *, lane: Lane = Lane.REQUEST, force: bool = False, request_id: str | None = None) -> str:
+    def request_processing(
+        self, video_id: str, *, lane: Lane = Lane.REQUEST, force: bool = False, request_id: str | None = None, noted: Noted = unnoted
+    ) -> str:
         """Ask for the video to be processed again; returns the request's id. The same `request_id` asks once.
 
         Raises:
             NotFound, VideoDeleted: there is nothing to process.
         """
         request_id = request_id or str(uuid.uuid4())
-        with self.db.write() as connection:
-            ingest_rows.request(connection, videos.lock(connection, video_id), lane, request_id, _now(), force=force)
+        with self.db.together(), self.db.write() as connection:
+            current = videos.lock(connection, video_id)
+            ingest_rows.request(connection, current, lane, request_id, _now(), force=force)
+            noted(current)
         self._announced()
         return request_id
 
-    def retry(self, video_id: str) -> str:
+    def retry(self, video_id: str, *, noted: Noted = unnoted) -> str:
         """Ask for a failed or stuck video to be processed again; what is there already is reused. Of a ready one, only a summary that failed.
 
         Returns the request's id. Raises what `request_processing` raises.
         """
         request_id = str(uuid.uuid4())
-        with self.db.write() as connection:
+        with self.db.together(), self.db.write() as connection:
             current = videos.lock(connection, video_id)
             only_summary = current.state is VideoState.READY and current.summary_failure_code is not None
             if not (only_summary and ingest_rows.request_summary(connection, current, Lane.REQUEST, request_id, _now())):
                 ingest_rows.request(connection, current, Lane.REQUEST, request_id, _now())
+            noted(current)
         self._announced()
         return request_id
 
-    def correct(self, video_id: str, *, camera: str | None = None, recorded_at: datetime | None = None) -> bool:
+    def correct(self, video_id: str, *, camera: str | None = None, recorded_at: datetime | None = None, noted: Noted = unnoted) -> bool:
         """Set camera and recording time, None keeps what is there; its alerts follow, and rules are evaluated again. Returns whether something changed.
 
         Raises:
@@ -182,8 +194,11 @@ class Ingest:
             InputError: the camera name or recording time cannot be used.
         """
         said("-", camera, recorded_at, Lane.REQUEST)
-        with self.db.write() as connection:
-            changed = ingest_rows.correct(connection, videos.lock(connection, video_id), camera, recorded_at, _now())
+        with self.db.together(), self.db.write() as connection:
+            before = videos.lock(connection, video_id)
+            changed = ingest_rows.correct(connection, before, camera, recorded_at, _now())
+            if changed:
+                noted(before)
         if changed:
             keeping.keep_quietly(self.db, self.store, video_id)
             self._announced()
@@ -191,7 +206,7 @@ class Ingest:
 
     # ---- deletion --------------------------------------------------------------------------------------------------------------------------------------
 
-    def delete(self, video_id: str, who: str, why: str = "") -> Deleted:
+    def delete(self, video_id: str, who: str, why: str = "", *, noted: Noted = unnoted) -> Deleted:
         """Remove a video with everything made of it; a tombstone stays that says who, when and why.
 
         Rows go first, in one transaction, then the objects; a deletion that is killed in between is completed by a repeat or by `finish_deletes`. Events
@@ -201,13 +216,14 @@ class Ingest:
             NotFound: there never was such a video.
         """
         with held(self._locks, video_id):
-            with self.db.write() as connection:
+            with self.db.together(), self.db.write() as connection:
                 try:
-                    videos.lock(connection, video_id)
+                    current = videos.lock(connection, video_id)
                 except VideoDeleted:
                     already, removed = True, 0
                 else:
                     already, removed = False, ingest_rows.bury(connection, video_id, who, why, _now())
+                    noted(current)
             objects = self._remove_objects(video_id)
         return Deleted(video_id, objects, removed, already)
 
@@ -241,7 +257,7 @@ class Ingest:
         finally:
             spool.discard()
 
-    def _take_in(self, spool: SpoolFile, given: Given, person: Person = ANYONE) -> Ingested:
+    def _take_in(self, spool: SpoolFile, given: Given, person: Person = ANYONE, noted: Noted = unnoted) -> Ingested:
         if spool.size_bytes == 0:
             raise UploadRefused("empty", given.name)
         sha256 = spool.sha256
@@ -256,7 +272,7 @@ class Ingest:
             if known is not None:
                 arrived = replace(arrived, object_key=known.object_key, media_type=known.media_type)
             bring(self.store, spool, arrived, vouched=known is not None and known.reference_path is None)
-            result = self._record(arrived, self._guessed(given))
+            result = self._record(arrived, self._guessed(given), noted)
             keeping.keep_quietly(self.db, self.store, video_id)
         self._announced()
         return result
@@ -307,11 +323,14 @@ class Ingest:
         """A video that only the objects remember, since the database was lost: brought back, or all its alerts would be raised again."""
         return videos.get(self.db, video_id) if rebuilding.restore_video(self.db, self.store, video_id) else None
 
-    def _record(self, arrived: Arrived, given: Given) -> Ingested:
-        with self.db.write() as connection:
+    def _record(self, arrived: Arrived, given: Given, noted: Noted = unnoted) -> Ingested:
+        with self.db.together(), self.db.write() as connection:
             known, record = ingest_rows.arrive(connection, arrived, given, _now())
-        created = known is None or known.state is VideoState.DELETED
-        return Ingested(record.video_id, created, record, again=known is not None and known.state is VideoState.FAILED)
+            created = known is None or known.state is VideoState.DELETED
+            again = known is not None and known.state is VideoState.FAILED
+            if created or again:
+                noted(record)
+        return Ingested(record.video_id, created, record, again)
 
     def _remove_objects(self, video_id: str) -> int:
         keeping.keep(self.db, self.store, video_id)  # the tombstone stands before the first object goes
@@ -336,8 +355,8 @@ class Ingest:
 class Incoming:
     """Footage that arrives in pieces; `size_bytes` is what has arrived. Ends with `finish` or `abort`; as a context manager it aborts what is unfinished."""
 
-    def __init__(self, ingest: Ingest, given: Given, spool: SpoolFile, person: Person = ANYONE) -> None:
-        self._ingest, self._given, self._file, self._person = ingest, given, spool, person
+    def __init__(self, ingest: Ingest, given: Given, spool: SpoolFile, person: Person = ANYONE, noted: Noted = unnoted) -> None:
+        self._ingest, self._given, self._file, self._person, self._noted = ingest, given, spool, person, noted
 
     @property
     def size_bytes(self) -> int:
@@ -370,7 +389,7 @@ class Incoming:
             given = said(name or old.name, camera or old.camera, recorded_at or old.recorded_at, lane or old.lane, announce=announce)
             _may_bring(self._person, given.camera or DEFAULT_CAMERA)
             with self._ingest._noting_refusals(given):  # noqa: SLF001
-                return self._ingest._take_in(self._file, given, self._person)  # noqa: SLF001
+                return self._ingest._take_in(self._file, given, self._person, self._noted)  # noqa: SLF001
         finally:
             self.abort()
 

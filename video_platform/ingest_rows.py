@@ -1,6 +1,7 @@
 """What the write side does to the database: each function is part of one transaction of `ingest`."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,6 +63,14 @@ def said(name: str, camera: str | None, recorded_at: datetime | None, lane: Lane
     if recorded_at is not None and recorded_at.tzinfo is None:
         raise InputError(f"the recording time {recorded_at.isoformat()} needs a time zone, for example {recorded_at.isoformat()}Z")
     return Given(display_name(name), None if camera == DEFAULT_CAMERA else camera, recorded_at, lane, announce, renamed)
+
+
+Noted = Callable[[VideoRecord], object]
+"""Writes the line of the log that tells of a change, within its transaction; it gets the video as it was before, of a new one as it is."""
+
+
+def unnoted(_video: VideoRecord) -> None:
+    """Nobody asked for the change, or nobody keeps a log of it."""
 
 
 def arrive(connection: Connection, arrived: Arrived, given: Given, now: datetime) -> tuple[VideoRecord | None, VideoRecord]:

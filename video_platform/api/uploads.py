@@ -13,8 +13,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from video_platform.access import Person
 from video_platform.api.shapes import Instant
+from video_platform.deeds import Deeds
 from video_platform.errors import InputError, UploadRefused
 from video_platform.ingest import Incoming, Ingest, Ingested
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
@@ -83,8 +83,8 @@ def too_large(limit: int) -> UploadRefused:
     return UploadRefused("too_large", f"At most {_in_words(limit)} ({limit:,} bytes) can be uploaded here.", limit_bytes=limit)
 
 
-async def take_in(request: Request, ingest: Ingest, settings: Settings, described: Description, person: Person) -> Ingested:
-    """Read the body of `request`, which `person` sends, into the platform; a client that goes away, or anything that fails, leaves nothing behind.
+async def take_in(request: Request, ingest: Ingest, settings: Settings, described: Description, deeds: Deeds) -> Ingested:
+    """Read the body of `request`, which who does `deeds` sends, into the platform; a client that goes away, or anything that fails, leaves nothing behind.
 
     Raises:
         UploadRefused: too large, empty, or not a form that this understands.
@@ -99,7 +99,7 @@ async def take_in(request: Request, ingest: Ingest, settings: Settings, describe
     try:
         if declared.isdecimal() and int(declared) > limit + (FORM_OVERHEAD_BYTES if boundary else 0):
             raise too_large(limit)
-        return await (_form(request, ingest, limit, boundary, described, person) if boundary else _raw(request, ingest, limit, described, person))
+        return await (_form(request, ingest, limit, boundary, described, deeds) if boundary else _raw(request, ingest, limit, described, deeds))
     except UploadRefused as refused:
         if "limit_bytes" in refused.facts:
             await run_in_threadpool(_note, ingest, described, refused)
@@ -112,8 +112,8 @@ def _note(ingest: Ingest, described: Description, refused: UploadRefused) -> Non
     refusals.add(ingest.db, name=name, camera=described.camera, code=str(refused.facts["code"]), message=refused.message, now=datetime.now(UTC))
 
 
-async def _raw(request: Request, ingest: Ingest, limit: int, described: Description, person: Person) -> Ingested:
-    incoming = await run_in_threadpool(_begin, ingest, described, person)
+async def _raw(request: Request, ingest: Ingest, limit: int, described: Description, deeds: Deeds) -> Ingested:
+    incoming = await run_in_threadpool(_begin, ingest, described, deeds)
     try:
         spout = _Spout(incoming, limit)
         async for chunk in request.stream():
@@ -126,14 +126,14 @@ async def _raw(request: Request, ingest: Ingest, limit: int, described: Descript
         raise
 
 
-async def _form(request: Request, ingest: Ingest, limit: int, boundary: bytes, described: Description, person: Person) -> Ingested:
+async def _form(request: Request, ingest: Ingest, limit: int, boundary: bytes, described: Description, deeds: Deeds) -> Ingested:
     form = _Form(boundary)
     incoming = None
     try:
         spout: _Spout | None = None
         async for piece in _pieces(request, form):
             if incoming is None:
-                incoming = await run_in_threadpool(_begin, ingest, form.describe(described), person)
+                incoming = await run_in_threadpool(_begin, ingest, form.describe(described), deeds)
                 spout = _Spout(incoming, limit)
             if spout is not None:
                 await spout.put(piece)
@@ -156,8 +156,8 @@ async def _pieces(request: Request, form: "_Form") -> AsyncIterator[bytes]:
             yield piece
 
 
-def _begin(ingest: Ingest, described: Description, person: Person):
-    return ingest.begin_stream(described.name or "upload", described.camera, described.recorded_at, described.lane, person=person)
+def _begin(ingest: Ingest, described: Description, deeds: Deeds):
+    return ingest.begin_stream(described.name or "upload", described.camera, described.recorded_at, described.lane, person=deeds.person, noted=deeds.uploaded)
 
 
 class _Form:

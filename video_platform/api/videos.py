@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
@@ -61,10 +60,9 @@ async def ingest_video(
     described = Description(name, check_camera(camera) if camera else DEFAULT_CAMERA, recorded_at, lane)
     platform = ours.platform
     try:
-        ingested = await take_in(request, platform.ingest, platform.settings, described, ours.person)
+        ingested = await take_in(request, platform.ingest, platform.settings, described, ours.deeds)
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)  # type: ignore[return-value]
-    await run_in_threadpool(ours.deeds.uploaded, ingested)
     if ingested.created:
         message = f"taken in as {ingested.video_id}; it is processed next"
     elif ingested.again:
