@@ -1,4 +1,6 @@
-"""The one web service: Streamlit's pages, and the API at /api. `vp up` starts it as `python -m ui.server`; it prints its address and nothing else."""
+"""The one web service: Streamlit's pages, and the API at /api. `vp up` starts it as `python -m ui.server`; it prints the address at which
+this machine reaches it, which asks for a sign-in where people sign in (`vp up --share` prints the links), and nothing else.
+"""
 
 import contextlib
 import importlib
@@ -26,6 +28,7 @@ from video_platform.api.gate import Gate
 from video_platform.api.guard import Guard
 from video_platform.api.sign_in import SignIn
 from video_platform.errors import PlatformError, SettingsError
+from video_platform.hosts import url_of
 from video_platform.layout import API_PREFIX
 from video_platform.settings import Settings
 
@@ -120,8 +123,7 @@ def main() -> int:
     except PlatformError as error:
         print(error.message, file=sys.stderr)
         return 2
-    host = f"[{settings.web.host}]" if ":" in settings.web.host else settings.web.host
-    print(f"http://{host}:{listener.getsockname()[1]}", flush=True)
+    print(url_of(settings.web.host, listener.getsockname()[1]), flush=True)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

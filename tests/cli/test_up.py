@@ -12,7 +12,10 @@ import httpx
 import psutil
 import pytest
 
+from video_platform.cli.up import announce
+from video_platform.settings import AccessSettings, Settings
 from video_platform.supervisor.processes import home_mark, marked
+from video_platform.supervisor.stack import Addresses
 
 CLIP = Path(__file__).parents[2] / "samples" / "crossing.mp4"
 UP = "import sys; from video_platform import cli; sys.exit(cli.main(['up', *sys.argv[1:]]))"
@@ -68,6 +71,21 @@ def worker(home):
 
 def state(vp, video_id):
     return vp("show", video_id, "--json").json["state"]
+
+
+@pytest.mark.parametrize(
+    ("access", "line"),
+    [
+        ({}, "web app and API: http://127.0.0.1:8501"),
+        ({"sign_in": "users"}, "web app and API: http://127.0.0.1:8501"),
+        ({"sign_in": "link"}, "web app and API: http://127.0.0.1:8501  (lets in who comes by a link; `vp users link NAME` makes one)"),
+        ({"sign_in": "users", "public_url": "https://video.example.org"}, "web app and API: https://video.example.org"),
+    ],
+)
+def test_the_address_that_is_told_is_the_one_that_people_can_use(tmp_path, capsys, access, line):
+    settings = Settings(home=tmp_path / "home", access=AccessSettings(**access))
+    announce(settings, Addresses("http://127.0.0.1:8501", 8501, "http://127.0.0.1:3000", 3000, tmp_path / "socket"), None)
+    assert line in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.timeout(1200)

@@ -35,6 +35,20 @@ def test_a_second_holder_is_told_who_the_first_is_and_what_to_do(tmp_path, holde
     assert caught.value.owner.pid == holder.pid
 
 
+def test_a_second_vp_up_is_told_where_the_page_of_the_first_is(tmp_path, holder):
+    def told():
+        with pytest.raises(HomeLocked) as caught, lock.hold(tmp_path / "home.lock", "vp up"):
+            pass
+        return caught.value.message
+
+    assert "so vp up cannot; it is still starting: use that one" in told()
+    (tmp_path / "addresses.json").write_text('{"web": "http://127.0.0.1:8511", "dagster": "http://127.0.0.1:3000"}')
+    assert "its page is http://127.0.0.1:8511: use that one" in told()
+    assert f"`kill {holder.pid}`" in told()
+    assert "VIDEO_PLATFORM_HOME" in told()
+    assert "vp ingest" not in told()
+
+
 def test_a_killed_holder_holds_nothing(tmp_path, holder):
     holder.kill()
     holder.wait()

@@ -59,7 +59,13 @@ def announce(settings: "Settings", addresses: "Addresses", _supervision: "Superv
     for name, wanted, got in (("web app", settings.web.port, addresses.web_port), ("Dagster", settings.dagster.port, addresses.dagster_port)):
         if wanted not in (0, got):
             output.say(f"port {wanted} is taken, so the {name} answers on {got}")
-    output.say(f"\nweb app and API: {addresses.web}\nDagster's page:  {addresses.dagster}\nCtrl-C ends everything.")
+    by_link = "  (lets in who comes by a link; `vp users link NAME` makes one)" if settings.access.sign_in == "link" else ""
+    output.say(f"\nweb app and API: {base_of(settings, addresses)}{by_link}\nDagster's page:  {addresses.dagster}\nCtrl-C ends everything.")
+
+
+def base_of(settings: "Settings", addresses: "Addresses") -> str:
+    """The address under which people reach the web app: the public one of the settings, else where it answers."""
+    return settings.access.public_url.rstrip("/") or addresses.web
 
 
 def invite(settings: "Settings", addresses: "Addresses", role: str, cameras: list[str] | None) -> None:
@@ -71,7 +77,7 @@ def invite(settings: "Settings", addresses: "Addresses", role: str, cameras: lis
     from video_platform.platform import open_platform
     from video_platform.services.database import audit, users
 
-    base = settings.access.public_url or addresses.web
+    base = base_of(settings, addresses)
     with open_platform(settings) as platform:
         owner = users.find(platform.db, OWNER)
         if owner is not None and owner.role is not Role.ADMIN:

@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from video_platform.errors import HomeLocked
+from video_platform.settings import PREFIX
 
 ATTEMPTS = 5
 ATTEMPT_PAUSE_S = 0.05
 """`owner` holds the lock for an instant while it looks; these few tries outlast that."""
+
+SERVING = frozenset({"vp up", "vp demo"})
+"""What stays until it is ended, takes footage from others, and has a page."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,28 @@ def _taken(descriptor: int) -> bool:
 
 def _locked(path: Path, what: str) -> HomeLocked:
     holder = _read(path)
-    advice = "use `vp ingest PATH --wait`, which hands the work to it, or end it first" if holder.what == "vp up" else "wait until it has ended, or end it"
+    advice = _advice(path, holder, what)
     return HomeLocked(f"{holder.what} (process {holder.pid}, since {holder.since}) runs on {path.parent}, so {what} cannot; {advice}", owner=holder)
+
+
+def _advice(path: Path, holder: Owner, what: str) -> str:
+    if holder.what not in SERVING:
+        return "wait until it has ended, or end it"
+    if what not in SERVING:
+        return "use `vp ingest PATH --wait`, which hands the work to it, or end it first"
+    page = _page(path.parent)
+    there = f"its page is {page}" if page else "it is still starting"
+    return f"{there}: use that one, end it first (Ctrl-C where it runs, or `kill {holder.pid}`), or name another home with {PREFIX}HOME"
+
+
+def _page(home: Path) -> str | None:
+    """Where the platform that runs on a home says that its web app answers; None while it is starting."""
+    from video_platform.catalog import ADDRESSES_FILE
+
+    try:
+        return str(json.loads((home / ADDRESSES_FILE).read_text())["web"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _write(descriptor: int, holder: Owner | None) -> None:
