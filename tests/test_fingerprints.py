@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_platform.fingerprints import canonical, content_hash, fingerprint
+from video_platform.fingerprints import canonical, content_hash, fingerprint, hash_of_text, text_of, text_of_mapping
 from video_platform.records import Lane
 
 PLAIN = st.recursive(
@@ -60,3 +60,9 @@ def test_each_part_of_a_fingerprint_counts():
         )
         == 4
     )
+
+
+@given(st.dictionaries(st.text(max_size=4), PLAIN, max_size=4))
+def test_a_mapping_whose_values_are_texts_already_has_the_text_of_the_whole(whole):
+    assert text_of_mapping({name: text_of(value) for name, value in whole.items()}) == text_of(whole)
+    assert hash_of_text(text_of(whole)) == content_hash(whole)

@@ -57,12 +57,21 @@ def _fields(kind: type) -> tuple[str, ...]:
 
 def content_hash(value: object) -> str:
     """SHA-256 (64 hex digits) over the canonical form of `value`."""
-    return hash_of_canonical(canonical(value))
+    return hash_of_text(text_of(value))
 
 
-def hash_of_canonical(value: object) -> str:
-    """The same for what is canonical already, as where thousands of values share most of what they hold."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def text_of(value: object) -> str:
+    """The canonical form of `value` as JSON, of which hashes are made."""
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def text_of_mapping(texts: Mapping[str, str]) -> str:
+    """The text of a mapping whose values are texts already, as where thousands of mappings share most of what they hold."""
+    return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{texts[name]}" for name in sorted(texts)) + "}"
+
+
+def hash_of_text(text: str) -> str:
+    """SHA-256 (64 hex digits) of such a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from video_platform import recipes, rules
 from video_platform.errors import PlatformError
-from video_platform.fingerprints import canonical, content_hash, fingerprint, hash_of_canonical
+from video_platform.fingerprints import canonical, content_hash, fingerprint, hash_of_text, text_of, text_of_mapping
 from video_platform.layout import ALERTS, TRACKS
 from video_platform.records import AlertRecord, Lane, Lifecycle, Mark, VideoRecord, VideoState
 from video_platform.services.database import archive, decisions, ledger_rows, reconciliation, rulesets, videos
@@ -219,13 +219,14 @@ def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
             before[name] = rules.parse(text).for_camera(camera)
         except (PlatformError, ValueError):
             return frozenset()
-    shared = {name: {key: canonical(value) for key, value in each.configuration(camera).items()} for name, each in before.items()}
+    shared = {name: {key: text_of(value) for key, value in each.configuration(camera).items() if key not in OWN} for name, each in before.items()}
     for video in known:
         earlier = counted(before[video.rules_version], video.record.recorded_at, video.earlier)
-        own = recipes.alerts(NO_RULES, video.record, earlier)
-        configuration = {**{name: canonical(value) for name, value in own.items()}, **{k: v for k, v in shared[video.rules_version].items() if k not in OWN}}
-        made_of = {"code_version": recipes.CODE_VERSIONS[ALERTS], "configuration": configuration, "inputs": {TRACKS: video.tracks_hash}}
-        if hash_of_canonical(made_of) != video.fingerprint:
+        own = {name: text_of(value) for name, value in recipes.alerts(NO_RULES, video.record, earlier).items()}
+        inputs = text_of({TRACKS: video.tracks_hash})
+        configuration = text_of_mapping({**own, **shared[video.rules_version]})
+        made_of = {"code_version": text_of(recipes.CODE_VERSIONS[ALERTS]), "configuration": configuration, "inputs": inputs}
+        if hash_of_text(text_of_mapping(made_of)) != video.fingerprint:
             return frozenset()
     said = [_said(each) for each in before.values()]
     now = _said(past.rule_set.for_camera(camera))
