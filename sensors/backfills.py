@@ -14,7 +14,6 @@ import dagster as dg
 from sensors.run_outcomes import ENDED, UNDER_WAY
 from video_platform import errors, planning
 from video_platform.catalog_results import ResultReader
-from video_platform.layout import LLM_SUMMARY
 from video_platform.pipeline import jobs, tags
 from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
@@ -22,7 +21,7 @@ from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.planning import Cause, Outdated, Present
 from video_platform.planning_costs import BATCHED
-from video_platform.recipes import BY_MODELS, IN_WORDS
+from video_platform.recipes import BY_MODELS, IN_WORDS, following
 from video_platform.records import VideoRecord, VideoState
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, Item, ItemState, State
@@ -348,7 +347,7 @@ def _run(backfill: Backfill, request: str, item: Item) -> dg.RunRequest:
         if BY_MODELS.intersection(item.assets):
             del own[tags.LANE]  # these wait for a slot of pool llm, not for one of a lane
         own[tags.PRIORITY] = str(tags.DESCRIBE_PRIORITY[backfill.lane])
-        words = None if LLM_SUMMARY in item.assets else [dg.AssetKey(asset) for asset in item.assets]
+        words = [dg.AssetKey(asset) for asset in following(item.assets)]
         return dg.RunRequest(run_key=request, job_name=jobs.DESCRIBE_VIDEO, partition_key=item.video_id, asset_selection=words, tags={**own, **forced})
     selected = [dg.AssetKey(asset) for asset in item.assets if asset not in IN_WORDS]  # what is made in words follows by the event of its tracks
     return dg.RunRequest(run_key=request, job_name=jobs.PROCESS_VIDEO, partition_key=item.video_id, asset_selection=selected, tags={**own, **forced})

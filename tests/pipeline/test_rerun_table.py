@@ -174,7 +174,7 @@ def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_n
             assert {each.cause: each.assets for each in plan.causes} == {Cause.SUMMARY: {LLM_SUMMARY: 1, SEARCH_INDEX: 1}}
             deeds(platform).start_backfill(Cause.SUMMARY)
         done, _ = work_off(graph)
-        assert done == {(CAPTIONS, video_id): "reused", (LLM_SUMMARY, video_id): "made", (SEARCH_INDEX, video_id): "made"}
+        assert done == {(LLM_SUMMARY, video_id): "made", (SEARCH_INDEX, video_id): "made"}
         assert stale(graph, video_id) == FRESH
 
 
