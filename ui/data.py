@@ -229,7 +229,7 @@ def _summary(seen: Cameras, video_id: str, key: str) -> Summary | None:
 
 def captions(video_id: str, key: str) -> Captions | None:
     """The captions of a video; `key` is their file."""
-    return _captions(person().cameras, video_id, key)
+    return _captions(rights.person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
