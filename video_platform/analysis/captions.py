@@ -202,8 +202,8 @@ def passages(captions: Captions) -> list[Passage]:
 
 
 def content(captions: Captions) -> dict[str, object]:
-    """What captions say, for a content hash: why something is not described says nothing of the video."""
-    said = [each.model_dump(exclude={"reason"}) for each in captions.captions]
+    """What captions say, for a content hash: why something is not described, and the last bit of a pixel, say nothing of the video."""
+    said = [each.model_dump(exclude={"reason", "digest"}) for each in captions.captions]
     return {"state": captions.state, "captions": said}
 
 

@@ -88,7 +88,8 @@ def _describe(at: Step, plan: Plan, describer: "Describer", stored: Manifest | N
         wish = at.desk.settings.captions
         sheet = TrackSheet.model_validate(tracks.read_json("player"))
         chosen = key_frames.choose(sheet.tracks, spans, per_second=wish.per_second, max_frames=wish.max_frames)
-        made = _made_before(at, stored) if stored is not None and answers.same_asked(stored, describer.configuration) else None
+        counts = stored is not None and not at.desk.forces(CAPTIONS) and answers.same_asked(stored, describer.configuration)
+        made = _made_before(at, stored) if stored is not None and counts else None
         kept = answers.KeptAnswers(store, at.video_id, model_digest=model.digest, prompt_hash=prompt.hash, made=made)
         try:
             frames = _frames(at, chosen, raw_video)
@@ -117,8 +118,7 @@ def _candidate(at: Step, plan: Plan, described: "Described", chosen: "Choice", d
     made = at.made(
         plan,
         content_hash=content_hash(module.content(said)),
-        verdict=checks.verdict(
-            *([said.reason] if said.reason else []),
+        verdict=checks.verdict(  # without notes: the page warns of those, and a home without a model is no fault of its videos
             captions_lie_in_the_video=all(0 <= each.start_s <= each.at_s <= each.end_s <= duration_s + SLACK_S for each in said.captions),
             each_frame_has_words_or_a_reason=all(bool(each.text) != bool(each.reason) for each in said.captions),
         ),
