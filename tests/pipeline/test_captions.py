@@ -24,6 +24,7 @@ from video_platform.layout import ALERTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX, T
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import Captions, FileEntry, Passage, Scene, TrackLine, TrackSheet, VideoState
+from video_platform.services import ollama
 from video_platform.services.database import ledger, videos
 from video_platform.settings import CaptionSettings, LanguageModelSettings, Settings
 
@@ -34,6 +35,12 @@ FPS, SECONDS = 10, 16
 CUT_S = 6.0
 ACTIVE = ((1.0, 4.6), (4.2, 5.9), (8.0, 8.0), (10.0, 13.5))
 """When somebody is there; the first two overlap."""
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A server in a thread of a busy machine may take longer than people wait for; one that is away is refused at once all the same."""
+    monkeypatch.setattr(ollama, "LOOK_S", 60.0)
 
 
 @pytest.fixture(scope="module")
