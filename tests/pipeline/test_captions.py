@@ -20,7 +20,7 @@ from staleness import observe, stale
 
 from video_platform import layout
 from video_platform.analysis import key_frames
-from video_platform.layout import ALERTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX, TRACKS
+from video_platform.layout import CAPTIONS, LLM_SUMMARY, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import Captions, FileEntry, Passage, Scene, TrackLine, TrackSheet, VideoState
@@ -350,7 +350,7 @@ def test_instructions_in_a_picture_or_a_reply_change_nothing_but_the_words(scrip
     first = json.dumps({"text": hostile, "severity": "critical", "alerts": [{"rule": "fire"}]})
     replies = iter([first, "Sure! " + hostile, *[json.dumps({"text": hostile})] * 99])
     with Seen(reply=lambda _: next(replies)) as server:
-        assert made(graph.run(video_id, [ALERTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX], language_model=server.language_model())) == {CAPTIONS, SEARCH_INDEX}
+        assert made(describe(graph, video_id, server)) == {CAPTIONS, SEARCH_INDEX}
         assert all(request["format"]["additionalProperties"] is False for request in server.requests)
     _, found, _ = stored(graph, video_id)
     assert found.captions[0].text == ""
