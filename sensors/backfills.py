@@ -14,7 +14,6 @@ import dagster as dg
 from sensors.run_outcomes import ENDED, UNDER_WAY
 from video_platform import errors, planning
 from video_platform.catalog_results import ResultReader
-from video_platform.layout import LLM_SUMMARY
 from video_platform.pipeline import jobs, tags
 from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
@@ -22,7 +21,7 @@ from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
 from video_platform.planning import Cause, Outdated, Present
 from video_platform.planning_costs import BATCHED
-from video_platform.recipes import IN_WORDS
+from video_platform.recipes import BY_MODELS, IN_WORDS, following
 from video_platform.records import VideoRecord, VideoState
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, Item, ItemState, State
@@ -70,10 +69,10 @@ class Tick:
         backfills.settle(self.desk.platform.db, item, state, now=self.now, spent_s=spent_s, made=made, message=message, failed=failed)
 
     def outdated(self, cause: str, records: Sequence[VideoRecord]) -> dict[str, Outdated]:
-        """What of these videos is outdated now; the language-model server is asked only where summaries are the cause."""
-        if self.present is None or cause == Cause.SUMMARY:
-            writer = None if cause == Cause.SUMMARY else planning.Writer(None, "not asked")
-            self.present = Present.of(self.desk.settings, self.desk.platform.db, writer)
+        """What of these videos is outdated now; the language-model server is asked only where summaries or captions are the cause."""
+        if self.present is None or cause in (Cause.SUMMARY, Cause.CAPTIONS):
+            writer, describer = (None if cause == each else planning.NOT_ASKED for each in (Cause.SUMMARY, Cause.CAPTIONS))
+            self.present = Present.of(self.desk.settings, self.desk.platform.db, writer, describer)
         found = planning.outdated_of(self.desk.platform.db, self.desk.platform.store, self.present, records)
         return {each.record.video_id: each for each in found}
 
@@ -345,10 +344,10 @@ def _run(backfill: Backfill, request: str, item: Item) -> dg.RunRequest:
     own = _tags(backfill, request)
     forced = {tags.FORCE_ASSET: backfill.force} if backfill.force else {}
     if set(item.assets) <= set(IN_WORDS):
-        if LLM_SUMMARY in item.assets:
+        if BY_MODELS.intersection(item.assets):
             del own[tags.LANE]  # these wait for a slot of pool llm, not for one of a lane
         own[tags.PRIORITY] = str(tags.DESCRIBE_PRIORITY[backfill.lane])
-        words = None if LLM_SUMMARY in item.assets else [dg.AssetKey(asset) for asset in item.assets]
+        words = [dg.AssetKey(asset) for asset in following(item.assets)]
         return dg.RunRequest(run_key=request, job_name=jobs.DESCRIBE_VIDEO, partition_key=item.video_id, asset_selection=words, tags={**own, **forced})
     selected = [dg.AssetKey(asset) for asset in item.assets if asset not in IN_WORDS]  # what is made in words follows by the event of its tracks
     return dg.RunRequest(run_key=request, job_name=jobs.PROCESS_VIDEO, partition_key=item.video_id, asset_selection=selected, tags={**own, **forced})

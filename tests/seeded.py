@@ -18,6 +18,8 @@ from video_platform.catalog import Catalog
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
     AlertRecord,
+    Caption,
+    Captions,
     Cost,
     Engine,
     Episode,
@@ -173,10 +175,18 @@ def process(platform: Platform, record: VideoRecord, folder: Path, *, media: byt
     store_playable(platform, record, media, JPEG, SECONDS)
     store_tracks(platform, record.video_id, folder)
     store_scenes(platform, record.video_id, [0.0, SECONDS], lambda _: JPEG)
+    seen = Caption(id="0", at_s=1.9, start_s=0, end_s=3.8, text="A person in a yard.", digest="a" * 64)
+    store_captions(platform, record.video_id, Captions(state="described", captions=[seen]))
     sentence = Sentence(text="A person walks.", state="supported", evidence=[Evidence(kind="track", id="1", start_s=0, end_s=3.8)])
     engine = Engine(name="template", reason="no model")
     describe(platform, record, Summary(title=title, overview="A person walks.", concern=0, engine=engine, sentences=[sentence]))
     return evaluate(platform, record)
+
+
+def store_captions(platform: Platform, video_id: str, found: Captions) -> None:
+    """The asset `captions`."""
+    entry = store_json(platform, video_id, layout.CAPTIONS, "captions", found.model_dump_json())
+    store_manifest(platform, video_id, layout.CAPTIONS, [entry], facts={"state": found.state, "reason": found.reason})
 
 
 def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:

@@ -19,6 +19,7 @@ from video_platform.errors import NotFound, VideoDeleted
 from video_platform.hosts import url_of
 from video_platform.records import (
     AlertRecord,
+    Captions,
     FileEntry,
     Lifecycle,
     Manifest,
@@ -160,6 +161,11 @@ class Catalog:
         """The summary, None until it was written."""
         self._must_be_seen(video_id)
         return self._results.model(video_id, layout.LLM_SUMMARY, "summary", Summary)
+
+    def captions(self, video_id: str) -> Captions | None:
+        """What can be seen in its key frames, or why nobody says; None until that was made."""
+        self._must_be_seen(video_id)
+        return self._results.model(video_id, layout.CAPTIONS, "captions", Captions)
 
     def scenes(self, video_id: str) -> list[Scene]:
         """Scenes in order; empty until they were made. `thumbnail` is a file name of asset `scenes`."""

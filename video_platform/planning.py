@@ -14,7 +14,7 @@ from video_platform import recipes, rules
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
 from video_platform.fingerprints import canonical
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, ASSETS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
 from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.services.database import Database, ledger, rulesets, troubles, videos
@@ -34,6 +34,7 @@ class Cause(StrEnum):
     DETECTOR = "detector"
     PROXY = "proxy"
     SCENES = "scenes"
+    CAPTIONS = "captions"
     SUMMARY = "summary"
     SEARCH = "search"
     PROGRAM = "program"
@@ -47,6 +48,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.DETECTOR: "the detector or its settings changed",
     Cause.PROXY: "settings of the browser copy changed",
     Cause.SCENES: "settings of scenes changed",
+    Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.PROGRAM: "this version of the program makes them otherwise",
@@ -58,6 +60,7 @@ OF_ASSET: Mapping[str, Cause] = {
     DETECTIONS: Cause.DETECTOR,
     SCENES: Cause.SCENES,
     TRACKS: Cause.TRACKER,
+    CAPTIONS: Cause.CAPTIONS,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
 }
@@ -71,10 +74,14 @@ OF_RECORDING = frozenset({"camera", "recorded_at"})
 
 @dataclass(frozen=True)
 class Writer:
-    """Who would write summaries now: what counts of it in a fingerprint, or, in `doubt`, why that cannot be told."""
+    """Who would write summaries now, or describe frames: what counts of it in a fingerprint, or, in `doubt`, why that cannot be told."""
 
     configuration: Mapping[str, object] | None
     doubt: str = ""
+
+
+NOT_ASKED = Writer(None, "not asked")
+"""Where it does not count who writes."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +91,11 @@ class Present:
     settings: Settings
     rule_set: rules.RuleSet
     writer: Writer
+    describer: Writer = NOT_ASKED
 
     @classmethod
-    def of(cls, settings: Settings, db: Database, writer: Writer | None = None) -> "Present":
-        """As settings and database say; the language-model server is asked unless `writer` is given, which takes some seconds at most.
+    def of(cls, settings: Settings, db: Database, writer: Writer | None = None, describer: Writer | None = None) -> "Present":
+        """As settings and database say; the language-model server is asked about who is not given, which takes some seconds at most.
 
         Raises:
             RulesError: this version of the program cannot read the active rules.
@@ -95,7 +103,11 @@ class Present:
         """
         active = rulesets.active(db)
         rule_set = rules.parse(rules.DEFAULT_TEXT) if active is None else active.rule_set
-        return cls(settings, rule_set, _writer(settings) if writer is None else writer)
+        return cls(settings, rule_set, _writer(settings) if writer is None else writer, _describer(settings) if describer is None else describer)
+
+    def doubt(self, cause: Cause) -> str:
+        """Why it cannot be told what this cause outdates; nothing when it can."""
+        return {Cause.SUMMARY: self.writer.doubt, Cause.CAPTIONS: self.describer.doubt}.get(cause, "")
 
     def configurations(self, record: VideoRecord) -> dict[str, Mapping[str, object]]:
         """Asset -> what it would be configured with, in canonical form; without what the footage before a video hands on, which its own step looks after."""
@@ -107,8 +119,7 @@ class Present:
             HIGHLIGHTS: recipes.highlights(record),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
-        if self.writer.configuration is not None:
-            found[LLM_SUMMARY] = self.writer.configuration
+        found |= {asset: who.configuration for asset, who in ((LLM_SUMMARY, self.writer), (CAPTIONS, self.describer)) if who.configuration is not None}
         return {asset: {name: canonical(value) for name, value in configuration.items()} for asset, configuration in found.items()}
 
 
@@ -186,11 +197,11 @@ def make(
 
     Reads every manifest: about 8 small objects a video. `held` tells how long runs took.
     """
-    found, current, doubted = [], 0, False
+    found, current, doubted = [], 0, set[Cause]()
     ready = [record for record in _ready(db, among) if person.may_see(record.camera)]
     for outdated in outdated_of(db, store, present, ready):
-        doubted = doubted or Cause.SUMMARY in outdated.causes
-        kept = {cause: assets for cause, assets in outdated.causes.items() if cause in causes and not (cause is Cause.SUMMARY and present.writer.doubt)}
+        doubted.update(cause for cause in outdated.causes if cause in causes and present.doubt(cause))
+        kept = {cause: assets for cause, assets in outdated.causes.items() if cause in causes and not present.doubt(cause)}
         if kept:
             found.append(Outdated(outdated.record, kept, outdated.seconds))
         else:
@@ -200,7 +211,7 @@ def make(
     each = {cause: [_planned(one, [cause], usual, run.seconds) for one in found if cause in one.causes] for cause in Cause}
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
     seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
-    unknown = {Cause.SUMMARY: present.writer.doubt} if doubted and present.writer.doubt and Cause.SUMMARY in causes else {}
+    unknown = {cause: present.doubt(cause) for cause in Cause if cause in doubted}
     return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
@@ -228,7 +239,7 @@ def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> 
 
 def again(db: Database, store: ObjectStore, settings: Settings, held: Held, record: VideoRecord, asset: str) -> PlannedVideo:
     """What making one asset of a video again, although nothing changed, would take at most: what follows is made where its content changes."""
-    (known,) = outdated_of(db, store, Present.of(settings, db, Writer(None, "not asked")), [record])
+    (known,) = outdated_of(db, store, Present.of(settings, db, NOT_ASKED, NOT_ASKED), [record])
     assets = [each for each in recipes.following([asset]) if each not in recipes.IN_WORDS or asset in recipes.IN_WORDS]
     return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + run_of(db, store, held, settings).seconds)
 
@@ -256,11 +267,18 @@ def _writer(settings: Settings) -> Writer:
     return Writer(None if choice.degraded else summary.configuration(choice.model), f"{choice.reason}" if unsure else "")
 
 
+def _describer(settings: Settings) -> Writer:
+    from video_platform import captioning
+
+    found = captioning.choose(settings)
+    return Writer(None, found.reason) if found.away else Writer(found.configuration)
+
+
 def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: str | None) -> dict[Cause, list[str]]:
     wanted = present.configurations(record)
     found: dict[Cause, list[str]] = {}
     for asset in ASSETS:
-        hopeless = asset == LLM_SUMMARY and bool(present.writer.doubt)  # a stand-in would be written by the same stand-in again
+        hopeless = asset in OF_ASSET and bool(present.doubt(OF_ASSET[asset]))  # a stand-in would be written by the same stand-in again
         for cause in _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless):
             found.setdefault(cause, []).append(asset)
     stored = manifests.get(ALERTS)

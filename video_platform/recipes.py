@@ -10,6 +10,7 @@ from video_platform import detectors, sentence_model
 from video_platform.layout import (
     ALERTS,
     ASSETS,
+    CAPTIONS,
     DETECTIONS,
     HIGHLIGHTS,
     LLM_SUMMARY,
@@ -34,6 +35,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     TRACKS: "1",
     ALERTS: "2",
     HIGHLIGHTS: "1",
+    CAPTIONS: "1",
     LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",
 }
@@ -47,6 +49,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     TRACKS: (DETECTIONS,),
     ALERTS: (TRACKS,),
     HIGHLIGHTS: (ALERTS, PROCESSED_VIDEO),
+    CAPTIONS: (RAW_VIDEO, TRACKS, SCENES),
     LLM_SUMMARY: (TRACKS, SCENES),
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
 }
@@ -55,8 +58,11 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 WHERE_THERE: Mapping[str, tuple[str, ...]] = {SEARCH_INDEX: PASSAGE_SOURCES}
 """Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
 
-IN_WORDS = (LLM_SUMMARY, SEARCH_INDEX)
+IN_WORDS = (CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
 """Made by `describe_video`, after the rest: what is not waited for, and what a language model may take its time over."""
+
+BY_MODELS = frozenset({CAPTIONS, LLM_SUMMARY})
+"""Of these, what waits for a slot of pool llm."""
 
 BEFORE_S = 5.0
 AFTER_S = 5.0

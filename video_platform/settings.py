@@ -18,6 +18,7 @@ from video_platform.errors import SettingsError
 from video_platform.hosts import is_loopback
 from video_platform.settings_groups import (
     AccessSettings,
+    CaptionSettings,
     DagsterSettings,
     DatabaseSettings,
     DetectionSettings,
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
+    captions: CaptionSettings = CaptionSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

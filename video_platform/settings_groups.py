@@ -263,6 +263,14 @@ class LanguageModelSettings(Group):
         return text
 
 
+class CaptionSettings(Group):
+    """Which frames are shown to the vision model, and with which words."""
+
+    per_second: float = Field(default=1.0, gt=0, le=5, description="frames per second of activity")
+    max_frames: int = Field(default=600, ge=1, le=10_000, description="most frames of one video; with more, activity is looked at less often")
+    prompt: FilePath | None = Field(default=None, description="a text of your own to ask with; empty takes the one that ships")
+
+
 class NotifySettings(Group):
     """Notifications."""
 

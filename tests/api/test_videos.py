@@ -67,6 +67,7 @@ def test_results(served, video, tmp_path):
     base = f"/api/videos/{video.video_id}"
     assert served.client.get(f"{base}/tracks").json()["tracks"][0]["class_name"] == "person"
     assert served.client.get(f"{base}/summary").json()["sentences"][0]["evidence"][0]["id"] == "1"
+    assert served.client.get(f"{base}/captions").json()["captions"][0]["text"] == "A person in a yard."
     assert served.client.get(f"{base}/near-misses").json()[0]["rule"] == "crowd"
     [scene] = served.client.get(f"{base}/scenes").json()
     assert (scene["start_s"], scene["end_s"]) == (0.0, SECONDS)
@@ -182,7 +183,7 @@ def test_a_deleted_video_is_gone_and_known_to_be(served, video, tmp_path):
 
 
 @pytest.mark.parametrize("video_id", ["0123456789abcdef", "nobody", "..", "%2e%2e%2f", "x" * 5000, "0123456789ABCDEF", "%00"])
-@pytest.mark.parametrize("what", ["", "/tracks", "/scenes", "/summary", "/files", "/near-misses", "/export?format=mot"])
+@pytest.mark.parametrize("what", ["", "/tracks", "/scenes", "/summary", "/captions", "/files", "/near-misses", "/export?format=mot"])
 def test_what_is_not_there_is_not_found(served, video_id, what):
     answer = served.client.get(f"/api/videos/{video_id}{what}", follow_redirects=False)
     assert answer.status_code in (404, 307), answer.text

@@ -1,5 +1,6 @@
 """The table of docs/backfills.md, row by row: what the plan names, what a backfill executes on real footage, and what Dagster calls stale meanwhile."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,13 +16,13 @@ from video_platform import model_registry
 from video_platform.access import ANYONE
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
-from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.planning import Cause
 from video_platform.services import model_downloads
 from video_platform.services.database import backfills, ledger, outbox, rulesets, search
 from video_platform.services.database.backfills import ItemState, State
-from video_platform.settings import LanguageModelSettings, SearchSettings
+from video_platform.settings import CaptionSettings, LanguageModelSettings, SearchSettings
 
 RULES = """
 version: 1
@@ -79,7 +80,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.TRACKER,
-            (TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            (TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({TRACKS, ALERTS, HIGHLIGHTS}),
             FRESH,
             settings("tracking", min_score=0.62),
@@ -89,7 +90,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS}),
             {DETECTIONS: ["detector"]},
             settings("detection", store_score=0.3),
@@ -99,7 +100,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS}),
             {DETECTIONS: ["detector"]},
             detector,
@@ -111,7 +112,7 @@ ROWS = [
         Row(Cause.PROXY, (PROCESSED_VIDEO, HIGHLIGHTS), frozenset({PROCESSED_VIDEO, HIGHLIGHTS}), FRESH, settings("proxy", height=360, remux=False)),
         id="proxy",
     ),
-    pytest.param(Row(Cause.SCENES, (SCENES, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
+    pytest.param(Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
     pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS}), FRESH, recording), id="recording"),
 ]
 
@@ -157,8 +158,8 @@ def assert_summary_follows(graph, video_id):
     """Changed tracks announce themselves, and the run that this event asks for writes the summary and makes it findable."""
     with graph.platform() as platform:
         assert outbox.newest_event(platform.db, video_id, "processed-videos")
-        assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {LLM_SUMMARY: 1, SEARCH_INDEX: 1}
-    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
+        assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {CAPTIONS: 1, LLM_SUMMARY: 1, SEARCH_INDEX: 1}
+    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {CAPTIONS: "made", LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
 
 
 def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_nothing_else(processed):
@@ -175,6 +176,43 @@ def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_n
         done, _ = work_off(graph)
         assert done == {(LLM_SUMMARY, video_id): "made", (SEARCH_INDEX, video_id): "made"}
         assert stale(graph, video_id) == FRESH
+
+
+EYES = "eyes:1b"
+
+
+def seen_by(server, **captions):
+    """The settings of a home whose frames are shown to the model of this server."""
+    return {"language_model": LanguageModelSettings(host=server.address, vision_model=EYES), "captions": CaptionSettings.model_validate(captions)}
+
+
+def test_a_vision_model_or_another_prompt_for_it_makes_captions_and_what_reads_them_and_nothing_else(processed, tmp_path):
+    graph, video_id = processed
+    observe(graph)
+    words = tmp_path / "caption.txt"
+    words.write_text("Say what you see.")
+    says = iter(range(10_000))
+    with FakeOllama(
+        models={EYES: "e" * 64}, capabilities={EYES: ["completion", "vision"]}, reply=lambda _: json.dumps({"text": f"Look {next(says)}."})
+    ) as server:
+        for change in (seen_by(server), seen_by(server, prompt=words)):
+            graph.settings = graph.settings.model_copy(update=change)
+            observe(graph)
+            assert stale(graph, video_id) == {CAPTIONS: ["vision"]}
+            with graph.platform() as platform:
+                plan = deeds(platform).plan()
+                assert {each.cause: each.assets for each in plan.causes} == {Cause.CAPTIONS: {CAPTIONS: 1, SEARCH_INDEX: 1}}
+                deeds(platform).start_backfill(Cause.CAPTIONS)
+            done, runs = work_off(graph)
+            assert done == {(CAPTIONS, video_id): "made", (SEARCH_INDEX, video_id): "made"}
+            assert runs == 1
+            assert stale(graph, video_id) == FRESH
+            asked, server.requests = len(server.requests), []
+            assert asked > 10
+    with graph.platform() as platform:  # it restarts, and nobody wants its captions replaced by none
+        plan = deeds(platform).plan()
+        assert plan.causes == []
+        assert "no Ollama answers" in plan.unknown[Cause.CAPTIONS]
 
 
 def test_what_an_earlier_version_processed_becomes_findable_by_a_backfill(processed):

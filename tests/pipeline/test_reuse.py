@@ -8,7 +8,7 @@ from graphs import made, states
 
 from video_platform.analysis import tables
 from video_platform.fingerprints import content_hash
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, ASSETS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.assets.one_pass import detections_content
 from video_platform.pipeline.assets.tracks import tracks_content
 from video_platform.pipeline.jobs import PROCESS_VIDEO
@@ -59,7 +59,7 @@ def changed(settings, group, **values):
 @pytest.mark.parametrize(
     ("group", "values", "expected"),
     [
-        ("tracking", {"min_score": 0.62}, {TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX}),
+        ("tracking", {"min_score": 0.62}, {TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}),
         ("proxy", {"height": 360, "remux": False}, {PROCESSED_VIDEO, HIGHLIGHTS}),
         # scores between 0.2 and 0.3 never become tracks: the wave stops there
         ("detection", {"store_score": 0.3}, {DETECTIONS, TRACKS}),
@@ -153,7 +153,7 @@ def test_the_best_guess_counts_where_nothing_is_tracked(graph, tmp_path):
     before = guess()
     result = graph.run(video_id, **changed(graph.settings, "detection", second_scale=False))
     assert guess() != before
-    assert made(result) == {DETECTIONS, TRACKS, ALERTS, LLM_SUMMARY, SEARCH_INDEX}
+    assert made(result) == {DETECTIONS, TRACKS, ALERTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
 
 
 def test_all_that_is_read_of_detections_and_tracks_is_their_content():

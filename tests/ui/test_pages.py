@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 import streamlit as st
+from seeded import store_captions
 from streamlit.testing.v1 import AppTest
 from ui_seed import RULES, evaluate
 from ui_serving import Seeded
@@ -12,7 +13,7 @@ from ui_serving import Seeded
 from ui import data, opened
 from video_platform import layout
 from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
-from video_platform.records import Episode, Lifecycle, Manifest, Mark, Severity, Verdict, VideoState
+from video_platform.records import Caption, Captions, Episode, Lifecycle, Manifest, Mark, Severity, Verdict, VideoState
 from video_platform.services.database import ledger, outbox, rulesets, videos
 
 Open = Callable[..., AppTest]
@@ -193,6 +194,23 @@ def test_a_summary_that_failed_says_why_and_is_asked_for_alone(open_page: Open, 
     assert not page.warning
     after = [outbox.newest_event(platform.db, record.video_id, topic) for topic in (TOPIC_VIDEO_EVENTS, TOPIC_PROCESSED)]
     assert [new == old for new, old in zip(after, before, strict=True)] == [True, False], "the summary alone"
+
+
+def test_a_video_says_whether_its_frames_are_described_and_why_not(open_page: Open, seeded: Seeded) -> None:
+    record, platform = seeded.home.ready, seeded.home.platform
+    seen = Caption(id="0", at_s=1.5, start_s=1, end_s=2, text="A dog <b>sits</b>.", digest="a" * 64)
+    lost = Caption(id="1", at_s=2.5, start_s=2, end_s=3, reason="nobody answered", digest="b" * 64)
+    told = [
+        (Captions(state="described", captions=[seen]), "Its frames are described, 1 of them."),
+        (Captions(state="partly_described", reason="1 of 2 frames were not described", captions=[seen, lost]), "described in part: 1 of 2 frames were not"),
+        (Captions(state="not_described", reason="eyes:1b has no vision"), "Its frames are not described: eyes:1b has no vision"),
+    ]
+    for found, words in told:
+        store_captions(platform, record.video_id, found)
+        opened.close()
+        page = open_page("video", video=record.video_id)
+        assert words in said(page)
+        assert f"Captions ({len(found.captions)})" in [tab.label for tab in page.tabs]
 
 
 def test_video_being_processed_shows_its_step(open_page: Open, seeded: Seeded) -> None:

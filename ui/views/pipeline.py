@@ -42,6 +42,7 @@ ASSET_WORDS = {
     "tracks": "Tracks",
     "alerts": "Alerts",
     "highlights": "Clips",
+    "captions": "Captions",
     "llm_summary": "Summary",
     "search_index": "Search index",
 }

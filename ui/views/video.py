@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_picture, detail_summary, links, words
+from ui import again, cards, data, detail, detail_captions, detail_picture, detail_summary, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -54,12 +54,18 @@ with left:
 with right:
     detail_summary.summary(view)
     detail.findable(record)
+    described = detail_captions.of(view)
+    detail_captions.stands(view, described)
 
-alerts, tracks, files, versions = st.tabs([f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Files", "How it was made"])
+said = len(described.captions) if described else 0
+labels = [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", f"Captions ({said})", "Files", "How it was made"]
+alerts, tracks, seen, files, versions = st.tabs(labels)
 with alerts:
     detail.alert_list(view)
 with tracks:
     detail.track_table(view)
+with seen:
+    detail_captions.listed(view, described)
 with files:
     detail.files(view)
 with versions:

@@ -38,6 +38,7 @@ HOLDS = {
     "tracks": {"tracks": "tracks"},
     "alerts": {"alerts": "alerts", "raised": "raised by this run"},
     "highlights": {"clips": "clips and one reel"},
+    "captions": {"described": "frames described"},
     "llm_summary": {"title": ""},
     "search_index": {"passages": "passages that search finds"},
 }

@@ -199,6 +199,19 @@ def _language_models(settings: "Settings") -> Iterator[Finding]:
     for what, state in (("language model", ollama.writer(settings.language_model)), ("vision model", ollama.seer(settings.language_model))):
         if state is not None:
             yield Finding(what, "ok" if state.ok else "look", state.found, state.advice)
+    yield _captions(settings)
+
+
+def _captions(settings: "Settings") -> Finding:
+    from video_platform import captioning
+
+    describer = captioning.choose(settings)
+    if describer.eyes.model is not None and describer.prompt is not None:
+        return Finding("captions", "ok", f"frames are described by {describer.eyes.name}")
+    missed = describer.eyes.lack not in ("none_named", "not_wanted")
+    return Finding(
+        "captions", "look" if missed else "ok", f"frames are not described: {describer.reason}", "docs/captions.md says what they add" if missed else ""
+    )
 
 
 def _search(settings: "Settings") -> Finding:

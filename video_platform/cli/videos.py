@@ -83,7 +83,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
     with opening.catalog() as (platform, catalog):
         detail = catalog.video(video)
         findable = Search(platform.settings, platform.db, catalog).standing(detail.record)
-        summary = catalog.summary(video)
+        summary, captions = catalog.summary(video), catalog.captions(video)
         found = catalog.alerts(video_id=video, limit=MOST_ALERTS_SHOWN).items
         pages = catalog.addresses()
     if as_json:
@@ -95,6 +95,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
                 "assets": detail.assets,
                 "alerts": found,
                 "summary": summary,
+                "captions": captions,
                 "near_misses": detail.near_misses,
                 "search": findable,
                 "cannot_evaluate": [{"rule": rule, "reason": reason} for rule, reason in detail.cannot_evaluate],
@@ -104,6 +105,9 @@ def show(video: Video, as_json: AsJson = False) -> None:
     _show_record(detail)
     _show_assets(detail)
     _show_summary(detail, summary)
+    if captions is not None:
+        described = sum(bool(each.text) for each in captions.captions)
+        output.say(f"captions: {output.count(described, 'frame', 'frames')} described{f': {output.safe(captions.reason)}' if captions.reason else ''}")
     how = f", {output.count(findable.passages, 'passage', 'passages')}{' by words and meaning' if findable.by_meaning else ' by words'}"
     output.say(f"search: {findable.stands}{how if findable.passages else ''}{f': {findable.reason}' if findable.reason else ''}")
     alerts.show(found)

@@ -10,13 +10,14 @@ from dagster._core.definitions.data_version import get_input_data_version_tag
 from dagster._core.definitions.events import AssetKey
 
 from video_platform.fingerprints import content_hash
-from video_platform.layout import DETECTIONS, LLM_SUMMARY
+from video_platform.layout import CAPTIONS, DETECTIONS, LLM_SUMMARY
 from video_platform.pipeline.made import Plan
 
 RULES = "rules"
 DETECTOR = "detector"
 PROMPTS = "prompts"
-ALL = (RULES, DETECTOR, PROMPTS)
+VISION = "vision"
+ALL = (RULES, DETECTOR, PROMPTS, VISION)
 
 
 def counted(plan: Plan) -> dict[str, str]:
@@ -25,6 +26,8 @@ def counted(plan: Plan) -> dict[str, str]:
         return {DETECTOR: content_hash(plan.configuration)}
     if plan.asset == LLM_SUMMARY:
         return {PROMPTS: content_hash(plan.configuration)}
+    if plan.asset == CAPTIONS:
+        return {VISION: content_hash(plan.configuration)}
     return {}
 
 

@@ -127,6 +127,11 @@ def publish(desk: Desk, made: Made, run_id: str, tell: Callable[[str, str], None
     video_record(desk, plan.video_id)  # a video deleted meanwhile must not come back
     key = layout.manifest_key(plan.video_id, plan.asset)
     desk.platform.store.put_bytes(key, manifest.model_dump_json().encode(), media_type="application/json")
+    if made.after_manifest is not None:
+        try:
+            made.after_manifest()
+        except PlatformError as error:  # the version stands, whatever was to follow
+            log.warning("after %s was made: %s", plan.asset, error.message)
     return manifest
 
 

@@ -45,7 +45,7 @@ class Made:
     """A candidate version of one asset, not yet published.
 
     `kept` are files that already lie in the store; `before_manifest` runs when all files are stored and the manifest is not yet written, with the
-    entries of all files. With `plan.stored` set nothing was made: the stored version is handed on.
+    entries of all files, `after_manifest` when readers see the version. With `plan.stored` set nothing was made: the stored version is handed on.
     """
 
     plan: Plan
@@ -58,6 +58,7 @@ class Made:
     cost: Cost = field(default_factory=Cost)
     thumbnail: Path | None = None
     before_manifest: Callable[[Sequence[FileEntry]], None] | None = None
+    after_manifest: Callable[[], object] | None = None
 
     @property
     def reused(self) -> bool:

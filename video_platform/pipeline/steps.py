@@ -181,10 +181,10 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
         from video_platform import keeping
         from video_platform.services.database import search, videos
 
-        if step_name == layout.LLM_SUMMARY:
-            videos.summary_failed(desk.platform.db, video_id, code, message)
-        elif step_name == layout.SEARCH_INDEX:
+        if step_name == layout.SEARCH_INDEX:
             search.failed(desk.platform.db, video_id, message)
+        elif step_name in recipes.IN_WORDS:  # the summary, or what it waits for
+            videos.summary_failed(desk.platform.db, video_id, code, message)
         else:
             run = instance.get_run_by_id(run_id)
             videos.failed(desk.platform.db, video_id, run_id, code, message, under_way=run is not None and not run.is_finished)

@@ -13,7 +13,7 @@ from video_platform.errors import ModelUnavailable, PlatformError
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS
 from video_platform.pipeline import configured
-from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
+from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, VISION
 from video_platform.pipeline.judging import active_rules
 from video_platform.pipeline.resources import Desk
 
@@ -23,6 +23,7 @@ DESCRIPTIONS = {
     RULES: "The active rule set, of all cameras: what of it decides alerts. Comments, order, severity and channels do not count.",
     DETECTOR: "The detector, its model file, and how often and down to which score it looks.",
     PROMPTS: "Who writes summaries, a language model or the template, and with which words.",
+    VISION: "Who describes frames, with which words, and how many of them.",
 }
 
 
@@ -41,7 +42,7 @@ class Seen:
 
 
 def look(asset: str, desk: Desk) -> Seen:
-    """What is in force now. `prompts` asks the language-model server when one may write; that takes some seconds at most (`ollama.LOOK_S`).
+    """What is in force now. `prompts` and `vision` ask the language-model server when they may; that takes some seconds at most (`ollama.LOOK_S`).
 
     Raises:
         DatabaseUnavailable: the rules cannot be read now.
@@ -75,7 +76,17 @@ def _prompts(desk: Desk) -> Seen:
     return Seen(PROMPTS, content_hash(counts), {name: str(value) for name, value in counts.items()}, doubt)
 
 
-LOOKS: Mapping[str, Callable[[Desk], Seen]] = {RULES: _rules, DETECTOR: _detector, PROMPTS: _prompts}
+def _vision(desk: Desk) -> Seen:
+    from video_platform import captioning
+
+    describer = captioning.choose(desk.settings)
+    if describer.away:
+        raise ModelUnavailable(f"what describes frames is not observed: {describer.reason}", model=describer.eyes.name)
+    counts = describer.configuration
+    return Seen(VISION, content_hash(counts), {name: str(value) for name, value in counts.items()})
+
+
+LOOKS: Mapping[str, Callable[[Desk], Seen]] = {RULES: _rules, DETECTOR: _detector, PROMPTS: _prompts, VISION: _vision}
 
 
 def observed(instance: dg.DagsterInstance, asset: str) -> str | None:
@@ -122,4 +133,4 @@ def _observable() -> dg.AssetsDefinition:
 
 
 configuration = _observable()
-"""The source assets `rules`, `detector` and `prompts`: never made, only observed."""
+"""The source assets `rules`, `detector`, `prompts` and `vision`: never made, only observed."""
