@@ -38,7 +38,8 @@ def media_limits(settings: Settings) -> "Limits":
 
 def worker_budget(settings: Settings, footage_s: float | None, detector: KnownDetector | None = None, finder: SceneModel | None = None) -> "Budget":
     """The budget of a pass over `footage_s` seconds of footage; unknown length counts as the longest allowed. A `detector` on torch and a `finder` of scenes
-    get more of both."""
+    get more of both.
+    """
     from video_platform.analysis.worker import Budget
 
     media = settings.media

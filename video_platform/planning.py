@@ -46,7 +46,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.TRACKER: "tracker settings changed",
     Cause.DETECTOR: "the detector or its settings changed",
     Cause.PROXY: "settings of the browser copy changed",
-    Cause.SCENES: "settings of scenes changed",
+    Cause.SCENES: "settings of scenes, or the model that finds them, changed",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.PROGRAM: "this version of the program makes them otherwise",

@@ -108,7 +108,7 @@ def test_both_modes_give_the_same_form_and_here_the_same_scenes(tmp_path, colour
     assert [set(scene) for scene in scenes] == [set(scene) for scene in others]
     np.testing.assert_allclose([scene["start_s"] for scene in scenes], [scene["start_s"] for scene in others], atol=0.07)
     for folder, found in (("out", scenes), ("fast", others)):
-        assert [cv2.imread(str(tmp_path / folder / scene["thumbnail"])).shape for scene in found] == [(320, 240, 3)] * 2
+        assert [cv2.imread(str(tmp_path / folder / scene["thumbnail"])).shape for scene in found] == [(240, 320, 3)] * 2
 
 
 def test_a_scene_is_no_shorter_than_was_asked_for_and_a_short_video_is_one(tmp_path, colours):

@@ -1,8 +1,8 @@
 """One decoding of a video that yields everything made from its pixels: detections, scenes, thumbnails, poster and the browser-playable proxy.
 
 Three threads, joined by bounded queues: the calling thread demuxes, decodes, looks for cuts and converts the frames that are used; one thread detects, one
-encodes; a fourth asks the network for cuts, where that is the mode. A thread that fails hands its error to whoever feeds it, so the pass ends instead of waiting. Memory does not grow with the length of the video
-apart from a few bytes per packet and detection.
+encodes; a fourth asks the network for cuts, where that is the mode. A thread that fails hands its error to whoever feeds it, so the pass ends instead of
+waiting. Memory does not grow with the length of the video apart from a few bytes per packet and detection.
 """
 
 import json

@@ -26,7 +26,8 @@ FAST_FPS = 8.0
 """Frames a second that cuts are looked for in by colours, at least."""
 
 ACCURATE_FPS = 25.0
-"""The same for the network, which learned from films and programmes at 24 to 30 frames a second: 60 may become 30, but 30 not 15, where it missed 1 cut of 15."""
+"""The same for the network, which learned from films and programmes of 24 to 30 frames a second: 60 may become 30, but 30 not 15, where it missed 1 cut of
+15."""
 
 ACCURATE_MOST_FPS = 30.0
 """More it is not shown: at 60 a dissolve would last twice as many frames as those it learned from, at twice the cost."""

@@ -10,7 +10,7 @@ video are repeated where there are none (section 3.3 of the paper and `predict_f
 
 import pickle
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,8 @@ class TransNet:
 
 class _Block:
     """Four factorised convolutions beside each other, (1 x 3 x 3) in space and then (3 x 1 x 1) in time at four dilations, and their normalisation, which is
-    part of the second ones' weights here."""
+    part of the second ones' weights here.
+    """
 
     def __init__(self, torch: Any, weights: Mapping[str, Any], name: str) -> None:
         self._convolve = torch.nn.functional.conv3d
@@ -148,10 +149,18 @@ class _Block:
         return self._join(found, 1)
 
 
+class Network(Protocol):
+    """What scores windows; `TransNet` does."""
+
+    def scores(self, window: Frames) -> NDArray[np.float32]:
+        """See `TransNet.scores`."""
+        ...
+
+
 class Scoring:
     """Gives every frame of a video its score, in order, some frames after it was shown."""
 
-    def __init__(self, network: TransNet) -> None:
+    def __init__(self, network: Network) -> None:
         self._network = network
         self._waiting: list[Frames] = []
         self._unscored = 0
