@@ -30,7 +30,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     RAW_VIDEO: "1",
     PROCESSED_VIDEO: "1",
     DETECTIONS: "1",
-    SCENES: "1",
+    SCENES: "2",
     TRACKS: "1",
     ALERTS: "2",
     HIGHLIGHTS: "1",
