@@ -5,7 +5,8 @@
 Three clips are joined in code, one per kind (hard cuts, fades through black, dissolves), each of eleven pieces: crops of real footage, of which some
 neighbours show the same place, and drawn scenes. Within pieces lie what is no cut: a flash, an object that crosses before the lens, a fast pan. A cut counts
 as found when a scene begins within `SLACK_S` of its transition; of several such the others are false. The mode accurate takes its model where `vp models
-pull transnetv2` leaves it. Nothing here was used to choose a threshold.
+pull transnetv2` leaves it. The thresholds of both modes are older than these
+clips; how the fast mode joins the parts of a gradual change (`scenes.CALM`, `ONE_CHANGE_S`) was chosen with them.
 """
 
 import argparse
