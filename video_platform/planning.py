@@ -47,7 +47,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.TRACKER: "tracker settings changed",
     Cause.DETECTOR: "the detector or its settings changed",
     Cause.PROXY: "settings of the browser copy changed",
-    Cause.SCENES: "settings of scenes changed",
+    Cause.SCENES: "settings of scenes, or the model that finds them, changed",
     Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",

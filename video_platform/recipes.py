@@ -6,7 +6,7 @@ from an input stands in the configuration here; what is read from an input is pa
 
 from collections.abc import Iterable, Mapping
 
-from video_platform import detectors, sentence_model
+from video_platform import detectors, scene_model, sentence_model
 from video_platform.layout import (
     ALERTS,
     ASSETS,
@@ -31,7 +31,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     RAW_VIDEO: "1",
     PROCESSED_VIDEO: "1",
     DETECTIONS: "1",
-    SCENES: "1",
+    SCENES: "2",
     TRACKS: "1",
     ALERTS: "2",
     HIGHLIGHTS: "1",
@@ -97,8 +97,16 @@ def one_pass(settings: Settings) -> dict[str, Configuration]:
     return {
         PROCESSED_VIDEO: settings.proxy.model_dump(),
         DETECTIONS: {**settings.detection.model_dump(), "digest": detectors.model_digest(settings)},
-        SCENES: settings.scenes.model_dump(),
+        SCENES: scenes(settings),
     }
+
+
+def scenes(settings: Settings) -> Configuration:
+    """What counts in the mode: the threshold of colours in `fast`, the model in `accurate`."""
+    model = scene_model.known(settings)
+    if model is None:
+        return settings.scenes.model_dump(exclude={"mode", "model"})
+    return {**settings.scenes.model_dump(exclude={"model", "threshold"}), "digest": model.digest}
 
 
 def tracks(settings: Settings, record: VideoRecord) -> Configuration:

@@ -223,7 +223,9 @@ class ProxySettings(Group):
 class SceneSettings(Group):
     """Cuts and thumbnails."""
 
-    threshold: float = Field(default=0.35, gt=0, lt=2)
+    mode: Literal["fast", "accurate"] = Field(default="fast", description="fast tells cuts by colours; accurate asks a network, which sees fades and dissolves")
+    model: str = Field(default="transnetv2", description="the model of mode accurate")
+    threshold: float = Field(default=0.35, gt=0, lt=2, description="how different two frames must be for a cut, in mode fast")
     min_scene_s: float = Field(default=0.5, ge=0)
     thumbnail_every_s: float = Field(default=10.0, gt=0)
 

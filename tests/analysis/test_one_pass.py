@@ -132,6 +132,42 @@ def test_scenes_begin_where_the_colours_change(tmp_path: Path) -> None:
     assert {scene["thumbnail"] for scene in scenes} <= {Path(each["path"]).name for each in thumbnails}
 
 
+def coloured(colours: list[tuple[int, int, int]]) -> Any:
+    """Draws pictures in these colours, below the strip with the index a ramp that shifts each by a few levels from row to row."""
+
+    def draw(index: int, bgr: Any) -> Any:
+        shade = np.arange(bgr.shape[0])[:, None, None] % 48
+        return np.clip(np.array(colours[index]) + shade, 0, 255).astype(np.uint8) * np.ones_like(bgr)
+
+    return draw
+
+
+def between(one: tuple[int, int, int], other: tuple[int, int, int], frames: int) -> list[tuple[int, int, int]]:
+    """The colours between two, without themselves."""
+    steps = np.linspace(0, 1, frames + 2)[1:-1]
+    return [tuple(int(a + (b - a) * step) for a, b in zip(one, other, strict=True)) for step in steps]  # type: ignore[misc]
+
+
+RED, GREEN, BLACK = (30, 30, 190), (40, 170, 40), (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("transition", "at"),
+    [
+        ([], 40),
+        ([*between(RED, BLACK, 8), BLACK, BLACK, *between(BLACK, GREEN, 8)], 40),
+        (between(RED, GREEN, 12), 40),
+    ],
+    ids=["hard", "fade", "dissolve"],
+)
+def test_a_fade_or_dissolve_is_one_cut(tmp_path: Path, transition: list[tuple[int, int, int]], at: int) -> None:
+    colours = [*[RED] * at, *transition, *[GREEN] * 60]
+    clip = clips.make(tmp_path / "a.mp4", frames=len(colours), draw=coloured(colours), gop=250)
+    scenes = json.loads(Path(run(clip.path, "scenes")["scenes"]["scenes"]).read_text())
+    assert len(scenes) == 2
+    assert at / 30 - 0.01 <= scenes[1]["start_s"] <= (at + len(transition)) / 30 + 0.3
+
+
 def test_a_still_scene_is_one_scene() -> None:
     assert run_sample("scenes")["scenes"]["count"] == 1
 

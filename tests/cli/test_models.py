@@ -124,6 +124,31 @@ def test_a_detector_that_was_not_fetched_stops_before_any_work(vp, tmp_path, mon
     assert "get them with: vp models pull rtdetr-v2-r18" in ran.err
 
 
+def test_the_accurate_scene_mode_without_its_model_stops_before_any_work(vp, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_SCENES__MODE", "accurate")
+    ran = vp("process", tmp_path / "any.mp4")
+    assert ran.status == 1
+    assert "then vp models pull transnetv2" in ran.err
+    monkeypatch.setenv("VIDEO_PLATFORM_SCENES__MODE", "slow")
+    assert "VIDEO_PLATFORM_SCENES__MODE" in vp("doctor").out
+
+
+@pytest.mark.models
+def test_a_model_for_scenes_is_fetched_and_checked_with_a_cut(vp, mine, tmp_path, monkeypatch):
+    folder = tiny_models.transnet(tmp_path / "source")
+    mine(entry("tiny-scenes", f"folder:{folder}", **tiny_models.transnet_entry(folder)))
+    assert vp("models", "pull", "tiny-scenes").status == 0
+    (checked,) = vp("models", "check", "tiny-scenes", "--json").json
+    assert (checked["ok"], checked["ran_on"]) == (True, "torch, cpu, float32")
+    assert checked["cut"] > 0.9
+    assert checked["no cut"] < 0.1
+    assert checked["each_s"] > 0
+    monkeypatch.setenv("VIDEO_PLATFORM_SCENES__MODE", "accurate")
+    monkeypatch.setenv("VIDEO_PLATFORM_SCENES__MODEL", "tiny-scenes")
+    found = next(each for each in vp("doctor", "--json").json if each["what"] == "scenes")
+    assert (found["state"], found["found"].partition(";")[0]) == ("ok", "accurate: tiny-scenes")
+
+
 def test_a_hub_that_is_away_is_one_line_with_the_way_out(vp, monkeypatch):
     monkeypatch.setenv("VIDEO_PLATFORM_MODELS__HUB", "http://127.0.0.1:1")
     ran = vp("models", "pull", "dfine-nano")

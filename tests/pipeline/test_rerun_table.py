@@ -64,6 +64,17 @@ def detector(graph):
     settings("detection", model="tiny-dfine")(graph)
 
 
+def accurate_scenes(graph):
+    """The accurate mode, with a network that was set by hand, from an entry of the user's; it too finds one scene in the sample."""
+    home = graph.settings.home
+    folder = tiny_models.transnet(home.parent / "by-colours")
+    registry = tiny_models.register(home.parent / "mine.yaml", "by-colours", folder, **tiny_models.transnet_entry(folder))
+    settings("models", registry=registry)(graph)
+    known = model_registry.of(graph.settings)
+    model_downloads.pull(graph.settings, known, known.entries["by-colours"])
+    settings("scenes", mode="accurate", model="by-colours")(graph)
+
+
 def rules(graph):
     with graph.platform() as platform:
         rulesets.apply(platform.db, RULES, source="test", who="test", why="test", now=datetime.now(UTC))
@@ -114,6 +125,9 @@ ROWS = [
     ),
     pytest.param(Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
     pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS}), FRESH, recording), id="recording"),
+    pytest.param(
+        Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, accurate_scenes), id="scene mode", marks=pytest.mark.models
+    ),
 ]
 
 

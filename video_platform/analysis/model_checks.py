@@ -10,9 +10,11 @@ import numpy as np
 
 from video_platform.analysis.detect import CHECK_FILE, load_detector
 from video_platform.analysis.detect_torch import quiet_transformers, require_files
+from video_platform.analysis.transnet import HEIGHT, MARGIN, STEP, WIDTH, WINDOW, TransNet
 from video_platform.detectors import KnownDetector
 from video_platform.errors import IntegrityError, SettingsError
 from video_platform.model_registry import SHIPPED_FOLDER, Engine, Task
+from video_platform.scene_model import SceneModel
 
 LOOKS = 5
 """The picture is looked at so often; the middle time counts. The first look, which prepares memory, does not."""
@@ -24,6 +26,9 @@ SHOWN_SCORE = 0.2
 
 SENTENCES = ("A dog runs across the yard.", "A puppy is running over the lawn.", "The invoice was paid by bank transfer.")
 """Two that mean nearly the same, and one that does not."""
+
+CUT_FROM, CUT_TO = (40, 70, 30), (190, 180, 200)
+"""RGB before and after the cut that a model for scenes is shown."""
 
 SILENCE_S = 5.0
 SPEECH_RATE = 16_000
@@ -43,6 +48,8 @@ def look(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if payload.get("detector"):
         return _detector(KnownDetector.of(payload["detector"]), progress)
     folder = Path(payload["folder"])
+    if Task(payload["task"]) is Task.SCENES:
+        return _scenes(payload["name"], folder, payload["files"])
     require_files(folder, payload["files"])
     return CHECKS[Task(payload["task"])](payload["name"], folder)
 
@@ -122,31 +129,27 @@ def _speech(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _scenes(name: str, folder: Path) -> dict[str, Any]:
-    """The weights alone, read as numbers: what else Python's format may hold is refused, not run."""
-    try:
-        import torch
-    except ImportError as error:
-        raise SettingsError(f"{name} runs on torch, which is not installed: pip install 'video-platform[models]'", extra="models") from error
-    import pickle
-
+def _scenes(name: str, folder: Path, files: Mapping[str, str]) -> dict[str, Any]:
+    """A window whose second half has another colour: the last frame before that must be told apart from all others."""
     began = time.perf_counter()
-    (path,) = folder.glob("*.pth")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise IntegrityError(f"{path} holds more or other than weights", path=str(path)) from error
-    numbers = sum(each.numel() for each in weights.values())
+    network = TransNet(SceneModel(name, folder, files, ""))
+    load_s = time.perf_counter() - began
+    window = np.empty((WINDOW, HEIGHT, WIDTH, 3), np.uint8)
+    window[: WINDOW // 2], window[WINDOW // 2 :] = CUT_FROM, CUT_TO
+    scores = network.scores(window)
+    cut, *rest = np.concatenate([scores[WINDOW // 2 - 1 : WINDOW // 2], scores[MARGIN : WINDOW // 2 - 2], scores[WINDOW // 2 + 1 : -MARGIN]])
     return {
-        "ran_on": "torch, cpu (weights read, not run)",
-        "load_s": round(time.perf_counter() - began, 3),
-        "each_s": None,
-        "what": "",
-        "parameters": int(numbers),
+        "ran_on": network.ran_on,
+        "load_s": round(load_s, 3),
+        "each_s": round(_timed(lambda: network.scores(window)) / STEP, 4),
+        "what": "frame",
+        "parameters": int(network.parameters),
+        "cut": round(float(cut), 3),
+        "no cut": round(float(max(rest)), 3),
     }
 
 
-CHECKS: Mapping[Task, Callable[[str, Path], dict[str, Any]]] = {Task.EMBEDDINGS: _embeddings, Task.SPEECH: _speech, Task.SCENES: _scenes}
+CHECKS: Mapping[Task, Callable[[str, Path], dict[str, Any]]] = {Task.EMBEDDINGS: _embeddings, Task.SPEECH: _speech}
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -1,8 +1,8 @@
 """One decoding of a video that yields everything made from its pixels: detections, scenes, thumbnails, poster and the browser-playable proxy.
 
 Three threads, joined by bounded queues: the calling thread demuxes, decodes, looks for cuts and converts the frames that are used; one thread detects, one
-encodes. A thread that fails hands its error to whoever feeds it, so the pass ends instead of waiting. Memory does not grow with the length of the video
-apart from a few bytes per packet and detection.
+encodes; a fourth asks the network for cuts, where that is the mode. A thread that fails hands its error to whoever feeds it, so the pass ends instead of
+waiting. Memory does not grow with the length of the video apart from a few bytes per packet and detection.
 """
 
 import json
@@ -20,12 +20,15 @@ from video_platform.analysis.outputs import writing_to
 from video_platform.analysis.pictures import ProxyPictureMaker
 from video_platform.analysis.proxy import CannotRemux, Encoder, ProxyParameters, Remuxer, proxy_size, remuxable
 from video_platform.analysis.sampling import Detecting, Due
-from video_platform.analysis.scenes import CutFinder, SceneParameters
+from video_platform.analysis.scene_finding import SceneFinder, scene_finder
+from video_platform.analysis.scene_finding import needed_fps as scenes_fps
+from video_platform.analysis.scenes import SceneParameters
 from video_platform.analysis.stages import Stage
-from video_platform.analysis.thumbnails import Poster, Thumbnails
+from video_platform.analysis.thumbnails import Poster
 from video_platform.detectors import KnownDetector
 from video_platform.errors import MediaError
 from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, SCENES
+from video_platform.scene_model import SceneModel
 
 if TYPE_CHECKING:
     import av
@@ -40,9 +43,6 @@ PROXY_FPS_KEPT = 0.8
 
 SAMPLING_MARGIN = 2.0
 """Decoded frames per sample at least, so that a sample is at most half an interval late."""
-
-SCENES_FPS = 8.0
-"""Frames a second that cuts are looked for in, at least."""
 
 COPY_MAY_MISS_S = 1.0
 """A copied proxy that is shorter than what was decoded by more than this is thrown away, and the frames are encoded instead."""
@@ -134,7 +134,7 @@ class Proxying:
 
 @dataclass(frozen=True)
 class Order:
-    """What to make, and how; see `run`. Without a `detector` the one that ships under the name in `detection` looks."""
+    """What to make, and how; see `run`. Without a `detector` the one that ships under the name in `detection` looks; `scene_model` is for the mode accurate."""
 
     wanted: tuple[str, ...]
     detection: DetectionParameters = field(default_factory=DetectionParameters)
@@ -143,6 +143,7 @@ class Order:
     limits: Limits = field(default_factory=Limits)
     threads: int = 2
     detector: KnownDetector | None = None
+    scene_model: SceneModel | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.wanted) - set(ASSETS))
@@ -179,8 +180,9 @@ def _pass(path: Path, out_dir: Path, order: Order, detector: Detector | None, on
         detecting = Detecting(video, order.detection, order.detector, detector) if DETECTIONS in order.wanted else None
         if detecting:
             on_failure.callback(detecting.abort)
-        cuts = CutFinder(order.scenes) if SCENES in order.wanted else None
-        thumbnails = Thumbnails(video, out_dir, order.scenes.thumbnail_every_s)
+        scenes = scene_finder(video, out_dir, order.scenes, order.scene_model) if SCENES in order.wanted else None
+        if scenes:
+            on_failure.callback(scenes.abort)
         decoding = Decoding(
             video,
             order.limits,
@@ -190,15 +192,15 @@ def _pass(path: Path, out_dir: Path, order: Order, detector: Detector | None, on
             with_audio=proxying is not None and proxying.with_audio,
         )
         for frame, time_s in decoding:
-            if cuts:
-                thumbnails.see(frame, time_s, begins_scene=cuts.begins(frame, time_s))
+            if scenes:
+                scenes.see(frame, time_s)
             if detecting:
                 detecting.see(frame, time_s, decoding.stamp)
             if proxying:
                 proxying.see(frame, time_s)
             if on_progress:
                 on_progress(_fraction(video, decoding, time_s), _standing(video, time_s))
-        return _results(video, out_dir, decoding, detecting, proxying, cuts, thumbnails, on_failure)
+        return _results(video, out_dir, decoding, detecting, proxying, scenes, on_failure)
 
 
 def _results(
@@ -207,8 +209,7 @@ def _results(
     decoding: Decoding,
     detecting: Detecting | None,
     proxying: Proxying | None,
-    cuts: CutFinder | None,
-    thumbnails: Thumbnails,
+    scenes: SceneFinder | None,
     on_failure: ExitStack,
 ) -> dict[str, Any]:
     """Finish every stage and gather what it made."""
@@ -222,18 +223,18 @@ def _results(
         results[PROCESSED_VIDEO] = made = proxying.finish()
         if made["remuxed"] and (made["duration_s"] or 0.0) < coverage.decoded_s - COPY_MAY_MISS_S:
             raise CannotRemux(f"the copy lasts {made['duration_s']} s of {coverage.decoded_s} s")
-    if cuts:
-        results[SCENES] = _write_scenes(out_dir, cuts, thumbnails, coverage.decoded_s)
+    if scenes:
+        results[SCENES] = _write_scenes(out_dir, scenes, coverage.decoded_s)
     on_failure.pop_all()
     return results
 
 
-def _write_scenes(out_dir: Path, cuts: CutFinder, thumbnails: Thumbnails, end_s: float) -> dict[str, Any]:
+def _write_scenes(out_dir: Path, finder: SceneFinder, end_s: float) -> dict[str, Any]:
     path = out_dir / "scenes.json"
-    scenes = thumbnails.named(cuts.scenes(end_s))
+    scenes = finder.finish(end_s)
     path.write_text(json.dumps([asdict(scene) for scene in scenes]))
-    made = [{"n": n, "at_s": each.at_s, "path": str(each.path), "scene": each.scene} for n, each in enumerate(thumbnails.made)]
-    return {"scenes": str(path), "count": len(scenes), "thumbnails": made}
+    made = [{"n": n, "at_s": each.at_s, "path": str(each.path), "scene": each.scene} for n, each in enumerate(finder.thumbnails.made)]
+    return {"scenes": str(path), "count": len(scenes), "thumbnails": made, **finder.facts}
 
 
 def _needed_fps(video: OpenVideo, order: Order, *, encode: bool) -> float:
@@ -242,7 +243,7 @@ def _needed_fps(video: OpenVideo, order: Order, *, encode: bool) -> float:
     if DETECTIONS in order.wanted:
         needed.append(SAMPLING_MARGIN * order.detection.samples_per_s)
     if SCENES in order.wanted:
-        needed.append(SCENES_FPS)
+        needed.append(scenes_fps(order.scenes))
     if PROCESSED_VIDEO in order.wanted and encode:
         needed.append(PROXY_FPS_KEPT * min(order.proxy.frame_rate, video.probe.frame_rate or order.proxy.frame_rate))
     return max(needed)

@@ -24,14 +24,15 @@ def frame_times(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def one_pass(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """`{path, out_dir, wanted, detection, detector, scenes, proxy}` -> see `one_pass.run`; the groups hold the fields of their settings groups, `detector` a
-    `KnownDetector`.
+    """`{path, out_dir, wanted, detection, detector, scenes, scene_model, proxy}` -> see `one_pass.run`; the groups hold the fields of their settings groups,
+    `detector` a `KnownDetector`, `scene_model` a `SceneModel`.
     """
     from video_platform.analysis import one_pass as module
     from video_platform.analysis.detect import DetectionParameters
     from video_platform.analysis.proxy import ProxyParameters
     from video_platform.analysis.scenes import SceneParameters
     from video_platform.detectors import KnownDetector
+    from video_platform.scene_model import SceneModel
 
     order = module.Order(
         tuple(payload["wanted"]),
@@ -41,6 +42,7 @@ def one_pass(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
         limits=_limits(payload),
         threads=_threads(payload),
         detector=KnownDetector.of(payload["detector"]) if payload.get("detector") else None,
+        scene_model=SceneModel.of(payload["scene_model"]) if payload.get("scene_model") else None,
     )
     return module.run(Path(payload["path"]), Path(payload["out_dir"]), order, on_progress=progress)
 

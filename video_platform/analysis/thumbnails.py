@@ -51,19 +51,33 @@ class Thumbnails:
 
     def see(self, frame: "av.VideoFrame", time_s: float, *, begins_scene: bool) -> None:
         """Write a thumbnail if one is due."""
-        self._scenes += begins_scene
-        if not (begins_scene or time_s >= self._due_s) or len(self.made) >= MAX_COUNT:
-            return
-        self._due_s = time_s + self._every_s
-        data = jpeg(self._make(frame))
-        path = self._folder / f"{hashlib.sha256(data).hexdigest()}.jpg"
-        path.write_bytes(data)
-        self.made.append(Thumbnail(time_s, path, self._scenes if begins_scene else None))
+        if self._wanted(time_s, begins_scene):
+            self._write(self.picture(frame), time_s, begins_scene)
+
+    def picture(self, frame: "av.VideoFrame") -> NDArray[np.uint8]:
+        """The frame (H, W, 3) as a thumbnail shows it, for `keep`; on the thread that decodes."""
+        return self._make(frame)
+
+    def keep(self, picture: NDArray[np.uint8], time_s: float, *, begins_scene: bool) -> None:
+        """As `see`, for a picture that was made before; on any one thread."""
+        if self._wanted(time_s, begins_scene):
+            self._write(picture, time_s, begins_scene)
 
     def named(self, scenes: list[Scene]) -> list[Scene]:
         """The scenes with the names of their thumbnails."""
         names = {each.scene: each.path.name for each in self.made if each.scene is not None}
         return [replace(scene, thumbnail=names.get(scene.index)) for scene in scenes]
+
+    def _wanted(self, time_s: float, begins_scene: bool) -> bool:
+        self._scenes += begins_scene
+        return (begins_scene or time_s >= self._due_s) and len(self.made) < MAX_COUNT
+
+    def _write(self, picture: NDArray[np.uint8], time_s: float, begins_scene: bool) -> None:
+        self._due_s = time_s + self._every_s
+        data = jpeg(picture)
+        path = self._folder / f"{hashlib.sha256(data).hexdigest()}.jpg"
+        path.write_bytes(data)
+        self.made.append(Thumbnail(time_s, path, self._scenes if begins_scene else None))
 
 
 class Poster:

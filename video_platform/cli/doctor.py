@@ -82,6 +82,7 @@ def findings() -> Iterator[Finding]:
         yield mending.topics(loaded)
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
+    yield _scenes(loaded)
     yield from _language_models(loaded)
     yield _search(loaded)
     yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
@@ -177,6 +178,22 @@ def _detector(settings: "Settings") -> Finding:
     if problem:
         return Finding("detector", "bad", problem, f"`vp models pull {known.name} --again`; of a model that ships: install the package again")
     return Finding("detector", "ok", f"{known.name}, {len(known.classes)} classes; `vp models check` tries it")
+
+
+def _scenes(settings: "Settings") -> Finding:
+    from video_platform import scene_model
+    from video_platform.errors import IntegrityError, SettingsError
+
+    try:
+        known = scene_model.usable(settings)
+    except (SettingsError, IntegrityError) as error:
+        return Finding("scenes", "bad", error.message, "docs/models.md; mode fast needs nothing")
+    if known is None:
+        return Finding("scenes", "ok", "fast: by colours")
+    problem = _other_files(known.folder, known.files)
+    if problem:
+        return Finding("scenes", "bad", problem, f"`vp models pull {known.name} --again`")
+    return Finding("scenes", "ok", f"accurate: {known.name}; `vp models check {known.name}` tries it")
 
 
 def _other_files(folder: Path, files: Mapping[str, str]) -> str | None:

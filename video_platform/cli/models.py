@@ -204,5 +204,5 @@ def _words(trial: "Trial") -> str:
         lines.append(f"  {len(trial.classes)} classes: {', '.join(trial.classes)}")
         seen = ", ".join(f"{each['class']} {each['score']:.2f}" for each in facts["found"])
         lines.append(f"  on the check picture: {seen or 'nothing'}")
-    lines += [f"  {name}: {facts[name]}" for name in ("dimensions", "similar", "different", "languages", "parameters") if name in facts]
+    lines += [f"  {name}: {facts[name]}" for name in ("dimensions", "similar", "different", "languages", "parameters", "cut", "no cut") if name in facts]
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def process(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Take footage in and look at it right here: detections, tracks, alerts, clips, summary. Needs nothing running."""
-    from video_platform import detectors
+    from video_platform import detectors, scene_model
     from video_platform.cli import opening, output
     from video_platform.cli.ingest import Batch
     from video_platform.errors import PlatformError
@@ -64,6 +64,7 @@ def process(
     results: list[Result] = []
     with opening.catalog() as (platform, catalog):
         detectors.usable(platform.settings)
+        scene_model.usable(platform.settings)
         _refuse_when_owned(platform)
         for video_id, name, created in _videos(platform, batch, paths, camera, recorded):
             try:

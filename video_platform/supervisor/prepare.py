@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from video_platform import detectors, events, inbox, rules, rules_files
+from video_platform import detectors, events, inbox, rules, rules_files, scene_model
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
 from video_platform.services import ollama
@@ -20,6 +20,7 @@ def prepare(platform: Platform) -> list[str]:
     """
     settings = platform.settings
     detectors.usable(settings)
+    scene_model.usable(settings)
     removed = clean_leftovers(platform)
     platform.log.create_topics(events.TOPICS)
     return [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from video_platform import detectors, recipes
+from video_platform import detectors, recipes, scene_model
 from video_platform.budgets import media_limits, worker_budget
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS, PROCESSED_VIDEO, RAW_VIDEO, SCENES
@@ -78,6 +78,7 @@ def _look(at: Step, raw_video: Handle, wanted: list[str]) -> Results:
     at.begin()
     settings = at.desk.settings
     detector = detectors.usable(settings) if DETECTIONS in wanted else None
+    finder = scene_model.usable(settings) if SCENES in wanted else None
     payload = {
         "path": str(raw_video.path("video")),
         "out_dir": str(at.folder),
@@ -85,11 +86,12 @@ def _look(at: Step, raw_video: Handle, wanted: list[str]) -> Results:
         "detection": settings.detection.model_dump(),
         "detector": detector.payload() if detector else None,
         "scenes": settings.scenes.model_dump(),
+        "scene_model": finder.payload() if finder else None,
         "proxy": settings.proxy.model_dump(),
         "limits": asdict(media_limits(settings)),
     }
     duration_s = raw_video.manifest.facts.get("duration_s")
-    budget = worker_budget(settings, float(duration_s) if isinstance(duration_s, int | float) else None, detector=detector)
+    budget = worker_budget(settings, float(duration_s) if isinstance(duration_s, int | float) else None, detector=detector, finder=finder)
     return worker.run(ONE_PASS, payload, limits=budget, on_progress=at.progress)
 
 
