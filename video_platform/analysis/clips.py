@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform.analysis import media
-from video_platform.analysis.media import Limits, OpenVideo, frames_of, packets
+from video_platform.analysis.media import Limits, OpenVideo, frames_of
 from video_platform.analysis.outputs import writing_to
 from video_platform.analysis.pictures import ProxyPictureMaker
 from video_platform.analysis.proxy import CannotRemux, Encoder, ProxyParameters, Remuxer, proxy_size, remuxable
-from video_platform.analysis.seeking import BACK_OFF_S
+from video_platform.analysis.seeking import REORDER_S, packets_from
 
 if TYPE_CHECKING:
     import av
@@ -31,9 +31,6 @@ REEL_PIECE_MIN_S = 3.0
 ENCODED = ProxyParameters(height=720, frame_rate=30.0, crf=24)
 COPYABLE = ProxyParameters(height=2160, frame_rate=60.0)
 """Bounds of what is copied: everything that a browser plays, whatever its size."""
-
-REORDER_S = 0.3
-"""Key frames are stored up to this much before they are shown."""
 
 SOUND_LATER_S = 1.0
 """Sound of a moment may stand this much after its picture in the file."""
@@ -164,7 +161,7 @@ class _Cutter:
 def _keyframe_before(video: OpenVideo, at_s: float) -> float | None:
     """The time of the last key frame at or before `at_s`, None when none is found."""
     for back_s in (0.0, REORDER_S, 2.0):  # a seek goes by the order of storing, in which a key frame stands before its time
-        for packet in _packets_from(video, at_s - back_s):
+        for packet in packets_from(video, at_s - back_s):
             if packet.stream.index != video.stream.index or packet.pts is None:
                 continue
             time_s = video.frame_time_s(packet.pts)
@@ -172,21 +169,6 @@ def _keyframe_before(video: OpenVideo, at_s: float) -> float | None:
                 return time_s
             break
     return None
-
-
-def _packets_from(video: OpenVideo, at_s: float) -> "Iterator[av.Packet]":
-    """Packets of picture and sound from the key frame at or before `at_s` on, to the end of what can be read."""
-    from av.error import FFmpegError
-
-    streams = [video.stream, *([video.audio] if video.audio is not None else [])]
-    for back_s in BACK_OFF_S:
-        target = video.first_pts + round(max(0.0, at_s - back_s) / float(video.time_base))
-        try:
-            video.container.seek(target, stream=video.stream)
-            break
-        except FFmpegError:
-            continue
-    yield from packets(video.container, streams)
 
 
 def _copy(video: OpenVideo, target: Path, spans: Sequence[Span]) -> _Piece | None:
@@ -214,7 +196,7 @@ def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> f
     shown_to = start
     ahead: list[av.Packet] = []
     picture_done = False
-    for packet in _packets_from(video, start):
+    for packet in packets_from(video, start):
         if not packet.size or packet.pts is None or packet.dts is None:
             continue
         stored_s = _seconds(video, packet.dts, packet)
@@ -262,7 +244,7 @@ def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, 
     """Encode one span to be shown from `at_s` on; returns what is shown of the source, None when nothing is."""
     interval = 1.0 / (video.probe.frame_rate or 25.0)
     first = last = None
-    for packet in _packets_from(video, start - REORDER_S):
+    for packet in packets_from(video, start - REORDER_S):
         if packet.stream.index != video.stream.index:
             if packet.pts is not None and start <= _seconds(video, packet.pts, packet) and _seconds(video, packet.pts + (packet.duration or 0), packet) <= end:
                 writer.sound(packet)
