@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_picture, detail_summary, links, words
+from ui import again, cards, data, detail, detail_picture, detail_summary, films, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -55,11 +55,14 @@ with right:
     detail_summary.summary(view)
     detail.findable(record)
 
-alerts, tracks, files, versions = st.tabs([f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Files", "How it was made"])
+names = [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Reel", "Files", "How it was made"]
+alerts, tracks, reel, files, versions = st.tabs(names)
 with alerts:
     detail.alert_list(view)
 with tracks:
     detail.track_table(view)
+with reel:
+    films.reel(view)
 with files:
     detail.files(view)
 with versions:

@@ -6,6 +6,7 @@ Times are seconds from the first frame of the video; `max_s` is the length budge
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -84,22 +85,32 @@ def of_alerts(alerts: Iterable[tuple[str, float, float]], duration_s: float | No
 
 def of_activity(tracks: Tracks, names: Sequence[str], max_s: float, duration_s: float | None = None) -> list[Piece]:
     """Pieces of the busiest windows, in order of time, as many as fit; the title counts the tracks of each class."""
-    windows = []
-    for start, end in activity(tracks, duration_s):
-        count = max(1, round((end - start) / WINDOW_S))
-        edges = np.linspace(start, end, count + 1)
-        windows += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    times = np.sort(tracks.time_s)
-    boxes = [int(np.searchsorted(times, end) - np.searchsorted(times, start)) for start, end in windows]
     chosen, left_s = [], max_s
-    for index in sorted(range(len(windows)), key=lambda index: (-boxes[index], windows[index])):
-        start, end = windows[index]
+    for (start, end), _ in windows(tracks, duration_s):
         length = min(end - start, left_s)
         if length < min(SHORTEST_S, end - start):
             break
         chosen.append((start, start + length))
         left_s -= length
-    return [Piece(start, end, f"activity: {listed(_classes(tracks, names, start, end))}", (start + end) / 2) for start, end in merged(chosen)]
+    return [active(tracks, names, span) for span in merged(chosen)]
+
+
+def windows(tracks: Tracks, duration_s: float | None = None) -> list[tuple[Span, int]]:
+    """The activity in windows of about `WINDOW_S`, the busiest first, each with how many boxes are in it."""
+    found: list[Span] = []
+    for start, end in activity(tracks, duration_s):
+        edges = np.linspace(start, end, max(1, round((end - start) / WINDOW_S)) + 1).tolist()
+        found += list(pairwise(edges))
+    boxes = [int(np.searchsorted(tracks.time_s, end) - np.searchsorted(tracks.time_s, start)) for start, end in found]
+    return sorted(zip(found, boxes, strict=True), key=lambda each: (-each[1], each[0]))
+
+
+def active(tracks: Tracks, names: Sequence[str], span: Span) -> Piece:
+    """A piece for a span of activity."""
+    rows = (tracks.time_s >= span[0]) & (tracks.time_s <= span[1])
+    _, first = np.unique(tracks.track_id[rows], return_index=True)
+    classes = Counter(names[int(class_id)] for class_id in tracks.class_id[rows][first])
+    return Piece(*span, f"activity: {listed(classes)}", (span[0] + span[1]) / 2)
 
 
 def fitted(pieces: Sequence[Piece], max_s: float) -> list[Piece]:
@@ -113,10 +124,11 @@ def fitted(pieces: Sequence[Piece], max_s: float) -> list[Piece]:
         if length >= share:
             break
         left_s -= length
-    return [_cut(piece, share) for piece in pieces]
+    return [cut(piece, share) for piece in pieces]
 
 
-def _cut(piece: Piece, length_s: float) -> Piece:
+def cut(piece: Piece, length_s: float) -> Piece:
+    """The piece, or what of it holds its anchor where it is longer than `length_s`."""
     if piece.length_s <= length_s:
         return piece
     start = max(piece.start_s, min(piece.anchor_s - length_s / 3, piece.end_s - length_s))
@@ -137,7 +149,7 @@ def activity(tracks: Tracks, duration_s: float | None = None) -> list[Span]:
 
 
 def lapse(spans: Sequence[Span], max_s: float, rate: float) -> tuple[float, list[float]]:
-    """How many times faster than life a time-lapse of `spans` goes that lasts `max_s` at most, and the moment that each of its frames (`rate` a second) shows."""
+    """How much faster than life a time-lapse of `spans` goes that lasts `max_s` at most, and the moment that each of its frames (`rate` a second) shows."""
     total = sum(end - start for start, end in spans)
     speed = max(MIN_SPEED, total / max_s)
     positions = np.arange(int(total / speed * rate)) * (speed / rate)
@@ -163,11 +175,5 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 def listed(counted: Counter[str]) -> str:
     """Names with their counts where above one, the most frequent first."""
     most = sorted(counted.items(), key=lambda each: (-each[1], each[0]))
-    words = [name if count == 1 else f"{name} ×{count}" for name, count in most[:NAMED]]  # noqa: RUF001  (as it is drawn)
+    words = [name if count == 1 else f"{name} ×{count}" for name, count in most[:NAMED]]
     return ", ".join(words) + (f" and {len(most) - NAMED} more" if len(most) > NAMED else "")
-
-
-def _classes(tracks: Tracks, names: Sequence[str], start_s: float, end_s: float) -> Counter[str]:
-    rows = (tracks.time_s >= start_s) & (tracks.time_s <= end_s)
-    _, first = np.unique(tracks.track_id[rows], return_index=True)
-    return Counter(names[int(class_id)] for class_id in tracks.class_id[rows][first])

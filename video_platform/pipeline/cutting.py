@@ -77,7 +77,7 @@ def _cut(at: Step, plan: Plan, alerts: Handle, tracks: Handle, processed_video: 
         verdict=checks.verdict(
             *notes,
             clips_have_bytes=all(path.stat().st_size > 0 for path in clips.values()),
-            films_keep_their_budget=all(float(str(length)) <= _budget_s(at, name) + SLACK_S for name, length in lengths.items()),
+            films_keep_their_budget=all(length <= _budget_s(at, name) + SLACK_S for name, length in lengths.items()),
         ),
         files=[*films, *(NewFile(f"{CLIP}{id_}", path, "video/mp4") for id_, path in clips.items())],
         kept=[entry for entries in film.kept.values() for entry in entries],
@@ -162,10 +162,10 @@ def _made(at: Step, processed_video: Handle, tracks: Handle, wanted: list[dict[s
     return worker.run("clips", payload, limits=worker_budget(settings, record.duration_s), on_progress=at.progress)
 
 
-def _films(at: Step, film: _Film, cut: Mapping[str, Any]) -> tuple[list[NewFile], dict[str, object]]:
+def _films(at: Step, film: _Film, cut: Mapping[str, Any]) -> tuple[list[NewFile], dict[str, Any]]:
     """The new files of reel and time-lapse, and what the manifest says of both."""
     files: list[NewFile] = []
-    facts: dict[str, object] = {"reel": False, "timelapse": False, **film.facts}
+    facts: dict[str, Any] = {"reel": False, "timelapse": False, **film.facts}
     made, lapse = cut["reel"], cut["lapse"]
     if made and made["path"]:
         pieces = [
