@@ -98,15 +98,16 @@ def reel(target: Path, sources: Sequence[Source], wanted: Sequence[Wanted], *, l
     own video) and `missed` (index -> why nothing of it is shown); `path` is None when nothing is shown at all.
     """
     with writing_to(target.parent):
-        missed: dict[str, str] = {}
-        sizes, sound = _look(sources, limits)
-        if not sizes:
+        sizes, sound, closed = _look(sources, limits)
+        missed = {str(index): closed[piece.source] for index, piece in enumerate(wanted) if piece.source in closed}
+        wanted_now = [(index, piece) for index, piece in enumerate(wanted) if piece.source not in closed]
+        if not wanted_now:
             return {"path": None, "chapters": None, "seconds": 0.0, "sound": False, "pieces": [], "missed": missed}
         canvas = Canvas((max(width for width, _ in sizes), max(height for _, height in sizes)))
         film = _Film(target.with_name("undone.mp4"), canvas, sound=sound, threads=threads)
         shown: list[dict[str, Any]] = []
         try:
-            for index, piece in enumerate(wanted):
+            for index, piece in wanted_now:
                 on_progress(index / max(1, len(wanted)), f"piece {index + 1} of {len(wanted)}")
                 began = film.length_s
                 try:
@@ -160,17 +161,17 @@ def lapse(
     return {"path": str(target), "seconds": film.length_s}
 
 
-def _look(sources: Sequence[Source], limits: Limits | None) -> tuple[list[tuple[int, int]], bool]:
-    """Sizes of the sources, whether any has sound; a source that cannot be opened is met again at its pieces."""
-    sizes, sound = [], False
-    for source in sources:
+def _look(sources: Sequence[Source], limits: Limits | None) -> tuple[list[tuple[int, int]], bool, dict[int, str]]:
+    """Sizes of the sources, whether any has sound, and index -> why of those that cannot be opened."""
+    sizes, sound, closed = [], False, {}
+    for index, source in enumerate(sources):
         try:
             with media.open_video(source.path, limits) as video:
                 sizes.append(_size(video))
                 sound = sound or usable(video.audio)
-        except MediaError:
-            continue
-    return sizes, sound
+        except MediaError as error:
+            closed[index] = error.message
+    return sizes, sound, closed
 
 
 def _size(video: OpenVideo) -> tuple[int, int]:

@@ -34,6 +34,7 @@ class ReelSound:
         self._resampler: Any = None
         self._written = 0
         self._shift_s = self._until_s = 0.0
+        self._placing = True
         self.errors = 0
 
     def begin(self, source: "AudioStream | None", *, origin_s: float, at_s: float, end_s: float) -> None:
@@ -43,6 +44,7 @@ class ReelSound:
         self._source = source.codec_context if source is not None and usable(source) else None
         self._resampler = av.AudioResampler(format="fltp", layout=LAYOUT, rate=RATE)
         self._shift_s, self._until_s = at_s - origin_s, end_s
+        self._placing = True
         self._silence(round(at_s * RATE) - self._written)
 
     def write(self, packet: "av.Packet") -> None:
@@ -87,12 +89,14 @@ class ReelSound:
         block = np.concatenate(parts, axis=1)
         if frame.pts is not None and frame.time_base:
             gap = round((float(frame.pts * frame.time_base) + self._shift_s) * RATE) - self._written
-            if gap > DRIFT_S * RATE:
+            drift = 0.0 if self._placing else DRIFT_S * RATE  # a piece begins where its pictures do; within it a clock may be a little unsteady
+            if gap > drift:
                 self._silence(min(gap, round(self._until_s * RATE) - self._written))
-            elif gap < -DRIFT_S * RATE:
+            elif gap < -drift:
                 block = block[:, min(block.shape[1], -gap) :]
         block = block[:, : max(0, round(self._until_s * RATE) - self._written)]
         if block.shape[1]:
+            self._placing = False
             self._encode(block)
 
     def _silence(self, count: int) -> None:
