@@ -306,11 +306,11 @@ class SearchSettings(Group):
 
 
 class ReelSettings(Group):
-    """How long the films may be that are cut from footage, in seconds."""
+    """How long the films may be that are cut from footage, in seconds; 0 makes none."""
 
-    max_s: float = Field(default=60.0, ge=5, le=600, description="reel of a video")
-    timelapse_max_s: float = Field(default=20.0, ge=2, le=600, description="time-lapse of a video's activity")
-    day_max_s: float = Field(default=180.0, ge=10, le=1800, description="reel of a day, over all cameras")
+    max_s: float = Field(default=60.0, ge=0, le=600, description="reel of a video")
+    timelapse_max_s: float = Field(default=20.0, ge=0, le=600, description="time-lapse of a video's activity")
+    day_max_s: float = Field(default=180.0, ge=0, le=1800, description="reel of a day, over all cameras")
 
 
 class WebSettings(Group):

@@ -67,6 +67,12 @@ def test_a_time_lapse_fits_and_shows_nothing_but_activity(spans, max_s):
     assert all(0 <= start < end for start, end in shown)
 
 
+def test_a_budget_of_nothing_makes_nothing():
+    found = tracks((0, 60))
+    assert reel_plan.of_alerts([("r", 1.0, 2.0)], None, 0.0) == reel_plan.of_activity(found, ["person"], 0.0) == []
+    assert reel_plan.lapse([(0.0, 60.0)], 0.0, 15.0)[1] == []
+
+
 def test_very_many_alerts_are_thinned_evenly():
     pieces = reel_plan.of_alerts([("r", 10.0 * n, 10.0 * n) for n in range(100)], None, 30.0)
     assert len(pieces) == 30 / SHORTEST_S

@@ -143,6 +143,14 @@ def test_a_day_has_a_reel_of_all_its_cameras_for_who_may_see_them_all(at, tmp_pa
     assert after.facts["videos"] == 3
     assert [piece.title for piece in reels.of_day(platform.db, platform.store, day).pieces] == [piece.title for piece in reel.pieces]
     assert any("11:00:00 gate: person" in note for note in after.verdict.notes), "what could not be shown is said"
+    platform.ingest.correct(ids["yard"], camera="vault")
+    assert reels.of_day(platform.db, platform.store, day, Person("guest", Role.VIEWER, ("gate", "yard"))) is None, "the cameras of now count"
+    platform.ingest.delete(ids["yard"], "test")
+    assert reels.of_day(platform.db, platform.store, day) is None, "nothing shows a deleted video"
+    assert not platform.store.local_path(reel.film.key)
+    tick(at, now + 4 * QUIET)
+    assert tick(at, now + 5 * QUIET) == ["2026-11-23"]
+    assert [piece.video_id for piece in reels.of_day(platform.db, platform.store, day).pieces] == [ids["gate"]]
 
 
 def test_a_day_that_goes_on_is_not_made_for_every_file(at, tmp_path):

@@ -43,7 +43,7 @@ def choose(moments: Iterable[Moment], max_s: float) -> list[Moment]:
     for rank in RANKS:
         for moment in _in_turn(by_rank[rank]):
             shortest = min(SHORTEST_S, moment.piece.length_s)
-            if left_s < shortest or len(chosen) == MOST:
+            if left_s <= 0 or left_s < shortest or len(chosen) == MOST:
                 break
             if any(_overlap(moment, other) for other in chosen):
                 continue

@@ -88,7 +88,7 @@ def of_activity(tracks: Tracks, names: Sequence[str], max_s: float, duration_s: 
     chosen, left_s = [], max_s
     for (start, end), _ in windows(tracks, duration_s):
         length = min(end - start, left_s)
-        if length < min(SHORTEST_S, end - start):
+        if length <= 0 or length < min(SHORTEST_S, end - start):
             break
         chosen.append((start, start + length))
         left_s -= length
@@ -114,7 +114,9 @@ def active(tracks: Tracks, names: Sequence[str], span: Span) -> Piece:
 
 
 def fitted(pieces: Sequence[Piece], max_s: float) -> list[Piece]:
-    """The pieces within `max_s` together: of very many an even choice, the longer ones cut to an equal share that holds their anchor."""
+    """The pieces within `max_s` together (none within 0): of very many an even choice, the longer ones cut to an equal share that holds their anchor."""
+    if max_s <= 0:
+        return []
     most = max(1, int(max_s // SHORTEST_S))
     if len(pieces) > most and sum(piece.length_s for piece in pieces) > max_s:
         pieces = [pieces[index * len(pieces) // most] for index in range(most)]
@@ -150,6 +152,8 @@ def activity(tracks: Tracks, duration_s: float | None = None) -> list[Span]:
 
 def lapse(spans: Sequence[Span], max_s: float, rate: float) -> tuple[float, list[float]]:
     """How much faster than life a time-lapse of `spans` goes that lasts `max_s` at most, and the moment that each of its frames (`rate` a second) shows."""
+    if max_s <= 0:
+        return MIN_SPEED, []
     total = sum(end - start for start, end in spans)
     speed = max(MIN_SPEED, total / max_s)
     positions = np.arange(int(total / speed * rate)) * (speed / rate)

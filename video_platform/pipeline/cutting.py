@@ -159,7 +159,8 @@ def _made(at: Step, processed_video: Handle, tracks: Handle, wanted: list[dict[s
         payload["reel"] = [{"source": 0, "start_s": piece.start_s, "end_s": piece.end_s, "title": piece.title} for piece in film.pieces]
     if TIMELAPSE in film.of and TIMELAPSE not in film.kept:
         payload["lapse"] = {"moments_s": film.moments_s, "speed": film.speed}
-    return worker.run("clips", payload, limits=worker_budget(settings, record.duration_s), on_progress=at.progress)
+    length_s = None if record.duration_s is None else record.duration_s + settings.reels.max_s + settings.reels.timelapse_max_s
+    return worker.run("clips", payload, limits=worker_budget(settings, length_s), on_progress=at.progress)
 
 
 def _films(at: Step, film: _Film, cut: Mapping[str, Any]) -> tuple[list[NewFile], dict[str, Any]]:

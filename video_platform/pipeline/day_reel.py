@@ -163,7 +163,7 @@ def _filmed(
         ],
         "limits": asdict(media_limits(settings)),
     }
-    budget = worker_budget(settings, sum(source["duration_s"] for source in sources.values()))
+    budget = worker_budget(settings, settings.reels.day_max_s + sum(source["duration_s"] for source in sources.values()))
     made = worker.run("reel", payload, limits=budget, on_progress=lambda _, text: context.log.debug(f"reel of {day}: {text}"))["reel"]
     notes += [f"not in the reel: {_title(chosen[int(index)], sources)}: {why}" for index, why in made["missed"].items()]
     if not made["path"]:

@@ -115,7 +115,9 @@ def _publish(context: dg.AssetExecutionContext, desk: Desk, day: date, fingerpri
         run_id=context.run.run_id,
         created_at=datetime.now(UTC),
     )
+    gone = [entry.key for entry in before.files if entry.key not in {kept.key for kept in manifest.files}] if before else []
     store.put_bytes(layout.digest_manifest_key(day.isoformat()), manifest.model_dump_json().encode(), media_type="application/json")
+    store.delete(gone)  # a film of what was deleted or moved to another day must not stay
     return manifest
 
 
