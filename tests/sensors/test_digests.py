@@ -15,7 +15,7 @@ from sensors.digests import AGAIN_AFTER, AT_MOST_EVERY, QUIET, look
 from video_platform import digests, reels
 from video_platform.access import Person, Role
 from video_platform.definitions import build
-from video_platform.errors import NotFound
+from video_platform.errors import NotFound, ObjectNotFound
 from video_platform.pipeline.jobs import MAKE_DIGEST
 from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.services.database import digests as rows
@@ -147,7 +147,8 @@ def test_a_day_has_a_reel_of_all_its_cameras_for_who_may_see_them_all(at, tmp_pa
     assert reels.of_day(platform.db, platform.store, day, Person("guest", Role.VIEWER, ("gate", "yard"))) is None, "the cameras of now count"
     platform.ingest.delete(ids["yard"], "test")
     assert reels.of_day(platform.db, platform.store, day) is None, "nothing shows a deleted video"
-    assert not platform.store.local_path(reel.film.key)
+    with pytest.raises(ObjectNotFound):
+        platform.store.stat(reel.film.key)
     tick(at, now + 4 * QUIET)
     assert tick(at, now + 5 * QUIET) == ["2026-11-23"]
     assert [piece.video_id for piece in reels.of_day(platform.db, platform.store, day).pieces] == [ids["gate"]]

@@ -117,8 +117,10 @@ def fitted(pieces: Sequence[Piece], max_s: float) -> list[Piece]:
     """The pieces within `max_s` together (none within 0): of very many an even choice, the longer ones cut to an equal share that holds their anchor."""
     if max_s <= 0:
         return []
+    if sum(piece.length_s for piece in pieces) <= max_s:
+        return list(pieces)
     most = max(1, int(max_s // SHORTEST_S))
-    if len(pieces) > most and sum(piece.length_s for piece in pieces) > max_s:
+    if len(pieces) > most:
         pieces = [pieces[index * len(pieces) // most] for index in range(most)]
     share, left_s = max_s, max_s
     for count, length in zip(range(len(pieces), 0, -1), sorted(piece.length_s for piece in pieces), strict=True):
