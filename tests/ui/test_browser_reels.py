@@ -1,14 +1,13 @@
 """Reels in a real browser: they play, chapters seek, subtitles are shown; on the page of a video and on that of a day."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import days
 import pytest
 import reels_stored
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from seeded import store_file, store_manifest
+from ui_browser import WIDE, look, opened
 from ui_seed import NOW
 from ui_serving import Served
 
@@ -19,21 +18,7 @@ from video_platform.pipeline.made import Handle
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-WAIT_MS = 120_000
-WIDE = {"width": 1440, "height": 1000}
 SPANS = ((1.0, 3.0, "person-enters"), (6.0, 3.0, "<b>crossing</b>"))
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        launched: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
-        expect.set_options(timeout=WAIT_MS)
-        opened = launched.new_page(viewport=WIDE)
-        opened.set_default_timeout(WAIT_MS)
-        yield opened
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +46,6 @@ def stored(served: Served, tmp_path_factory: pytest.TempPathFactory) -> None:
         store_manifest(platform, record.video_id, reels.TRANSCRIPT, [entry])
 
 
-def look(page: Page, name: str) -> None:
-    """Keep a picture of the page, for whoever wants to look at it."""
-    if folder := os.environ.get("VP_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
-
-
 def plays(film: Locator) -> None:
     """Until the film has really gone on; a browser that cannot decode it says so."""
     film.locator("video").evaluate(
@@ -88,13 +67,14 @@ def state(film: Locator) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("where", ["video", "day"])
-def test_a_reel_plays_and_its_chapters_seek(page: Page, served: Served, stored: None, where: str) -> None:
+def test_a_reel_plays_and_its_chapters_seek(browser: Browser, served: Served, stored: None, where: str) -> None:
     record = served.seeded.home.ready
+    page = opened(browser, served, viewport=WIDE)
     if where == "video":
-        page.goto(served.url + layout.page_video(record.video_id))
+        page.goto(layout.page_video(record.video_id))
         page.get_by_role("tab", name="Reel").click()
     else:
-        page.goto(served.url + "/days")
+        page.goto("/days")
     film = page.locator("section.reel")
     expect(film.get_by_role("button", name="person-enters")).to_be_visible()
     plays(film)
@@ -128,3 +108,4 @@ def test_a_reel_plays_and_its_chapters_seek(page: Page, served: Served, stored: 
             })"""
         )
         assert length == pytest.approx(40 / RATE, abs=0.2)
+    page.context.close()
