@@ -283,8 +283,10 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
         return [Cause.UNFINISHED]
     found = [Cause.PROGRAM] if stored.code_version != recipes.CODE_VERSIONS[asset] else []
     if wanted is not None:
-        known = {name: value for name, value in wanted.items() if not found or name in stored.configuration}  # what is new with the program nobody changed
-        found += _differing(asset, {name: value for name, value in stored.configuration.items() if not found or name in wanted}, known)
+        before = stored.configuration
+        if found and before:  # what came or went with the program nobody changed
+            before, wanted = ({name: each[name] for name in before.keys() & wanted.keys()} for each in (before, wanted))
+        found += _differing(asset, before, wanted)
     moved = any(name in manifests and manifests[name].content_hash != used for name, used in stored.inputs.items())
     moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.WHERE_THERE.get(asset, ()))
     if not found and (moved or (stored.degraded and stand_in_counts)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -108,10 +108,10 @@ def reel(target: Path, sources: Sequence[Source], wanted: Sequence[Wanted], *, l
         shown: list[dict[str, Any]] = []
         try:
             for index, piece in wanted_now:
-                on_progress(index / max(1, len(wanted)), f"piece {index + 1} of {len(wanted)}")
+                tell = partial(on_progress, index / len(wanted), f"piece {index + 1} of {len(wanted)}")
                 began = film.length_s
                 try:
-                    first_s = _piece(film, canvas, sources[piece.source], piece, limits, threads)
+                    first_s = _piece(film, canvas, sources[piece.source], piece, limits, threads, tell)
                 except MediaError as error:
                     missed[str(index)], first_s = error.message, None
                 if first_s is None:
@@ -179,7 +179,7 @@ def _size(video: OpenVideo) -> tuple[int, int]:
     return fitted(*size, max_width=MAX_WIDTH, max_height=MAX_HEIGHT, even=True)
 
 
-def _piece(film: "_Film", canvas: Canvas, source: Source, piece: Wanted, limits: Limits | None, threads: int) -> float | None:
+def _piece(film: "_Film", canvas: Canvas, source: Source, piece: Wanted, limits: Limits | None, threads: int, tell: Callable[[], None]) -> float | None:
     """Add one piece; the time in its video at which it really begins, None when nothing of it could be shown."""
     boxes = source.boxes()
     with media.open_video(source.path, limits, threads=threads) as video:
@@ -199,6 +199,8 @@ def _piece(film: "_Film", canvas: Canvas, source: Source, piece: Wanted, limits:
                 if ended or time_s < due_s - THIN_SLACK_S:
                     continue
                 first_s = time_s if first_s is None else first_s
+                if film.frames % int(RATE) == 0:
+                    tell()
                 due_s, last_s = max(due_s + step_s, time_s - step_s + 2 * THIN_SLACK_S), time_s
                 drawn = boxes.at(time_s) if boxes else NO_BOXES
                 where = f"{source.camera} · {source.clock.words(time_s)}" if source.camera else source.clock.words(time_s)
