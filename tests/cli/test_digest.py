@@ -8,7 +8,6 @@ from seeded import NOW
 
 from video_platform import settings
 from video_platform.platform import open_platform
-from video_platform.services.database import videos
 
 DAY = NOW.date()
 
@@ -48,8 +47,7 @@ def test_the_reel_of_a_day_is_written_to_a_file(vp, filled, monkeypatch, tmp_pat
     assert (missing.status, target.exists()) == (1, False)
     assert "has no reel" in missing.err
     with open_platform(settings.load()) as platform:
-        (video_id,) = videos.ids(platform.db)
-        shown = reels_stored.pieces(videos.get(platform.db, video_id), (0.0, 3.0, "enters"), (3.0, 1.0, "leaves"))
+        shown = reels_stored.pieces(filled[0], (0.0, 3.0, "enters"), (3.0, 1.0, "leaves"))
         reels_stored.of_day(platform, DAY, b"film" * 100, shown)
     assert "2 chapters" in vp("digest", DAY.isoformat(), "--reel", target).out
     assert target.read_bytes() == b"film" * 100
