@@ -51,9 +51,9 @@ def digests_sensor(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[D
 
 
 def look(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.SensorResult:
-    """One tick at `now`. The cursor is the mark of the database that was compared last, and the zone that days were of."""
+    """One tick at `now`. The cursor is the mark of the database that was compared last, the zone that days were of, and the length of their reels."""
     db = desk.platform.db
-    mark = f"{digests.CODE_VERSION}/{digests.zone_of(desk.settings)[1]}/{rows.mark(db)}"
+    mark = f"{digests.CODE_VERSION}/{digests.zone_of(desk.settings)[1]}/{desk.settings.reels.day_max_s:g}/{rows.mark(db)}"
     changed = rows.want(db, digests.wanted(db, desk.settings), now) if context.cursor != mark else []
     asked = _to_ask(context.instance, [day for day in rows.listed(db, outdated=True) if _due(day, desk, now)], now)
     seen = [day for day in (rows.get(db, each) for each in changed) if day is not None]

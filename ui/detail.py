@@ -33,6 +33,7 @@ FILES = (
     (layout.RAW_VIDEO, "video", "Original video", None),
     (layout.PROCESSED_VIDEO, "video", "Browser copy", "browser.mp4"),
     (layout.HIGHLIGHTS, "reel", "Highlights reel", "highlights.mp4"),
+    (layout.HIGHLIGHTS, "timelapse", "Time-lapse", "timelapse.mp4"),
     (layout.TRACKS, "tracks", "Tracks (Parquet)", "tracks.parquet"),
     (layout.DETECTIONS, "detections", "Detections (Parquet)", "detections.parquet"),
     (layout.ALERTS, "alerts", "Alerts (JSON)", "alerts.json"),

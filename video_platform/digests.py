@@ -17,8 +17,8 @@ from video_platform.services.database.digests import Day, Judged
 from video_platform.services.object_store import ObjectStore
 from video_platform.settings import Settings
 
-CODE_VERSION = "1"
-"""Raise it when the same footage gives another digest."""
+CODE_VERSION = "2"
+"""Raise it when the same footage gives another digest or another reel."""
 
 MACHINE = "local time"
 """The name of this machine's clock, where the settings name no zone."""
@@ -44,9 +44,11 @@ def days_of(one: Judged, zone: ZoneInfo | None) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def fingerprint(day: date, videos: Sequence[Judged], zone_name: str) -> str:
-    """What a day's digest is made from: its videos with their recording time, tracks and alerts."""
-    return content_hash({"code_version": CODE_VERSION, "day": day.isoformat(), "zone": zone_name, "videos": sorted(videos, key=lambda one: one.video_id)})
+def fingerprint(day: date, videos: Sequence[Judged], zone_name: str, reel_max_s: float) -> str:
+    """What a day's digest is made from: its videos with their recording time, tracks and alerts, and how long its reel may be."""
+    return content_hash(
+        {"code_version": CODE_VERSION, "day": day.isoformat(), "zone": zone_name, "reel": reel_max_s, "videos": sorted(videos, key=lambda one: one.video_id)}
+    )
 
 
 def wanted(db: Database, settings: Settings) -> Mapping[date, tuple[str, int]]:
@@ -56,7 +58,7 @@ def wanted(db: Database, settings: Settings) -> Mapping[date, tuple[str, int]]:
     for one in digests.judged(db):
         for day in days_of(one, zone):
             by_day.setdefault(day, []).append(one)
-    return {day: (fingerprint(day, videos, name), len(videos)) for day, videos in by_day.items()}
+    return {day: (fingerprint(day, videos, name, settings.reels.day_max_s), len(videos)) for day, videos in by_day.items()}
 
 
 def manifest(store: ObjectStore, day: date) -> Manifest | None:

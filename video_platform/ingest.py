@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from video_platform import ingest_rows, keeping, layout, rebuilding, recording_time, track_packs
+from video_platform import ingest_rows, keeping, layout, rebuilding, recording_time, reels, track_packs
 from video_platform.access import ANYONE, Person
 from video_platform.errors import InputError, IntegrityError, NotAllowed, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
 from video_platform.ingest_copying import bring, copy, verified
@@ -335,7 +335,9 @@ class Ingest:
     def _remove_objects(self, video_id: str) -> int:
         keeping.keep(self.db, self.store, video_id)  # the tombstone stands before the first object goes
         removed = self.store.delete_prefix(layout.video_prefix(video_id))
-        track_packs.forget(self.settings.packs, videos.get(self.db, video_id))
+        buried = videos.get(self.db, video_id)
+        track_packs.forget(self.settings.packs, buried)
+        reels.forget(self.store, self.settings, buried)
         with self.db.write() as connection:
             ingest_rows.objects_removed(connection, video_id, _now())
         return removed

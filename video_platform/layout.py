@@ -10,7 +10,7 @@ One bucket (or folder), content-addressed below `videos/`:
     videos/<video_id>/record.json                  what else only the database knows of the video: `vp rebuild-index` reads it
     records/deleted/<video_id>.json                that a video was deleted, by whom, when and why
     records/rules/<version>-<hash>.json            a version of the rule set
-    days/<day>/daily_digest/<sha256>.json          what happened on a day; its manifest beside it
+    days/<day>/daily_digest/<sha256>.<ext>         what happened on a day, and its reel; its manifest beside it
 """
 
 import re
@@ -131,11 +131,11 @@ def rules_key(version: int, text_sha256: str) -> str:
     return f"{RULE_SETS}{version:08d}-{text_sha256[:16]}.json"
 
 
-def digest_key(day: str, sha256: str) -> str:
-    """The key of what happened on a day (`2026-11-23`)."""
-    if SHA256.fullmatch(sha256) is None:
-        raise ValueError(f"a SHA-256 has 64 hex digits; got {sha256[:80]!r}")
-    return f"days/{_day(day)}/{DAILY_DIGEST}/{sha256}.json"
+def digest_key(day: str, sha256: str, extension: str = "json") -> str:
+    """The key of what happened on a day (`2026-11-23`), or of another file of its digest."""
+    if SHA256.fullmatch(sha256) is None or EXTENSION.fullmatch(extension) is None:
+        raise ValueError(f"not a file of a digest: {sha256[:80]!r}, {extension[:20]!r}")
+    return f"days/{_day(day)}/{DAILY_DIGEST}/{sha256}.{extension}"
 
 
 def digest_manifest_key(day: str) -> str:
@@ -183,6 +183,16 @@ def api_video(video_id: str) -> str:
 def api_media(video_id: str, asset: str, filename: str) -> str:
     """Bytes of one file of one asset, with Range; needs a signature (see `api.media`)."""
     return f"{api_video(video_id)}/media/{quote(asset, safe='')}/{quote(filename, safe='')}"
+
+
+def api_day(day: str) -> str:
+    """One day."""
+    return f"{API_PREFIX}/days/{_day(day)}"
+
+
+def api_day_media(day: str, filename: str) -> str:
+    """Bytes of one file of a day's digest, with Range; needs a signature."""
+    return f"{api_day(day)}/media/{quote(filename, safe='')}"
 
 
 def api_search() -> str:

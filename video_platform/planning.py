@@ -37,6 +37,7 @@ class Cause(StrEnum):
     CAPTIONS = "captions"
     SUMMARY = "summary"
     SEARCH = "search"
+    REELS = "reels"
     PROGRAM = "program"
     UNFINISHED = "unfinished"
 
@@ -51,6 +52,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
+    Cause.REELS: "settings of reels changed",
     Cause.PROGRAM: "this version of the program makes them otherwise",
     Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
 }
@@ -63,13 +65,18 @@ OF_ASSET: Mapping[str, Cause] = {
     CAPTIONS: Cause.CAPTIONS,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
+    HIGHLIGHTS: Cause.REELS,
 }
-"""The cause that another configuration of an asset stands for; alerts have two, footage and clips have none."""
+"""The cause that another configuration of an asset stands for; alerts and clips have two, footage has none."""
 
 NO_CAUSE = frozenset({"aspect", "earlier", "duration_s"})
 """Fields of a configuration that follow from other results, not from anybody's wish."""
 
-OF_RECORDING = frozenset({"camera", "recorded_at"})
+OF_RECORDING = frozenset({"camera", "recorded_at", "zone"})
+"""Fields that say where and when footage was recorded, of `WRITTEN_ON`."""
+
+WRITTEN_ON = frozenset({ALERTS, HIGHLIGHTS})
+"""Assets that camera and time of recording count for: alerts by their schedules, reels because both are written on them."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class Present:
             **recipes.one_pass(self.settings),
             TRACKS: recipes.tracks(self.settings, record),
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
-            HIGHLIGHTS: recipes.highlights(record),
+            HIGHLIGHTS: recipes.highlights(self.settings, record),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
         found |= {asset: who.configuration for asset, who in ((LLM_SUMMARY, self.writer), (CAPTIONS, self.describer)) if who.configuration is not None}
@@ -294,7 +301,10 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
         return [Cause.UNFINISHED]
     found = [Cause.PROGRAM] if stored.code_version != recipes.CODE_VERSIONS[asset] else []
     if wanted is not None:
-        found += _differing(asset, stored.configuration, wanted)
+        before = stored.configuration
+        if found and before:  # what came or went with the program nobody changed
+            before, wanted = ({name: each[name] for name in before.keys() & wanted.keys()} for each in (before, wanted))
+        found += _differing(asset, before, wanted)
     moved = any(name in manifests and manifests[name].content_hash != used for name, used in stored.inputs.items())
     moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.WHERE_THERE.get(asset, ()))
     if not found and (moved or (stored.degraded and stand_in_counts)):
@@ -305,9 +315,9 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
 def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:
     names = {name for name in before.keys() | now.keys() if name != "earlier" and before.get(name) != now.get(name)}
     found = []
-    if asset == ALERTS and names & OF_RECORDING:
+    if asset in WRITTEN_ON and names & OF_RECORDING:
         found.append(Cause.RECORDING)
-    wished = names - NO_CAUSE - (OF_RECORDING if asset == ALERTS else frozenset())
+    wished = names - NO_CAUSE - (OF_RECORDING if asset in WRITTEN_ON else frozenset())
     if wished:
         found.append(Cause.RULES if asset == ALERTS else OF_ASSET.get(asset, Cause.UNFINISHED))
     return found or ([Cause.UNFINISHED] if names else [])

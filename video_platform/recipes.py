@@ -34,7 +34,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     SCENES: "2",
     TRACKS: "1",
     ALERTS: "2",
-    HIGHLIGHTS: "1",
+    HIGHLIGHTS: "2",
     CAPTIONS: "1",
     LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",
@@ -48,7 +48,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     SCENES: (RAW_VIDEO,),
     TRACKS: (DETECTIONS,),
     ALERTS: (TRACKS,),
-    HIGHLIGHTS: (ALERTS, PROCESSED_VIDEO),
+    HIGHLIGHTS: (ALERTS, TRACKS, PROCESSED_VIDEO),
     CAPTIONS: (RAW_VIDEO, TRACKS, SCENES),
     LLM_SUMMARY: (TRACKS, SCENES),
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
@@ -70,12 +70,6 @@ AFTER_S = 5.0
 
 MAX_CLIP_S = 60.0
 """A longer alert (somebody stays for an hour) has a clip of its beginning; the whole is on the page of the video."""
-
-REEL_MAX_S = 60.0
-"""Length of the reel: what a person looks at without skipping."""
-
-REEL_SPAN_S = 6.0
-"""How much of one alert the reel shows."""
 
 
 def following(assets: Iterable[str]) -> list[str]:
@@ -120,10 +114,17 @@ def alerts(rules: CameraRules, record: VideoRecord, earlier: EarlierFootage | No
     return {**rules.configuration(record.camera, record.recorded_at), "aspect": record.aspect, **handed_on}
 
 
-def highlights(record: VideoRecord) -> Configuration:
-    """How clips are cut; they end with the footage."""
-    cut = {"before_s": BEFORE_S, "after_s": AFTER_S, "max_clip_s": MAX_CLIP_S, "reel_max_s": REEL_MAX_S, "reel_span_s": REEL_SPAN_S}
-    return {**cut, "duration_s": record.duration_s}
+def highlights(settings: Settings, record: VideoRecord) -> Configuration:
+    """How clips are cut and reels are made; they end with the footage, and camera and time of recording are written on them."""
+    cut = {"before_s": BEFORE_S, "after_s": AFTER_S, "max_clip_s": MAX_CLIP_S, "duration_s": record.duration_s}
+    made = {"reel_max_s": settings.reels.max_s, "timelapse_max_s": settings.reels.timelapse_max_s}
+    return {**cut, **made, "camera": record.camera, "recorded_at": record.recorded_at, "zone": zone_name(settings, record)}
+
+
+def zone_name(settings: Settings, record: VideoRecord) -> str:
+    """The time zone that moments of a video are written in, empty for this machine's; where its recording time is unknown none is needed."""
+    zone = settings.recording.zone_of(record.camera) if record.recorded_at else None
+    return zone.key if zone else ""
 
 
 def search_index(settings: Settings) -> Configuration:

@@ -448,6 +448,17 @@ class Captions(Stored):
     captions: list[Caption] = Field(default_factory=list)
 
 
+class ReelPiece(Stored):
+    """A piece of a reel, which is a chapter of it: shown from `at_s` to `end_s` of the reel, and taken from `start_s` on of a video."""
+
+    video_id: str
+    camera: str
+    start_s: float
+    at_s: float
+    end_s: float
+    title: str
+
+
 class Engine(Stored):
     """Who wrote a summary: a model with its digest and prompt hash, or the template with the reason why."""
 

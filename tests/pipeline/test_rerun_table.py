@@ -124,7 +124,8 @@ ROWS = [
         id="proxy",
     ),
     pytest.param(Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
-    pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS}), FRESH, recording), id="recording"),
+    pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS, HIGHLIGHTS}), FRESH, recording), id="recording"),
+    pytest.param(Row(Cause.REELS, (HIGHLIGHTS,), frozenset({HIGHLIGHTS}), FRESH, settings("reels", max_s=12.0)), id="reels"),
     pytest.param(
         Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, accurate_scenes), id="scene mode", marks=pytest.mark.models
     ),

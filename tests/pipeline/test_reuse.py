@@ -1,12 +1,15 @@
 """What is made again after a change, counted by executed steps on real footage: the table of docs/architecture.md."""
 
+import json
 from datetime import UTC, datetime
 
 import clips
 import pytest
 from graphs import made, states
 
+from video_platform import layout
 from video_platform.analysis import tables
+from video_platform.analysis.reel_words import cues_of
 from video_platform.fingerprints import content_hash
 from video_platform.layout import ALERTS, ASSETS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.assets.one_pass import detections_content
@@ -60,6 +63,7 @@ def changed(settings, group, **values):
     ("group", "values", "expected"),
     [
         ("tracking", {"min_score": 0.62}, {TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}),
+        ("reels", {"timelapse_max_s": 5.0}, {HIGHLIGHTS}),
         ("proxy", {"height": 360, "remux": False}, {PROCESSED_VIDEO, HIGHLIGHTS}),
         # scores between 0.2 and 0.3 never become tracks: the wave stops there
         ("detection", {"store_score": 0.3}, {DETECTIONS, TRACKS}),
@@ -79,6 +83,31 @@ def test_a_rule_makes_alerts_and_highlights_again(processed):
     graph, video_id = processed
     apply(graph, RULES % ("warning", "0s"))
     assert made(graph.run(video_id)) == {ALERTS, HIGHLIGHTS}
+
+
+def test_a_rule_leaves_the_time_lapse_as_it_is(processed):
+    """The stored one is known again by its key: it was put under another one, where nothing that is made anew could lie."""
+    graph, video_id = processed
+    with graph.platform() as platform:
+        manifest = read_manifest(platform.store, video_id, HIGHLIGHTS)
+        lapse = manifest.file("timelapse")
+        moved = lapse.model_copy(update={"key": layout.file_key(video_id, HIGHLIGHTS, "0" * 64, "mp4")})
+        platform.store.put_bytes(moved.key, platform.store.get_bytes(lapse.key), media_type="video/mp4")
+        files = [moved if entry.role == "timelapse" else entry for entry in manifest.files]
+        changed_one = manifest.model_copy(update={"files": files})
+        platform.store.put_bytes(layout.manifest_key(video_id, HIGHLIGHTS), changed_one.model_dump_json().encode(), media_type="application/json")
+    apply(graph, RULES % ("warning", "0s"))
+    assert made(graph.run(video_id)) == {ALERTS, HIGHLIGHTS}
+    with graph.platform() as platform:
+        after = read_manifest(platform.store, video_id, HIGHLIGHTS)
+        assert after.file("timelapse") == moved
+        assert after.file("reel").sha256 != manifest.file("reel").sha256
+        assert {name: after.facts[name] for name in ("timelapse_s", "speed")} == {name: manifest.facts[name] for name in ("timelapse_s", "speed")}
+        pieces = json.loads(platform.store.get_bytes(after.file("pieces").key))
+        titles = [cue.text for cue in cues_of(platform.store.get_bytes(after.file("chapters").key).decode())]
+    assert any("crossing" in title for title in titles)
+    assert [piece["title"] for piece in pieces] == titles
+    assert pieces[-1]["end_s"] <= graph.settings.reels.max_s
 
 
 def test_what_older_rules_judged_is_found_and_only_alerts_and_highlights_are_made_again(processed):
@@ -104,12 +133,12 @@ def test_a_cooldown_makes_alerts_again_but_severity_and_comments_do_not(processe
     assert ALERTS in made(graph.run(video_id))
 
 
-def test_a_corrected_camera_touches_alerts_alone_when_they_stay_the_same(processed):
+def test_a_corrected_camera_touches_alerts_and_what_it_is_written_on(processed):
     graph, video_id = processed
     with graph.platform() as platform:
         before, _ = ledger.page(platform.db, video_id=video_id)
         assert platform.ingest.correct(video_id, camera="gate", recorded_at=datetime(2026, 11, 1, 12, tzinfo=UTC))
-    assert made(graph.run(video_id)) == {ALERTS}
+    assert made(graph.run(video_id)) == {ALERTS, HIGHLIGHTS}
     with graph.platform() as platform:
         after, _ = ledger.page(platform.db, video_id=video_id)
     assert {alert.id for alert in after} == {alert.id for alert in before}
@@ -153,7 +182,7 @@ def test_the_best_guess_counts_where_nothing_is_tracked(graph, tmp_path):
     before = guess()
     result = graph.run(video_id, **changed(graph.settings, "detection", second_scale=False))
     assert guess() != before
-    assert made(result) == {DETECTIONS, TRACKS, ALERTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
+    assert made(result) == {DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
 
 
 def test_all_that_is_read_of_detections_and_tracks_is_their_content():

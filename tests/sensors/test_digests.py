@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import av
+import clips
 import dagster as dg
 import pytest
 import seeded
@@ -10,9 +12,10 @@ from staleness import stale_day
 
 from sensors import digests_sensor
 from sensors.digests import AGAIN_AFTER, AT_MOST_EVERY, QUIET, look
-from video_platform import digests
+from video_platform import digests, reels
+from video_platform.access import Person, Role
 from video_platform.definitions import build
-from video_platform.errors import NotFound
+from video_platform.errors import NotFound, ObjectNotFound
 from video_platform.pipeline.jobs import MAKE_DIGEST
 from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.services.database import digests as rows
@@ -30,11 +33,11 @@ def at(tmp_path):
     ticking.close()
 
 
-def bring(at, folder, name, recorded_at, camera="gate"):
+def bring(at, folder, name, recorded_at, camera="gate", **more):
     """One processed video."""
     platform = at.workplace.platform
     record = seeded.ingest(platform, folder, name=name, camera=camera, recorded_at=recorded_at)
-    seeded.process(platform, record, folder)
+    seeded.process(platform, record, folder, **more)
     return record.video_id
 
 
@@ -100,6 +103,55 @@ def test_a_corrected_recording_time_moves_a_video_from_day_to_day(at, tmp_path):
     assert rows.get(platform.db, date(2026, 11, 20)) is None
     with pytest.raises(NotFound, match="nothing was recorded"):
         digests.read(platform.db, platform.store, date(2026, 11, 20))
+
+
+def test_a_day_has_a_reel_of_all_its_cameras_for_who_may_see_them_all(at, tmp_path):
+    platform = at.workplace.platform
+    footage = {
+        camera: clips.make(tmp_path / f"{camera}.mp4", size=size, frames=120, audio="aac") for camera, size in (("gate", (320, 180)), ("yard", (160, 240)))
+    }
+    ids = {
+        camera: bring(at, tmp_path, f"{camera}.mp4", MONDAY + timedelta(minutes=minute), camera, media=footage[camera].path.read_bytes())
+        for minute, camera in enumerate(footage)
+    }
+    now = datetime.now(UTC)
+    tick(at, now)
+    assert tick(at, now + QUIET) == ["2026-11-23"]
+    day = MONDAY.date()
+    manifest = digests.manifest(platform.store, day)
+    assert {entry.role for entry in manifest.files} == {"digest", "reel", "pieces", "chapters"}
+    assert (manifest.degraded, manifest.verdict.notes) == (None, [])
+    reel = reels.of_day(platform.db, platform.store, day)
+    assert [(piece.video_id, piece.camera) for piece in reel.pieces] == [(ids["gate"], "gate"), (ids["yard"], "yard")]
+    assert [piece.title for piece in reel.pieces] == ["10:00:00 gate: person", "10:01:00 yard: person"]
+    assert reel.seconds == pytest.approx(sum(piece.end_s - piece.at_s for piece in reel.pieces), abs=0.1)
+    with av.open(str(platform.store.local_path(reel.film.key))) as film:
+        video, audio = film.streams.video[0], film.streams.audio[0]
+        assert (video.codec_context.name, video.codec_context.pix_fmt, audio.codec_context.name) == ("h264", "yuv420p", "aac")
+        assert [chapter["metadata"]["title"] for chapter in film.chapters()] == [piece.title for piece in reel.pieces]
+        assert film.duration / 1e6 <= at.workplace.settings.reels.day_max_s
+    guest = Person("guest", Role.VIEWER, ("gate",))
+    assert [camera.camera for camera in digests.read(platform.db, platform.store, day, guest).digest.cameras] == ["gate"]
+    assert reels.of_day(platform.db, platform.store, day, guest) is None
+    with pytest.raises(NotFound):
+        reels.file_of_day(platform.db, platform.store, day, reel.film.name, guest)
+    assert reels.file_of_day(platform.db, platform.store, day, reel.film.name) == reel.film
+    bring(at, tmp_path, "broken.mp4", MONDAY + timedelta(hours=1), media=b"no video at all" * 100)
+    tick(at, now + 2 * QUIET)
+    assert tick(at, now + 3 * QUIET) == ["2026-11-23"]
+    after = digests.manifest(platform.store, day)
+    assert after.facts["videos"] == 3
+    assert [piece.title for piece in reels.of_day(platform.db, platform.store, day).pieces] == [piece.title for piece in reel.pieces]
+    assert any("11:00:00 gate: person" in note for note in after.verdict.notes), "what could not be shown is said"
+    platform.ingest.correct(ids["yard"], camera="vault")
+    assert reels.of_day(platform.db, platform.store, day, Person("guest", Role.VIEWER, ("gate", "yard"))) is None, "the cameras of now count"
+    platform.ingest.delete(ids["yard"], "test")
+    assert reels.of_day(platform.db, platform.store, day) is None, "nothing shows a deleted video"
+    with pytest.raises(ObjectNotFound):
+        platform.store.stat(reel.film.key)
+    tick(at, now + 4 * QUIET)
+    assert tick(at, now + 5 * QUIET) == ["2026-11-23"]
+    assert [piece.video_id for piece in reels.of_day(platform.db, platform.store, day).pieces] == [ids["gate"]]
 
 
 def test_a_day_that_goes_on_is_not_made_for_every_file(at, tmp_path):

@@ -127,7 +127,7 @@ def test_video_page_of_a_ready_video(open_page: Open, seeded: Seeded) -> None:
     assert "640 × 360" in text
     assert "Three people cross a grey plaza" in text
     assert "Written from the facts by a template" in text
-    assert [tab.label for tab in page.tabs] == ["Alerts (3)", "Tracks (3)", "Files", "How it was made"]
+    assert [tab.label for tab in page.tabs] == ["Alerts (3)", "Tracks (3)", "Reel", "Files", "How it was made"]
     downloads = {link.label.split(",")[0]: link.url for link in page.link_button}
     assert {"Original video", "Browser copy", "Highlights reel", "COCO JSON", "MOTChallenge text"} <= set(downloads)
     assert downloads["Original video"].startswith(f"http://127.0.0.1:8501/api/videos/{seeded.home.ready.video_id}/media/raw_video/")

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from ui import data, days, links, words
+from ui.reel import reel as film
 from video_platform.errors import PlatformError
 from video_platform.records import CameraDay, Digest
 
@@ -85,7 +86,28 @@ def gaps(digest: Digest) -> None:
     st.dataframe(pd.DataFrame(rows, columns=["Camera", "From", "To", "Length"]), hide_index=True, key="gaps", alt="Gaps in footage on this day")
 
 
+def reel(digest: Digest) -> None:
+    """The film of the day, where there is one."""
+    try:
+        found = days.reel(digest.day)
+    except PlatformError as error:
+        st.caption(words.sentence(error.message))
+        return
+    if found is None:
+        return
+    st.subheader("Reel", anchor=False)
+    film(
+        str(digest.day),
+        found,
+        src=days.reel_path(digest.day, found),
+        alt=f"Reel of {digest.day}, {words.duration(found.seconds)}",
+        page_of=lambda piece: links.video_path(piece.video_id, piece.start_s),
+    )
+    st.link_button("Download", links.absolute(days.reel_path(digest.day, found, f"{digest.day}.mp4")), icon=":material/download:")
+
+
 figures(shown.digest)
+reel(shown.digest)
 hours(shown.digest)
 cameras(shown.digest)
 gaps(shown.digest)

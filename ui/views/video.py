@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_captions, detail_picture, detail_summary, links, words
+from ui import again, cards, data, detail, detail_captions, detail_picture, detail_summary, films, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -58,12 +58,14 @@ with right:
     detail_captions.stands(view, described)
 
 said = len(described.captions) if described else 0
-labels = [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", f"Captions ({said})", "Files", "How it was made"]
-alerts, tracks, seen, files, versions = st.tabs(labels)
+names = [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Reel", f"Captions ({said})", "Files", "How it was made"]
+alerts, tracks, reel, seen, files, versions = st.tabs(names)
 with alerts:
     detail.alert_list(view)
 with tracks:
     detail.track_table(view)
+with reel:
+    films.reel(view)
 with seen:
     detail_captions.listed(view, described)
 with files:

@@ -1,22 +1,22 @@
-"""Cutting pieces out of a video: one MP4 per span, and a reel of several spans in one.
+"""Cutting clips out of a video: one MP4 per span.
 
 A piece is copied, without decoding, where the video is H.264 that browsers play and a key frame stands shortly before the wanted start; otherwise it is
 encoded. Sound is kept either way.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform.analysis import media
-from video_platform.analysis.media import Limits, OpenVideo, frames_of, packets
+from video_platform.analysis.media import Limits, OpenVideo, frames_of
 from video_platform.analysis.outputs import writing_to
 from video_platform.analysis.pictures import ProxyPictureMaker
 from video_platform.analysis.proxy import CannotRemux, Encoder, ProxyParameters, Remuxer, proxy_size, remuxable
-from video_platform.analysis.seeking import BACK_OFF_S
+from video_platform.analysis.seeking import REORDER_S, packets_from
 
 if TYPE_CHECKING:
     import av
@@ -24,16 +24,9 @@ if TYPE_CHECKING:
 COPY_EARLIER_S = 1.5
 """A copied piece may begin this much before the wanted start; the proxy has a key frame about every second."""
 
-REEL_MAX_S = 90.0
-REEL_PIECE_MIN_S = 3.0
-"""A piece of a reel is never shorter: less cannot be followed."""
-
 ENCODED = ProxyParameters(height=720, frame_rate=30.0, crf=24)
 COPYABLE = ProxyParameters(height=2160, frame_rate=60.0)
 """Bounds of what is copied: everything that a browser plays, whatever its size."""
-
-REORDER_S = 0.3
-"""Key frames are stored up to this much before they are shown."""
 
 SOUND_LATER_S = 1.0
 """Sound of a moment may stand this much after its picture in the file."""
@@ -58,16 +51,14 @@ def make(
     out_dir: Path,
     wanted: Sequence[Wanted],
     *,
-    reel_spans: Sequence[Span] = (),
-    reel_max_s: float = REEL_MAX_S,
     limits: Limits | None = None,
     threads: int = 2,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Cut the wanted clips, and a reel if spans are given, out of the video in `path` into `out_dir`.
+    """Cut the wanted clips out of the video in `path` into `out_dir`.
 
-    Returns `clips` (id -> path, or `{"error": why}`), `reel` (path or None), `spans` (id -> `[start_s, end_s]` that the clip really shows) and `copied`
-    (how many files were made without encoding).
+    Returns `clips` (id -> path, or `{"error": why}`), `spans` (id -> `[start_s, end_s]` that the clip really shows) and `copied` (how many files were made
+    without encoding).
     """
     cutter = _Cutter(path, limits or Limits(), threads)
     clips: dict[str, Any] = {}
@@ -76,48 +67,13 @@ def make(
     with writing_to(out_dir):
         for done, each in enumerate(wanted):
             target = out_dir / f"clip-{hashlib.sha256(each.id.encode()).hexdigest()[:24]}.mp4"
-            piece = cutter.cut(target, [(each.start_s, each.end_s)])
+            piece = cutter.cut(target, (each.start_s, each.end_s))
             clips[each.id] = str(target) if piece else {"error": f"the video shows nothing from {each.start_s:.1f} to {each.end_s:.1f} s"}
             if piece:
                 spans[each.id], copied = list(piece.span), copied + piece.copied
             if on_progress:
-                on_progress((done + 1) / (len(wanted) + 1), f"clip {done + 1} of {len(wanted)}")
-        reel = cutter.cut(out_dir / "reel.mp4", reel_pieces(reel_spans, reel_max_s)) if reel_spans else None
-    return {"clips": clips, "spans": spans, "reel": str(out_dir / "reel.mp4") if reel else None, "copied": copied + bool(reel and reel.copied)}
-
-
-def merged(spans: Sequence[Span]) -> list[Span]:
-    """Spans in time order, those that overlap or touch joined; empty ones dropped."""
-    joined: list[Span] = []
-    for start, end in sorted((max(0.0, start), end) for start, end in spans if end > max(0.0, start)):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def reel_pieces(spans: Sequence[Span], max_s: float) -> list[Span]:
-    """The pieces of a reel of at most `max_s`: merged spans; where they are too long together, the middle of each, and of very many an even choice."""
-    pieces = merged(spans)
-    if sum(end - start for start, end in pieces) <= max_s:
-        return pieces
-    most = max(1, int(max_s // REEL_PIECE_MIN_S))
-    if len(pieces) > most:
-        pieces = [pieces[index * len(pieces) // most] for index in range(most)]
-    share = max_s
-    for left, length in zip(range(len(pieces), 0, -1), sorted(end - start for start, end in pieces), strict=True):
-        if length * left >= max_s:
-            share = max_s / left
-            break
-        max_s -= length
-    return [_middle(piece, share) for piece in pieces]
-
-
-def _middle(span: Span, length_s: float) -> Span:
-    start, end = span
-    spare = max(0.0, (end - start - length_s) / 2)
-    return start + spare, end - spare
+                on_progress((done + 1) / len(wanted), f"clip {done + 1} of {len(wanted)}")
+    return {"clips": clips, "spans": spans, "copied": copied}
 
 
 @dataclass(frozen=True)
@@ -134,37 +90,32 @@ class _Cutter:
     def __init__(self, path: Path, limits: Limits, threads: int) -> None:
         self._path, self._limits, self._threads = path, limits, threads
 
-    def cut(self, target: Path, spans: Sequence[Span]) -> _Piece | None:
-        """Write the spans, one after the other, to `target`; None when the video shows nothing of them."""
-        spans = [(max(0.0, start), end) for start, end in spans if end > max(0.0, start)]
-        if not spans:
+    def cut(self, target: Path, span: Span) -> _Piece | None:
+        """Write the span to `target`; None when the video shows nothing of it."""
+        span = max(0.0, span[0]), span[1]
+        if span[1] <= span[0]:
             return None
         with media.open_video(self._path, self._limits, threads=self._threads) as video:
-            starts = self._copy_starts(video, spans)
-            if starts is not None:
-                piece = _copy(video, target, [(start, end) for start, (_, end) in zip(starts, spans, strict=True)])
+            start = self._copy_start(video, span[0])
+            if start is not None:
+                piece = _copy(video, target, start, span[1])
                 if piece is not None:
                     return piece
         with media.open_video(self._path, self._limits, threads=self._threads) as video:
-            return _encode(video, target, spans, self._threads)
+            return _encode(video, target, span, self._threads)
 
-    def _copy_starts(self, video: OpenVideo, spans: Sequence[Span]) -> list[float] | None:
-        """The key frames at which copied pieces would begin; None when one is too far from where it is wanted."""
+    def _copy_start(self, video: OpenVideo, start_s: float) -> float | None:
+        """The key frame at which a copied piece would begin; None when it is too far from where it is wanted."""
         if not remuxable(video, COPYABLE):
             return None
-        starts = []
-        for start, _ in spans:
-            found = _keyframe_before(video, start)
-            if found is None or start - found > COPY_EARLIER_S:
-                return None
-            starts.append(found)
-        return starts
+        found = _keyframe_before(video, start_s)
+        return None if found is None or start_s - found > COPY_EARLIER_S else found
 
 
 def _keyframe_before(video: OpenVideo, at_s: float) -> float | None:
     """The time of the last key frame at or before `at_s`, None when none is found."""
     for back_s in (0.0, REORDER_S, 2.0):  # a seek goes by the order of storing, in which a key frame stands before its time
-        for packet in _packets_from(video, at_s - back_s):
+        for packet in packets_from(video, at_s - back_s):
             if packet.stream.index != video.stream.index or packet.pts is None:
                 continue
             time_s = video.frame_time_s(packet.pts)
@@ -174,31 +125,14 @@ def _keyframe_before(video: OpenVideo, at_s: float) -> float | None:
     return None
 
 
-def _packets_from(video: OpenVideo, at_s: float) -> "Iterator[av.Packet]":
-    """Packets of picture and sound from the key frame at or before `at_s` on, to the end of what can be read."""
-    from av.error import FFmpegError
-
-    streams = [video.stream, *([video.audio] if video.audio is not None else [])]
-    for back_s in BACK_OFF_S:
-        target = video.first_pts + round(max(0.0, at_s - back_s) / float(video.time_base))
-        try:
-            video.container.seek(target, stream=video.stream)
-            break
-        except FFmpegError:
-            continue
-    yield from packets(video.container, streams)
-
-
-def _copy(video: OpenVideo, target: Path, spans: Sequence[Span]) -> _Piece | None:
-    """Copy packets; None when their time stamps are no good for an MP4."""
+def _copy(video: OpenVideo, target: Path, start: float, end: float) -> _Piece | None:
+    """Copy packets from the key frame at `start`; None when their time stamps are no good for an MP4."""
     writer = Remuxer(target, video)
     try:
-        end_s = spans[0][0]
-        for start, end in spans:
-            writer.join(_clock(video, start))
-            end_s = max(end_s, _copy_span(video, writer, start, end))
+        writer.join(_clock(video, start))
+        end_s = _copy_span(video, writer, start, end)
         if not writer.frames:
-            raise CannotRemux("the spans hold no packet")
+            raise CannotRemux("the span holds no packet")
         writer.close()
     except CannotRemux:
         writer.abandon()
@@ -206,7 +140,7 @@ def _copy(video: OpenVideo, target: Path, spans: Sequence[Span]) -> _Piece | Non
     except BaseException:
         writer.abandon()
         raise
-    return _Piece((spans[0][0], end_s), True)
+    return _Piece((start, end_s), True)
 
 
 def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> float:
@@ -214,7 +148,7 @@ def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> f
     shown_to = start
     ahead: list[av.Packet] = []
     picture_done = False
-    for packet in _packets_from(video, start):
+    for packet in packets_from(video, start):
         if not packet.size or packet.pts is None or packet.dts is None:
             continue
         stored_s = _seconds(video, packet.dts, packet)
@@ -235,19 +169,13 @@ def _copy_span(video: OpenVideo, writer: Remuxer, start: float, end: float) -> f
     return shown_to
 
 
-def _encode(video: OpenVideo, target: Path, spans: Sequence[Span], threads: int) -> _Piece | None:
+def _encode(video: OpenVideo, target: Path, span: Span, threads: int) -> _Piece | None:
     writer = Encoder(target, video, proxy_size(video, ENCODED), ENCODED, threads=threads)
     picture = ProxyPictureMaker(proxy_size(video, ENCODED), video.orientation)
     try:
-        length_s, first_s, end_s = 0.0, None, 0.0
-        for start, end in spans:
-            writer.rebase_sound(_clock(video, start - length_s))
-            shown = _encode_span(video, writer, picture, start, end, length_s)
-            if shown is not None:
-                first_s = shown[0] if first_s is None else first_s
-                end_s = shown[1]
-                length_s += shown[1] - start
-        if first_s is None:
+        writer.rebase_sound(_clock(video, span[0]))
+        shown = _encode_span(video, writer, picture, *span)
+        if shown is None:
             writer.abandon()
             target.unlink(missing_ok=True)
             return None
@@ -255,14 +183,14 @@ def _encode(video: OpenVideo, target: Path, spans: Sequence[Span], threads: int)
     except BaseException:
         writer.abandon()
         raise
-    return _Piece((first_s, end_s), False)
+    return _Piece(shown, False)
 
 
-def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, start: float, end: float, at_s: float) -> Span | None:
-    """Encode one span to be shown from `at_s` on; returns what is shown of the source, None when nothing is."""
+def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, start: float, end: float) -> Span | None:
+    """Encode one span; returns what is shown of the source, None when nothing is."""
     interval = 1.0 / (video.probe.frame_rate or 25.0)
     first = last = None
-    for packet in _packets_from(video, start - REORDER_S):
+    for packet in packets_from(video, start - REORDER_S):
         if packet.stream.index != video.stream.index:
             if packet.pts is not None and start <= _seconds(video, packet.pts, packet) and _seconds(video, packet.pts + (packet.duration or 0), packet) <= end:
                 writer.sound(packet)
@@ -274,7 +202,7 @@ def _encode_span(video: OpenVideo, writer: Encoder, picture: ProxyPictureMaker, 
             if time_s >= start - interval / 2:
                 first = time_s if first is None else first
                 last = time_s
-                writer.frame(picture(frame), max(0.0, time_s - start) + at_s)  # type: ignore[arg-type]
+                writer.frame(picture(frame), max(0.0, time_s - start))  # type: ignore[arg-type]
     return None if first is None or last is None else (first, min(end, last + interval))
 
 

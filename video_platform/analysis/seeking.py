@@ -17,6 +17,24 @@ BACK_OFF_S = (0.0, 2.0, 10.0, 60.0)
 SLACK_S = 0.0005
 """Times that were written with three or four decimals still name their frame."""
 
+REORDER_S = 0.3
+"""Key frames are stored up to this much before they are shown."""
+
+
+def packets_from(video: OpenVideo, at_s: float) -> "Iterator[av.Packet]":
+    """Packets of picture and sound from the key frame at or before `at_s` on, to the end of what can be read."""
+    from av.error import FFmpegError
+
+    streams = [video.stream, *([video.audio] if video.audio is not None else [])]
+    for back_s in BACK_OFF_S:
+        target = video.first_pts + round(max(0.0, at_s - back_s) / float(video.time_base))
+        try:
+            video.container.seek(target, stream=video.stream)
+            break
+        except FFmpegError:
+            continue
+    yield from packets(video.container, streams)
+
 
 class Seeker:
     """Frames of one open video at given times; ask in ascending order, then nothing is decoded twice."""

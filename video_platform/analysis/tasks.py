@@ -71,22 +71,32 @@ def stills(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def clips(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """`{path, out_dir, wanted: [{id, start_s, end_s}], reel: {spans, max_s} | null}` -> `{"clips": {id: path}, "reel": path | null, ...}`."""
+    """`{path, out_dir, wanted: [{id, start_s, end_s}]}` -> see `clips.make`; with `reel` and `lapse`, as `reel` takes them, what that gives besides."""
     from video_platform.analysis import clips as module
 
-    wanted = [module.Wanted(each["id"], each["start_s"], each["end_s"]) for each in payload.get("wanted", ())]
-    reel = payload.get("reel") or {}
-    spans = [(start, end) for start, end in reel.get("spans", ())]
-    return module.make(
-        Path(payload["path"]),
-        Path(payload["out_dir"]),
-        wanted,
-        reel_spans=spans,
-        reel_max_s=reel.get("max_s", module.REEL_MAX_S),
-        limits=_limits(payload),
-        threads=_threads(payload),
-        on_progress=progress,
-    )
+    wanted = [module.Wanted(each["id"], each["start_s"], each["end_s"]) for each in payload["wanted"]]
+    limits, threads = _limits(payload), _threads(payload)
+    made = module.make(Path(payload["path"]), Path(payload["out_dir"]), wanted, limits=limits, threads=threads, on_progress=progress)
+    return {**made, **reel(payload, progress)}
+
+
+def reel(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{out_dir, sources: [...], reel: [{source, start_s, end_s, title}], lapse: {moments_s, speed}}` -> `{reel, lapse}`, each None where not asked for.
+
+    Sources hold the fields of `reel_film.Source`; a time-lapse is of the first of them. See `reel_film` for the answers.
+    """
+    from video_platform.analysis import reel_film
+
+    sources = [reel_film.Source.of(each) for each in payload.get("sources", ())]
+    how: dict[str, Any] = {"limits": _limits(payload), "threads": _threads(payload), "on_progress": progress}
+    made: dict[str, Any] = {"reel": None, "lapse": None}
+    out_dir = Path(payload["out_dir"])
+    if payload.get("reel"):
+        made["reel"] = reel_film.reel(out_dir / "reel.mp4", sources, [reel_film.Wanted(**each) for each in payload["reel"]], **how)
+    if payload.get("lapse"):
+        lapse = payload["lapse"]
+        made["lapse"] = reel_film.lapse(out_dir / "timelapse.mp4", sources[0], lapse["moments_s"], lapse["speed"], **how)
+    return made
 
 
 def model_check(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -96,7 +106,7 @@ def model_check(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return model_checks.look(payload, progress)
 
 
-TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, stills, clips, model_check)}
+TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, stills, clips, reel, model_check)}
 
 
 def _limits(payload: dict[str, Any]) -> Any:

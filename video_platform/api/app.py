@@ -3,7 +3,7 @@
 from fastapi import Depends, FastAPI
 
 import video_platform
-from video_platform.api import alerts, backfills, health, history, media, metrics, problems, reference, rules, search, videos
+from video_platform.api import alerts, backfills, days, health, history, media, metrics, problems, reference, rules, search, videos
 from video_platform.api.gate import Gate
 from video_platform.api.guard import Guard
 from video_platform.api.permits import permit
@@ -37,7 +37,7 @@ def create_api(services: Services, doors: Doors | None = None) -> FastAPI:
     api.state.services = services
     api.state.signer = open_signer(services.platform.settings)
     problems.register(api)
-    found = (videos, media, alerts, search, rules, history, backfills, health, metrics, reference)
+    found = (videos, media, days, alerts, search, rules, history, backfills, health, metrics, reference)
     for router in (module.router for module in found):
         api.include_router(router)
     api.add_middleware(Gate, doors=doors or Doors(services.platform.settings, services.platform.db))

@@ -1,6 +1,6 @@
 """Bytes of a video's files, by signed address, with Range, from whatever store holds them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
@@ -21,7 +21,9 @@ __all__ = ["MediaSigner", "SignatureRefused", "open_signer", "router"]
 
 router = APIRouter(tags=["media"])
 
-SHOWN_INLINE = frozenset({"video/mp4", "video/webm", "video/quicktime", "video/x-matroska", "image/jpeg", "image/png", "image/webp", "application/json"})
+SHOWN_INLINE = frozenset(
+    {"video/mp4", "video/webm", "video/quicktime", "video/x-matroska", "image/jpeg", "image/png", "image/webp", "application/json", "text/vtt"}
+)
 """What a browser may show; anything else is handed over as a file of unknown kind, so that nothing a visitor uploaded runs as a page of ours."""
 
 POLICY = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'"
@@ -110,11 +112,22 @@ def media(
     """One file of a video, in parts if a Range is asked for. The address comes signed from the other routes and ends after some minutes."""
     request.app.state.signer.check(_signed_path(video_id, asset, name), expires, signature, ours.person)
     entry = ours.catalog.media_file(video_id, asset, name)
-    headers = _headers(entry, download, request.app.state.signer.life_s)
+    return serve(request, entry, lambda offset, length: ours.catalog.open_file(entry, offset=offset, length=length), download, request.app.state.signer.life_s)
+
+
+def serve(
+    request: Request,
+    entry: FileEntry,
+    opened: Callable[[int, int | None], AbstractContextManager[Iterator[bytes]]],
+    download: str | None,
+    life_s: float,
+) -> Response:
+    """The answer with a file, or with the part of it that is asked for; `opened` gives its bytes from an offset on, `life_s` is that of its address."""
+    headers = _headers(entry, download, life_s)
     if _none_match(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
     if request.method == "HEAD":
-        with ours.catalog.open_file(entry, length=0):  # footage that stays where it lies may be gone
+        with opened(0, 0):  # footage that stays where it lies may be gone
             pass
         return Response(status_code=200, headers=headers | {"content-length": str(entry.size_bytes)}, media_type=_media_type(entry))
     wanted = request.headers.get("range")
@@ -126,10 +139,10 @@ def media(
         text = f"this file has {entry.size_bytes} bytes; the range starts behind its end"
         return problem(416, "Range Not Satisfiable", text, headers={"content-range": f"bytes */{entry.size_bytes}", "accept-ranges": "bytes"})
     if span is None:
-        return ObjectResponse(ours.catalog.open_file(entry), 200, headers | {"content-length": str(entry.size_bytes)}, _media_type(entry))
+        return ObjectResponse(opened(0, None), 200, headers | {"content-length": str(entry.size_bytes)}, _media_type(entry))
     headers["content-range"] = f"bytes {span.offset}-{span.offset + span.length - 1}/{entry.size_bytes}"
     headers["content-length"] = str(span.length)
-    return ObjectResponse(ours.catalog.open_file(entry, offset=span.offset, length=span.length), 206, headers, _media_type(entry))
+    return ObjectResponse(opened(span.offset, span.length), 206, headers, _media_type(entry))
 
 
 def _signed_path(video_id: str, asset: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """What the routes work with, on behalf of whom, and how they get at it."""
 
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -50,6 +51,11 @@ class Services:
         """The address of an object, signed for this person; `download` is the name to save it under."""
         assert self.signer is not None
         return self.signer.url(key, self.person, download=download)
+
+    def day_address(self, day: date, name: str, download: str | None = None) -> str:
+        """The address of a file of a day's reel, signed for this person."""
+        assert self.signer is not None
+        return self.signer.day_url(day, name, self.person, download=download)
 
 
 def _services(request: Request) -> Services:

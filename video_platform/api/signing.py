@@ -11,6 +11,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -18,7 +19,7 @@ from itsdangerous import Signer
 
 from video_platform.access import ANYONE, Person
 from video_platform.errors import PlatformError
-from video_platform.layout import api_media, parse_file_key
+from video_platform.layout import api_day_media, api_media, parse_file_key
 from video_platform.settings import Settings
 
 KEY_FILE = "media.key"
@@ -61,7 +62,14 @@ class MediaSigner:
     def url(self, key: str, person: Person = ANYONE, *, download: str | None = None) -> str:
         """The signed address of the object `key`, which is one of a video's content-addressed files; `download` is the name to save it under."""
         video_id, asset, sha256, extension = parse_file_key(key)
-        signed = self.sign(api_media(video_id, asset, f"{sha256}.{extension}"), person)
+        return self._url(api_media(video_id, asset, f"{sha256}.{extension}"), person, download)
+
+    def day_url(self, day: date, name: str, person: Person = ANYONE, *, download: str | None = None) -> str:
+        """The signed address of the file of a day's reel that is called `name`."""
+        return self._url(api_day_media(day.isoformat(), name), person, download)
+
+    def _url(self, path: str, person: Person, download: str | None) -> str:
+        signed = self.sign(path, person)
         return signed if download is None else f"{signed}&download={quote(download.encode('utf-8', 'replace'), safe='')}"
 
     def check(self, path: str, expires: str, signature: str, person: Person = ANYONE) -> None:

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from video_platform import exports, layout
-from video_platform.api import shapes
+from video_platform import exports, layout, reels
+from video_platform.api import shapes, shapes_reels
 from video_platform.api.media import disposition
 from video_platform.api.services import Ours
 from video_platform.api.uploads import Description, take_in
+from video_platform.errors import NotFound
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera
 from video_platform.records import Captions, Lane, Summary, TrackSheet, VideoState
 
@@ -138,6 +139,16 @@ def get_captions(ours: Ours, video_id: str) -> Captions | None:
 def get_near_misses(ours: Ours, video_id: str) -> list[shapes.NearMissOut]:
     """What came closest, for rules that found nothing."""
     return [shapes.NearMissOut(rule=each.rule, text=each.text, at_s=each.at_s) for each in ours.catalog.video(video_id).near_misses]
+
+
+@router.get("/{video_id}/reel", operation_id="get_reel")
+def get_reel(ours: Ours, video_id: str) -> shapes_reels.ReelOut:
+    """The reel of a video with its chapters and subtitles, and its time-lapse."""
+    ours.catalog.record(video_id)
+    found = reels.of_video(ours.catalog.store, ours.catalog.manifest(video_id, layout.HIGHLIGHTS))
+    if found is None:
+        raise NotFound(f"video {video_id} has no reel: it is not made yet, or there is nothing to show", video_id=video_id)
+    return shapes_reels.reel(found, lambda entry: ours.address(entry.key))
 
 
 @router.get("/{video_id}/files", operation_id="get_files")

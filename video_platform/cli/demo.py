@@ -37,7 +37,7 @@ HOLDS = {
     "scenes": {"count": "scene(s)"},
     "tracks": {"tracks": "tracks"},
     "alerts": {"alerts": "alerts", "raised": "raised by this run"},
-    "highlights": {"clips": "clips and one reel"},
+    "highlights": {"clips": "clips", "reel_s": "s of reel", "timelapse_s": "s of time-lapse"},
     "captions": {"described": "frames described"},
     "llm_summary": {"title": ""},
     "search_index": {"passages": "passages that search finds"},

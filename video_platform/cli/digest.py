@@ -1,12 +1,14 @@
 """`vp digest`: what happened on a day."""
 
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from video_platform.digests import Shown
+    from video_platform.platform import Platform
     from video_platform.records import CameraDay
 
 SHOWN_GAPS = 10
@@ -20,6 +22,7 @@ def register(app: typer.Typer) -> None:
 def digest(
     day: Annotated[str | None, typer.Argument(metavar="DAY", help="2026-11-23; without it the last day with a digest.", show_default=False)] = None,
     listed: Annotated[bool, typer.Option("--list", help="The days on which anything was recorded, newest first.")] = False,
+    reel: Annotated[Path | None, typer.Option("--reel", help="Write the reel of the day there; - is standard output.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what happened on a day, camera by camera: footage and its gaps, what was followed, alerts, busiest hours."""
@@ -38,6 +41,9 @@ def digest(
             return
         wanted = wanted or digests.newest(platform.db)
         shown = None if wanted is None else digests.read(platform.db, platform.store, wanted)
+        if reel is not None and shown is not None:
+            _write_reel(platform, shown.digest.day, reel)
+            return
     if shown is None:
         output.print_json(None) if as_json else output.say("No digest yet: `vp up` makes one for each day on which anything was recorded.")
         return
@@ -45,6 +51,20 @@ def digest(
         output.print_json({**shown.digest.model_dump(mode="json"), "current": shown.day.current, "made_at": shown.day.made_at})
         return
     _show(shown)
+
+
+def _write_reel(platform: "Platform", day: date, target: Path) -> None:
+    from video_platform import reels
+    from video_platform.cli import opening, output
+    from video_platform.errors import NotFound
+
+    found = reels.of_day(platform.db, platform.store, day)
+    if found is None:
+        raise NotFound(f"{day} has no reel: nothing of it could be shown; `vp digest {day}` says what happened", day=day.isoformat())
+    with platform.store.open(found.film.key) as chunks:
+        path = opening.write_out(target, f"{day}.mp4", chunks)
+    if path is not None:
+        output.say(f"{path}: {output.clock(found.seconds)}, {output.count(len(found.pieces), 'chapter', 'chapters')}, {output.size(found.film.size_bytes)}")
 
 
 def _show(shown: "Shown") -> None:

@@ -1,19 +1,28 @@
-"""How clips are cut: one of each alert and one reel per video, from the browser-playable copy. One way for the step of one video and for the batch."""
+"""How clips and reels are made of one video, from the browser-playable copy: a clip of each alert, one reel, one time-lapse. One way for the step of one
+video and for the batch.
 
+A reel or a time-lapse that would show the same as the stored one is kept: another rule leaves the time-lapse as it is.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from video_platform import recipes
 from video_platform.budgets import media_limits, worker_budget
+from video_platform.errors import ObjectNotFound
 from video_platform.fingerprints import content_hash
-from video_platform.layout import ALERTS, HIGHLIGHTS, PROCESSED_VIDEO
+from video_platform.layout import ALERTS, HIGHLIGHTS, PROCESSED_VIDEO, TRACKS
 from video_platform.pipeline import checks
-from video_platform.pipeline.made import Handle, Made, NewFile, Plan
+from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.steps import Step
-from video_platform.recipes import AFTER_S, BEFORE_S, MAX_CLIP_S, REEL_MAX_S, REEL_SPAN_S
-from video_platform.records import FileEntry
+from video_platform.recipes import AFTER_S, BEFORE_S, MAX_CLIP_S
+from video_platform.records import FileEntry, Manifest, ReelPiece
+
+if TYPE_CHECKING:
+    from video_platform.analysis.reel_plan import Piece
 
 CLIP = "clip:"
 """Role of a clip: this and the alert's id."""
@@ -21,68 +30,172 @@ CLIP = "clip:"
 MAX_CLIPS = 500
 """Clips per video; alerts beyond them have their snapshot and the video itself."""
 
+REEL, PIECES, CHAPTERS, TIMELAPSE = "reel", "pieces", "chapters", "timelapse"
+"""Roles: the reel, what it shows (a list of `records.ReelPiece`), its chapters (WebVTT), the time-lapse."""
 
-def cut(at: Step, alerts: Handle, processed_video: Handle) -> Made:
-    """The clips of one video's alerts: the stored ones where nothing they are made from has changed."""
-    plan = at.plan(HIGHLIGHTS, recipes.highlights(at.record), {ALERTS: alerts, PROCESSED_VIDEO: processed_video})
+SLACK_S = 0.5
+"""A film may be this much longer than its budget: it ends with a whole frame, and sound comes in blocks."""
+
+
+@dataclass(frozen=True)
+class _Film:
+    """What a reel and a time-lapse of a video would show; `of` names, by role, the hash of all that decides what they look like."""
+
+    pieces: "Sequence[Piece]"
+    moments_s: list[float]
+    speed: float
+    of: Mapping[str, str]
+    kept: Mapping[str, list[FileEntry]] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+def cut(at: Step, alerts: Handle, tracks: Handle, processed_video: Handle) -> Made:
+    """Clips and reel of one video: the stored ones where nothing they are made from has changed."""
+    configuration = recipes.highlights(at.desk.settings, at.record)
+    plan = at.plan(HIGHLIGHTS, configuration, {ALERTS: alerts, TRACKS: tracks, PROCESSED_VIDEO: processed_video})
     if plan.stored:
         _show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
-    return at.reused(plan) if plan.stored else _cut(at, plan, alerts, processed_video)
+    return at.reused(plan) if plan.stored else _cut(at, plan, alerts, tracks, processed_video)
 
 
-def _cut(at: Step, plan: Plan, alerts: Handle, processed_video: Handle) -> Made:
+def _cut(at: Step, plan: Plan, alerts: Handle, tracks: Handle, processed_video: Handle) -> Made:
     at.begin()
     sheet = alerts.read_json("alerts")
     found, duration_s = sheet["alerts"], at.record.duration_s
     wanted = [_span(alert, duration_s) for alert in found[:MAX_CLIPS]]
-    cut = _clips(at, processed_video, wanted, _reel_spans(found, duration_s)) if wanted else {"clips": {}, "reel": None}
+    film = _film(at, plan, found, tracks)
+    cut = _made(at, processed_video, tracks, wanted, film) if wanted or film.of.keys() - film.kept.keys() else {"clips": {}, "reel": None, "lapse": None}
     clips = {id_: Path(result) for id_, result in cut["clips"].items() if isinstance(result, str)}
-    reel = [NewFile("reel", Path(cut["reel"]), "video/mp4")] if cut["reel"] else []
     notes = [f"no clip of alert {id_}: {result['error']}" for id_, result in cut["clips"].items() if not isinstance(result, str)]
     if len(found) > MAX_CLIPS:
         notes.append(f"{len(found)} alerts, clips of the first {MAX_CLIPS}")
+    films, facts = _films(at, film, cut)
+    lengths = {name: facts[name] for name in ("reel_s", "timelapse_s") if name in facts}
     return at.made(
         plan,
         content_hash=content_hash({"inputs": plan.inputs, "configuration": plan.configuration, "code_version": plan.code_version}),
-        verdict=checks.verdict(*notes, clips_have_bytes=all(path.stat().st_size > 0 for path in clips.values())),
-        files=[*(NewFile(f"{CLIP}{id_}", path, "video/mp4") for id_, path in clips.items()), *reel],
-        facts={"clips": len(clips), "reel": bool(reel), "alerts": len(found)},
+        verdict=checks.verdict(
+            *notes,
+            clips_have_bytes=all(path.stat().st_size > 0 for path in clips.values()),
+            films_keep_their_budget=all(length <= _budget_s(at, name) + SLACK_S for name, length in lengths.items()),
+        ),
+        files=[*films, *(NewFile(f"{CLIP}{id_}", path, "video/mp4") for id_, path in clips.items())],
+        kept=[entry for entries in film.kept.values() for entry in entries],
+        facts={"clips": len(clips), "alerts": len(found), "reel_of": _source(film, found), **facts},
         duration_s=duration_s,
         before_manifest=lambda entries: _show(at, entries),
     )
 
 
-def _clips(at: Step, processed_video: Handle, wanted: list[dict[str, Any]], spans: list[list[float]]) -> dict[str, Any]:
+def _source(film: _Film, found: Sequence[Mapping[str, Any]]) -> str:
+    return "nothing" if not film.pieces else "alerts" if found else "activity"
+
+
+def _budget_s(at: Step, name: str) -> float:
+    reels = at.desk.settings.reels
+    return reels.max_s if name == "reel_s" else reels.timelapse_max_s
+
+
+def _film(at: Step, plan: Plan, found: Sequence[Mapping[str, Any]], source: Handle) -> _Film:
+    """What is to be filmed: alerts, and where there are none the busiest of the tracks; what is stored already and would be the same is kept."""
+    from video_platform.analysis import reel_film, reel_plan, tables
+
+    reels, duration_s = at.desk.settings.reels, at.record.duration_s
+    tracks, names, _ = tables.read_tracks(source.path("tracks"))
+    if found:
+        pieces = reel_plan.of_alerts([(alert["rule"], alert["start_s"], alert["end_s"]) for alert in found], duration_s, reels.max_s)
+    else:
+        pieces = reel_plan.of_activity(tracks, names, reels.max_s, duration_s)
+    speed, moments = reel_plan.lapse(reel_plan.activity(tracks, duration_s), reels.timelapse_max_s, reel_film.RATE)
+    looks = {
+        "code_version": plan.code_version,
+        "inputs": {name: plan.inputs[name] for name in (TRACKS, PROCESSED_VIDEO)},
+        **{name: plan.configuration[name] for name in ("camera", "recorded_at", "zone")},
+    }
+    of: dict[str, str] = {}
+    if pieces:
+        of[REEL] = content_hash({**looks, "pieces": pieces})
+    if moments:
+        of[TIMELAPSE] = content_hash({**looks, "speed": speed, "moments": moments})
+    before = None if at.desk.forces(HIGHLIGHTS) else read_manifest(at.desk.platform.store, at.video_id, HIGHLIGHTS)
+    kept = {role: entries for role, of_it in of.items() if before and (entries := _still_there(at, before, role, of_it))}
+    names_of = {REEL: ("reel", "reel_s", "sound"), TIMELAPSE: ("timelapse", "timelapse_s", "speed")}
+    facts = {name: before.facts[name] for role in kept for name in names_of[role] if before and name in before.facts}
+    return _Film(pieces, moments, speed, of, kept, facts)
+
+
+def _still_there(at: Step, before: Manifest, role: str, of: str) -> list[FileEntry]:
+    """The stored files of a film that shows the same; none where it would be another, or one of its files is gone."""
+    made_of = before.facts.get("made_of")
+    if not isinstance(made_of, dict) or made_of.get(role) != of:
+        return []
+    entries = [entry for entry in before.files if entry.role in ((REEL, PIECES, CHAPTERS) if role == REEL else (TIMELAPSE,))]
+    try:
+        whole = all(at.desk.platform.store.stat(entry.key).size_bytes == entry.size_bytes for entry in entries)
+    except ObjectNotFound:
+        return []
+    return entries if whole else []
+
+
+def _made(at: Step, processed_video: Handle, tracks: Handle, wanted: list[dict[str, Any]], film: _Film) -> dict[str, Any]:
     from video_platform.analysis import worker
 
-    settings = at.desk.settings
-    payload = {
+    settings, record = at.desk.settings, at.record
+    source = {
         "path": str(processed_video.path("video")),
+        "tracks": str(tracks.path("tracks")),
+        "camera": record.camera,
+        "recorded_at": record.recorded_at.isoformat() if record.recorded_at else None,
+        "zone": recipes.zone_name(settings, record),
+    }
+    payload: dict[str, Any] = {
+        "path": source["path"],
         "out_dir": str(at.folder),
         "wanted": wanted,
-        "reel": {"spans": spans, "max_s": REEL_MAX_S},
+        "sources": [source],
         "limits": asdict(media_limits(settings)),
     }
-    return worker.run("clips", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
+    if REEL in film.of and REEL not in film.kept:
+        payload["reel"] = [{"source": 0, "start_s": piece.start_s, "end_s": piece.end_s, "title": piece.title} for piece in film.pieces]
+    if TIMELAPSE in film.of and TIMELAPSE not in film.kept:
+        payload["lapse"] = {"moments_s": film.moments_s, "speed": film.speed}
+    length_s = None if record.duration_s is None else record.duration_s + settings.reels.max_s + settings.reels.timelapse_max_s
+    return worker.run("clips", payload, limits=worker_budget(settings, length_s), on_progress=at.progress)
+
+
+def _films(at: Step, film: _Film, cut: Mapping[str, Any]) -> tuple[list[NewFile], dict[str, Any]]:
+    """The new files of reel and time-lapse, and what the manifest says of both."""
+    files: list[NewFile] = []
+    facts: dict[str, Any] = {"reel": False, "timelapse": False, **film.facts}
+    made, lapse = cut["reel"], cut["lapse"]
+    if made and made["path"]:
+        pieces = [
+            ReelPiece(
+                video_id=at.video_id,
+                camera=at.record.camera,
+                title=film.pieces[each["index"]].title,
+                start_s=each["start_s"],
+                at_s=each["at_s"],
+                end_s=each["end_s"],
+            )
+            for each in made["pieces"]
+        ]
+        path = at.folder / "pieces.json"
+        path.write_text(json.dumps([piece.model_dump(mode="json") for piece in pieces], ensure_ascii=False), encoding="utf-8")
+        files += [NewFile(REEL, Path(made["path"]), "video/mp4"), NewFile(PIECES, path, "application/json")]
+        files.append(NewFile(CHAPTERS, Path(made["chapters"]), "text/vtt"))
+        facts |= {"reel": True, "reel_s": round(made["seconds"], 3), "sound": made["sound"]}
+    if lapse and lapse["path"]:
+        files.append(NewFile(TIMELAPSE, Path(lapse["path"]), "video/mp4"))
+        facts |= {"timelapse": True, "timelapse_s": round(lapse["seconds"], 3), "speed": round(film.speed, 2)}
+    there = {REEL: facts["reel"], TIMELAPSE: facts["timelapse"]}
+    return files, {**facts, "made_of": {role: of for role, of in film.of.items() if there[role]}}
 
 
 def _span(alert: Mapping[str, Any], duration_s: float | None) -> dict[str, Any]:
     start_s = max(0.0, alert["start_s"] - BEFORE_S)
     end_s = min(alert["end_s"] + AFTER_S, start_s + MAX_CLIP_S, duration_s or float("inf"))
     return {"id": alert["id"], "start_s": start_s, "end_s": max(end_s, start_s)}
-
-
-def _reel_spans(found: Sequence[Mapping[str, Any]], duration_s: float | None) -> list[list[float]]:
-    """The beginnings of the alerts in order of time, overlapping ones joined."""
-    spans: list[list[float]] = []
-    for alert in sorted(found, key=lambda alert: alert["start_s"]):
-        start_s = max(0.0, alert["start_s"] - REEL_SPAN_S / 2)
-        end_s = min(start_s + REEL_SPAN_S, duration_s or float("inf"))
-        if spans and start_s <= spans[-1][1]:
-            spans[-1][1] = max(spans[-1][1], end_s)
-        else:
-            spans.append([start_s, end_s])
-    return spans
 
 
 def _show(at: Step, entries: Sequence[FileEntry]) -> None:

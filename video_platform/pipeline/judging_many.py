@@ -1,6 +1,6 @@
 """The job of a backfill after a change of rules: many videos in one run, each as its own steps would do it.
 
-A run for each video would take seconds beside some tenths of a second of work. Here one run judges them one after the other: ledger, manifest, then Dagster's
+A run for each video would add seconds to its work. Here one run judges them one after the other: ledger, manifest, then Dagster's
 event for that partition, with the versions that Dagster compares. What a kill leaves is a video that is done, and others that are not; the next run
 goes on there. A video that cannot be judged is said so and holds up no other.
 """
@@ -127,7 +127,7 @@ class _Batch:
             if now is None or now.content_hash == tracks.content_hash:
                 break
         at = self._step(HIGHLIGHTS, video_id)
-        clips = cutting.cut(at, self._handle(video_id, ALERTS), self._handle(video_id, PROCESSED_VIDEO))
+        clips = cutting.cut(at, self._handle(video_id, ALERTS), self._handle(video_id, TRACKS), self._handle(video_id, PROCESSED_VIDEO))
         yield from self._kept(at, clips, made, {})
         self._ready(video_id)
 

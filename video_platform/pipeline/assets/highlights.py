@@ -1,4 +1,4 @@
-"""Clips of the alerts and one reel per video."""
+"""Clips of the alerts, one reel and one time-lapse per video."""
 
 from collections.abc import Iterator
 
@@ -21,10 +21,10 @@ from video_platform.pipeline.steps import Yielded, outputs, step
     check_specs=[checks.spec(HIGHLIGHTS)],
     kinds={"video"},
     group_name="analysis",
-    description="A clip of every alert, and one reel of them all.",
+    description="A clip of every alert, a reel of them (of activity where there are none), and a time-lapse of activity.",
 )
-def highlights(context: dg.AssetExecutionContext, alerts: Handle, processed_video: Handle) -> Iterator[Yielded]:
-    """A clip of every alert, and one reel of them all."""
+def highlights(context: dg.AssetExecutionContext, alerts: Handle, tracks: Handle, processed_video: Handle) -> Iterator[Yielded]:
+    """A clip of every alert, a reel of them, and a time-lapse of activity."""
     with step(context, HIGHLIGHTS) as at:
-        made = cutting.cut(at, alerts, processed_video)
+        made = cutting.cut(at, alerts, tracks, processed_video)
     yield from outputs(made)

@@ -84,6 +84,26 @@ def raised(db: Database, since: datetime, until: datetime) -> list[tuple[str, st
         return [(row.camera, row.rule, row.start_time) for row in connection.execute(query.order_by(alerts.c.start_time, alerts.c.id))]
 
 
+@dataclass(frozen=True)
+class Moment:
+    """One active alert of a day, and where it is in its video."""
+
+    video_id: str
+    rule: str
+    severity: str
+    start_s: float
+    end_s: float
+
+
+def moments(db: Database, since: datetime, until: datetime) -> list[Moment]:
+    """The active alerts of a span, in order of time."""
+    query = sa.select(alerts.c.video_id, alerts.c.rule, alerts.c.severity, alerts.c.start_s, alerts.c.end_s).where(
+        alerts.c.lifecycle == str(Lifecycle.ACTIVE), alerts.c.start_time >= since, alerts.c.start_time < until
+    )
+    with db.read() as connection:
+        return [Moment(*row) for row in connection.execute(query.order_by(alerts.c.start_time, alerts.c.id))]
+
+
 def want(db: Database, wanted: Mapping[date, tuple[str, int]], now: datetime) -> list[date]:
     """Say what every day's digest is to be made from: day -> (fingerprint, videos). Returns the days for which that changed; days without footage go."""
     changed = []
