@@ -82,5 +82,5 @@ $(BASE): pyproject.toml constraints.txt
 
 $(FULL): $(BASE)
 	@$(BIN)/python scripts/check_machine.py full
-	$(PIP_INSTALL) -q -e '.[models,dev]'
+	$(PIP_INSTALL) -q -e '.[models,speech,dev]'
 	@touch $@

@@ -16,6 +16,7 @@ STEP_WORDS = {
     "tracks": "following what moves",
     "alerts": "evaluating rules",
     "highlights": "cutting clips",
+    "transcript": "listening to what is said",
     "llm_summary": "writing the summary",
     "search_index": "making it findable",
 }

@@ -33,10 +33,11 @@ SCENES = "scenes"
 TRACKS = "tracks"
 ALERTS = "alerts"
 HIGHLIGHTS = "highlights"
+TRANSCRIPT = "transcript"
 LLM_SUMMARY = "llm_summary"
 SEARCH_INDEX = "search_index"
 
-ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX)
+ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX)
 """Assets with one partition per video, in the order in which they are made."""
 
 PASSAGE_SOURCES = ("captions", "transcript")

@@ -14,7 +14,7 @@ from video_platform import recipes, rules
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
 from video_platform.fingerprints import canonical
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS, TRANSCRIPT
 from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
 from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.services.database import Database, ledger, rulesets, troubles, videos
@@ -34,6 +34,7 @@ class Cause(StrEnum):
     DETECTOR = "detector"
     PROXY = "proxy"
     SCENES = "scenes"
+    SPEECH = "speech"
     SUMMARY = "summary"
     SEARCH = "search"
     PROGRAM = "program"
@@ -47,6 +48,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.DETECTOR: "the detector or its settings changed",
     Cause.PROXY: "settings of the browser copy changed",
     Cause.SCENES: "settings of scenes changed",
+    Cause.SPEECH: "the model that listens to speech changed, came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.PROGRAM: "this version of the program makes them otherwise",
@@ -58,6 +60,7 @@ OF_ASSET: Mapping[str, Cause] = {
     DETECTIONS: Cause.DETECTOR,
     SCENES: Cause.SCENES,
     TRACKS: Cause.TRACKER,
+    TRANSCRIPT: Cause.SPEECH,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
 }
@@ -105,6 +108,7 @@ class Present:
             TRACKS: recipes.tracks(self.settings, record),
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
             HIGHLIGHTS: recipes.highlights(record),
+            TRANSCRIPT: recipes.transcript(self.settings),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
         if self.writer.configuration is not None:

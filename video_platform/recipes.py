@@ -6,7 +6,7 @@ from an input stands in the configuration here; what is read from an input is pa
 
 from collections.abc import Iterable, Mapping
 
-from video_platform import detectors, sentence_model
+from video_platform import detectors, sentence_model, speech_model
 from video_platform.layout import (
     ALERTS,
     ASSETS,
@@ -19,6 +19,7 @@ from video_platform.layout import (
     SCENES,
     SEARCH_INDEX,
     TRACKS,
+    TRANSCRIPT,
 )
 from video_platform.records import EarlierFootage, VideoRecord
 from video_platform.rules import CameraRules
@@ -34,6 +35,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     TRACKS: "1",
     ALERTS: "2",
     HIGHLIGHTS: "1",
+    TRANSCRIPT: "1",
     LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",
 }
@@ -47,6 +49,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     TRACKS: (DETECTIONS,),
     ALERTS: (TRACKS,),
     HIGHLIGHTS: (ALERTS, PROCESSED_VIDEO),
+    TRANSCRIPT: (RAW_VIDEO,),
     LLM_SUMMARY: (TRACKS, SCENES),
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
 }
@@ -55,7 +58,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 WHERE_THERE: Mapping[str, tuple[str, ...]] = {SEARCH_INDEX: PASSAGE_SOURCES}
 """Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
 
-IN_WORDS = (LLM_SUMMARY, SEARCH_INDEX)
+IN_WORDS = (TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX)
 """Made by `describe_video`, after the rest: what is not waited for, and what a language model may take its time over."""
 
 BEFORE_S = 5.0
@@ -110,6 +113,12 @@ def highlights(record: VideoRecord) -> Configuration:
     """How clips are cut; they end with the footage."""
     cut = {"before_s": BEFORE_S, "after_s": AFTER_S, "max_clip_s": MAX_CLIP_S, "reel_max_s": REEL_MAX_S, "reel_span_s": REEL_SPAN_S}
     return {**cut, "duration_s": record.duration_s}
+
+
+def transcript(settings: Settings) -> Configuration:
+    """The model that listens, None where nobody does: a model that comes or goes outdates what was said without or with it."""
+    found = speech_model.find(settings)
+    return {"model": found.model.digest if found.model else None, "wanted": settings.speech.model}
 
 
 def search_index(settings: Settings) -> Configuration:

@@ -37,6 +37,7 @@ from video_platform.settings_groups import (
     RunSettings,
     SceneSettings,
     SearchSettings,
+    SpeechSettings,
     TrackingSettings,
     WebSettings,
 )
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
+    speech: SpeechSettings = SpeechSettings()
     search: SearchSettings = SearchSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()

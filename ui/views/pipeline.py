@@ -43,6 +43,7 @@ ASSET_WORDS = {
     "alerts": "Alerts",
     "highlights": "Clips",
     "llm_summary": "Summary",
+    "transcript": "Transcript",
     "search_index": "Search index",
 }
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_picture, detail_summary, links, words
+from ui import again, cards, data, detail, detail_picture, detail_speech, detail_summary, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -55,11 +55,16 @@ with right:
     detail_summary.summary(view)
     detail.findable(record)
 
-alerts, tracks, files, versions = st.tabs([f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Files", "How it was made"])
+said = len(view.transcript.segments) if view.transcript else 0
+alerts, tracks, speech, files, versions = st.tabs(
+    [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", f"Speech ({said})", "Files", "How it was made"]
+)
 with alerts:
     detail.alert_list(view)
 with tracks:
     detail.track_table(view)
+with speech:
+    detail_speech.speech(view)
 with files:
     detail.files(view)
 with versions:

@@ -21,7 +21,9 @@ __all__ = ["MediaSigner", "SignatureRefused", "open_signer", "router"]
 
 router = APIRouter(tags=["media"])
 
-SHOWN_INLINE = frozenset({"video/mp4", "video/webm", "video/quicktime", "video/x-matroska", "image/jpeg", "image/png", "image/webp", "application/json"})
+SHOWN_INLINE = frozenset(
+    {"video/mp4", "video/webm", "video/quicktime", "video/x-matroska", "image/jpeg", "image/png", "image/webp", "application/json", "text/vtt"}
+)
 """What a browser may show; anything else is handed over as a file of unknown kind, so that nothing a visitor uploaded runs as a page of ours."""
 
 POLICY = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'"

@@ -12,7 +12,7 @@ from video_platform.api.media import disposition
 from video_platform.api.services import Ours
 from video_platform.api.uploads import Description, take_in
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera
-from video_platform.records import Lane, Summary, TrackSheet, VideoState
+from video_platform.records import Lane, Summary, TrackSheet, Transcript, VideoState
 
 router = APIRouter(prefix="/videos", tags=["videos"])
 
@@ -125,6 +125,13 @@ def get_summary(ours: Ours, video_id: str) -> Summary | None:
     """The summary with its evidence; null until it was written."""
     ours.catalog.record(video_id)
     return ours.catalog.summary(video_id)
+
+
+@router.get("/{video_id}/transcript", operation_id="get_transcript")
+def get_transcript(ours: Ours, video_id: str) -> Transcript | None:
+    """What is said, word by word, or in `state` and `reason` why there is no text; null until somebody was to listen."""
+    ours.catalog.record(video_id)
+    return ours.catalog.transcript(video_id)
 
 
 @router.get("/{video_id}/near-misses", operation_id="get_near_misses")

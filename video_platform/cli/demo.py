@@ -38,6 +38,7 @@ HOLDS = {
     "tracks": {"tracks": "tracks"},
     "alerts": {"alerts": "alerts", "raised": "raised by this run"},
     "highlights": {"clips": "clips and one reel"},
+    "transcript": {"state": "", "words": "words"},
     "llm_summary": {"title": ""},
     "search_index": {"passages": "passages that search finds"},
 }

@@ -83,6 +83,7 @@ def findings() -> Iterator[Finding]:
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
     yield _detector(loaded)
     yield from _language_models(loaded)
+    yield _speech(loaded)
     yield _search(loaded)
     yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
     yield _sign_in(loaded)
@@ -199,6 +200,17 @@ def _language_models(settings: "Settings") -> Iterator[Finding]:
     for what, state in (("language model", ollama.writer(settings.language_model)), ("vision model", ollama.seer(settings.language_model))):
         if state is not None:
             yield Finding(what, "ok" if state.ok else "look", state.found, state.advice)
+
+
+def _speech(settings: "Settings") -> Finding:
+    from video_platform import speech_model
+
+    found = speech_model.find(settings)
+    if found.model is not None:
+        return Finding("speech", "ok", f"{found.model.name} listens; `vp models check {found.model.name}` tries it")
+    if settings.speech.model == speech_model.NONE:
+        return Finding("speech", "ok", f"nobody listens: {found.reason}")
+    return Finding("speech", "bad" if found.demanded else "look", f"nobody listens: {found.reason}", "docs/speech.md says what listening gives")
 
 
 def _search(settings: "Settings") -> Finding:

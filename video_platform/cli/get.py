@@ -14,6 +14,7 @@ FIRST_ROLE = {
     "scenes": "scenes",
     "alerts": "alerts",
     "highlights": "reel",
+    "transcript": "transcript",
     "llm_summary": "summary",
     "search_index": "passages",
 }
@@ -28,7 +29,10 @@ def register(app: typer.Typer) -> None:
 def get(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="Id of the video.")],
     asset: Annotated[
-        str, typer.Option("--asset", "-a", help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, llm_summary or search_index.")
+        str,
+        typer.Option(
+            "--asset", "-a", help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, transcript, llm_summary or search_index."
+        ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; - is standard output. Default: VIDEO-ASSET here.")] = None,
     file: Annotated[str | None, typer.Option("--file", help="Which of the asset's files, by role; --list names them.")] = None,

@@ -170,7 +170,7 @@ def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
 
 
 def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database. A summary or an index that fails leaves the video as it is, because its alerts stand, and is
+    """What writes the failed state of a video into the database. What is made in words and fails leaves the video as it is, because its alerts stand, and is
     noted.
 
     A step may fail before it begins anything, and then the video still names an earlier run. So Dagster is asked whether this run is under way: it lets no
@@ -181,10 +181,10 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
         from video_platform import keeping
         from video_platform.services.database import search, videos
 
-        if step_name == layout.LLM_SUMMARY:
-            videos.summary_failed(desk.platform.db, video_id, code, message)
-        elif step_name == layout.SEARCH_INDEX:
+        if step_name == layout.SEARCH_INDEX:
             search.failed(desk.platform.db, video_id, message)
+        elif step_name in recipes.IN_WORDS:
+            videos.summary_failed(desk.platform.db, video_id, code, message)
         else:
             run = instance.get_run_by_id(run_id)
             videos.failed(desk.platform.db, video_id, run_id, code, message, under_way=run is not None and not run.is_finished)
