@@ -4,7 +4,7 @@ import sys
 import dagster as dg
 
 from video_platform.definitions import defs
-from video_platform.layout import ALERTS, ASSETS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, ASSETS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS, TRANSCRIPT
 from video_platform.pipeline import configured
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
@@ -53,7 +53,8 @@ def test_the_summary_is_made_from_tracks_and_scenes_only():
     assert upstream(LLM_SUMMARY) == {TRACKS, SCENES, PROMPTS}
     assert upstream(ALERTS) == {TRACKS, RAW_VIDEO, RULES}
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
-    assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS}
+    assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS, TRANSCRIPT}
+    assert upstream(TRANSCRIPT) == {RAW_VIDEO}
 
 
 def test_a_code_server_can_load_everything():
@@ -62,11 +63,11 @@ def test_a_code_server_can_load_everything():
 
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
-    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {LLM_SUMMARY, SEARCH_INDEX}
+    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX}
     both = defs.resolve_job_def(PROCESS_AND_DESCRIBE)
     assert {key.path[-1] for key in both.asset_layer.selected_asset_keys} == set(ASSETS)
     describe = defs.resolve_job_def(DESCRIBE_VIDEO)
-    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {LLM_SUMMARY, SEARCH_INDEX}
+    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX}
     assert {process.executor_def.name, describe.executor_def.name, defs.resolve_implicit_global_asset_job_def().executor_def.name} == {"in_process"}
 
 

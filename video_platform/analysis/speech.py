@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from video_platform.analysis import media, speech_judging, speech_windows
-from video_platform.analysis.detect_torch import require_files
+from video_platform.analysis.detect_torch import NOT_THE_FILES, require_files
 from video_platform.analysis.media import Limits, OpenVideo
 from video_platform.analysis.passages import plain
 from video_platform.analysis.sound import Sound, is_usable
@@ -48,6 +48,8 @@ class Listener:
         try:
             self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
         except (RuntimeError, ValueError, OSError) as error:
+            if any(text in str(error) for text in NOT_THE_FILES):
+                raise MemoryError(str(error)) from error
             raise IntegrityError(f"{name} cannot be loaded: {' '.join(str(error).split())[:300]}", model=name) from error
         self.only_language = None if self._model.model.is_multilingual else "en"
 
@@ -77,7 +79,8 @@ class Listener:
 def transcribe(path: Path, out_dir: Path, model: Mapping[str, Any], limits: Limits, *, on_progress: Progress) -> dict[str, Any]:
     """Write `transcript.json` and, where somebody is understood, `subtitles.vtt` of the video in `path`; `model` is `{name, folder, files}`.
 
-    Returns `{transcript, subtitles | None, state, voice_s, understood_s, notes, errors}`: paths, seconds of voice, packets of sound that were damaged.
+    Returns `{transcript, subtitles | None, voice_s, understood_s, notes, errors, windows}`: paths, seconds of voice, packets of sound that were damaged, and by
+    what each window was judged.
 
     Raises:
         MediaError: the file cannot be opened, or lasts too long. IntegrityError: a file of the model has not its hash, or it cannot be loaded.
@@ -177,4 +180,5 @@ def _written(out_dir: Path, judged: speech_judging.Judged, errors: int) -> dict[
         "understood_s": round(judged.understood_s, 2),
         "notes": judged.notes,
         "errors": errors,
+        "windows": [each.figures for each in judged.heard],
     }
