@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from video_platform import layout
-from video_platform.analysis import passages, tables
+from video_platform.analysis import passages, speech, tables
+from video_platform.analysis.subtitles import vtt
 from video_platform.catalog import Catalog
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
@@ -29,6 +30,7 @@ from video_platform.records import (
     Summary,
     TrackLine,
     TrackSheet,
+    Transcript,
     Verdict,
     VideoRecord,
 )
@@ -189,6 +191,17 @@ def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
     entry = store_json(platform, record.video_id, layout.SEARCH_INDEX, "passages", rows)
     store_manifest(platform, record.video_id, layout.SEARCH_INDEX, [entry], facts={"passages": len(found.passages)})
     search.index(platform.db, record.video_id, entry.sha256, found.passages, model=None, vectors=None)
+
+
+def transcribe(platform: Platform, record: VideoRecord, transcript: Transcript) -> None:
+    """The asset `transcript`, with subtitles where somebody speaks."""
+    files = [store_json(platform, record.video_id, layout.TRANSCRIPT, "transcript", transcript.model_dump_json())]
+    found = json.dumps([each.model_dump() for each in speech.passages(transcript, SECONDS)])
+    files.append(store_json(platform, record.video_id, layout.TRANSCRIPT, "passages", found))
+    if transcript.segments:
+        data = vtt(transcript.segments).encode()
+        files.append(store_file(platform, record.video_id, layout.TRANSCRIPT, "subtitles", data, "vtt", "text/vtt"))
+    store_manifest(platform, record.video_id, layout.TRANSCRIPT, files, facts={"state": transcript.state, "reason": transcript.reason})
 
 
 def evaluate(platform: Platform, record: VideoRecord, episodes: Sequence[Episode] | None = None, *, fingerprint: str = "f" * 64) -> list[str]:

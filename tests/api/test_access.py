@@ -116,6 +116,7 @@ ROUTES = {
     "get_tracks": ("GET", "/api/videos/{video}/tracks"),
     "get_scenes": ("GET", "/api/videos/{video}/scenes"),
     "get_summary": ("GET", "/api/videos/{video}/summary"),
+    "get_transcript": ("GET", "/api/videos/{video}/transcript"),
     "get_near_misses": ("GET", "/api/videos/{video}/near-misses"),
     "get_files": ("GET", "/api/videos/{video}/files"),
     "export_video": ("GET", "/api/videos/{video}/export?format=csv"),
