@@ -90,6 +90,7 @@ def check(home: Path, video_ids: set[str], books: Books) -> None:
             layout.TRACKS,
             layout.ALERTS,
             layout.HIGHLIGHTS,
+            layout.TRANSCRIPT,
             layout.LLM_SUMMARY,
             layout.SEARCH_INDEX,
         ):

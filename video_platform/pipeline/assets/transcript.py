@@ -12,19 +12,16 @@ import dagster as dg
 
 from video_platform import recipes, speech_model
 from video_platform.budgets import media_limits, speech_budget
-from video_platform.errors import MediaError, WorkerBudgetExceeded, WorkerCrashed
+from video_platform.errors import FootageAway, MediaError, WorkerBudgetExceeded, WorkerCrashed
 from video_platform.fingerprints import content_hash
 from video_platform.layout import RAW_VIDEO, TRANSCRIPT
 from video_platform.pipeline import checks
 from video_platform.pipeline.instance import LLM_POOL
-from video_platform.pipeline.made import Handle, Made, NewFile, Plan
+from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import Transcript
 from video_platform.speech_model import Found, SpeechModel
-
-AWAY = ("moved", "changed", "unreadable")
-"""What a file that is not there says: nobody has listened, and somebody will when it is back."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def transcript(context: dg.AssetExecutionContext, raw_video: Handle) -> Iterator
     with step(context, TRANSCRIPT) as at:
         found = speech_model.find(at.desk.settings)
         plan = at.plan(TRANSCRIPT, recipes.transcript(at.desk.settings), {RAW_VIDEO: raw_video})
-        made = at.reused(plan) if plan.stored else _keep(at, plan, raw_video, _listen(at, found, raw_video))
+        made = at.reused(plan) if plan.stored else _keep(at, plan, _listen(at, found, raw_video))
     yield from outputs(made)
 
 
@@ -72,9 +69,11 @@ def _listen(at: Step, found: Found, raw_video: Handle) -> Listened:
     except (WorkerBudgetExceeded, WorkerCrashed) as error:  # the summary is written all the same; the next time it is tried again
         at.context.log.warning(f"listening failed: {error.message}")
         return _not_transcribed(f"listening failed: {error.message}"[:1000], degraded=error.message[:1000])
+    except FootageAway as error:
+        if read_manifest(at.desk.platform.store, at.video_id, TRANSCRIPT) is not None:
+            raise  # what was heard before stays
+        return _not_transcribed(error.message[:1000], degraded=error.message[:1000])
     except MediaError as error:
-        if error.facts.get("code") in AWAY:
-            raise
         return _not_transcribed(f"its sound cannot be read: {error.message}"[:1000])
 
 
@@ -100,7 +99,7 @@ def _not_transcribed(reason: str, *, degraded: str | None = None) -> Listened:
     return Listened(Transcript(state="not_transcribed", reason=reason), degraded=degraded)
 
 
-def _keep(at: Step, plan: Plan, raw_video: Handle, listened: Listened) -> Made:
+def _keep(at: Step, plan: Plan, listened: Listened) -> Made:
     from video_platform.analysis import speech
 
     said, duration_s = listened.transcript, at.record.duration_s
