@@ -229,7 +229,7 @@ def _summary(seen: Cameras, video_id: str, key: str) -> Summary | None:
 
 def transcript(video_id: str, key: str) -> Transcript | None:
     """What is said in a video, or why there is no text; `key` is its file."""
-    return _transcript(person().cameras, video_id, key)
+    return _transcript(rights.person().cameras, video_id, key)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

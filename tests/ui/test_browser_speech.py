@@ -1,12 +1,11 @@
 """Subtitles in a real browser: shown, switched off, never markup; and what the page says where there are none."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from seeded import transcribe
+from ui_browser import WIDE, look, opened
 from ui_serving import Served
 
 from video_platform import layout
@@ -14,26 +13,14 @@ from video_platform.records import SpeechSegment, SpokenWord, Transcript
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-WAIT_MS = 60_000
 HOSTILE = "<b>Fire</b> <script>window.pwned=1</script> --> call & run"
 
 
 @pytest.fixture
-def page(served: Served) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
-        opened = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=served.url).new_page()
-        opened.set_default_timeout(WAIT_MS)
-        expect.set_options(timeout=WAIT_MS)
-        yield opened
-        browser.close()
-
-
-def look(page: Page, name: str) -> None:
-    """Keep a picture of the page, for whoever wants to look at it."""
-    if folder := os.environ.get("VP_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    made = opened(browser, served, viewport=WIDE)
+    yield made
+    made.context.close()
 
 
 def segment(id_: str, text: str, start_s: float, end_s: float) -> SpeechSegment:
