@@ -118,7 +118,7 @@ def highlights(record: VideoRecord) -> Configuration:
 def transcript(settings: Settings) -> Configuration:
     """The model that listens, None where nobody does: a model that comes or goes outdates what was said without or with it."""
     found = speech_model.find(settings)
-    return {"model": found.model.digest if found.model else None, "wanted": settings.speech.model}
+    return {"model": found.model.digest if found.model else None, "wanted": settings.speech.model or None}
 
 
 def search_index(settings: Settings) -> Configuration:
