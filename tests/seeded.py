@@ -95,7 +95,9 @@ def store_manifest(
     content_hash: str | None = None,
     inputs: Mapping[str, str] | None = None,
 ) -> str:
-    """Write the manifest of an asset, as the last thing, and say its content hash; another `version` is another fingerprint, and another content unless that is given."""
+    """Write the manifest of an asset, as the last thing; its content hash. Another `version` is another fingerprint, and another content unless that is
+    given.
+    """
     digest = hashlib.sha256((version + "".join(entry.sha256 for entry in files)).encode()).hexdigest()
     manifest = Manifest(
         asset=asset,
