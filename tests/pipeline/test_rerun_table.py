@@ -212,7 +212,7 @@ def test_a_speech_model_that_is_switched_off_makes_only_transcripts_where_nothin
         plan = deeds(platform).plan()
         assert {each.cause: each.assets for each in plan.causes} == {Cause.SPEECH: {TRANSCRIPT: 1, SEARCH_INDEX: 1}}
         deeds(platform).start_backfill(Cause.SPEECH)
-    assert work_off(graph) == ({(TRANSCRIPT, video_id): "made"}, 1)
+    assert work_off(graph) == ({(TRANSCRIPT, video_id): "made", (SEARCH_INDEX, video_id): "reused"}, 1)
     with graph.platform() as platform:
         assert deeds(platform).plan().causes == []
 
