@@ -19,7 +19,7 @@ FULL := $(VENV)/.full
 SERVERS := kafka or s3 or postgres or ollama or stack
 SOURCES := video_platform sensors ui tests benchmarks scripts
 
-.PHONY: help setup demo up services services-stop test test-services test-compose test-browser test-slow bench lint fmt clean setup-browser
+.PHONY: help setup demo up services services-stop test test-services test-compose test-browser test-speech test-slow bench lint fmt clean setup-browser
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ up: $(BASE) ## run the platform on your own home until Ctrl-C
 	@$(BIN)/vp up
 
 test: $(FULL) ## run the tests
-	$(BIN)/python -m pytest -m "not ($(SERVERS) or browser or slow or compose)" $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(SERVERS) or browser or slow or speech or compose)" $(ARGS)
 
 services: $(FULL) ## start Kafka, MinIO, PostgreSQL and Ollama here and print their settings: eval "$$(make -s services)"
 	@$(BIN)/python -m scripts.services all start
@@ -51,8 +51,11 @@ test-compose: $(FULL) ## bring docker-compose.yml up on a Docker engine of its o
 test-browser: $(FULL) ## run the tests that drive the page with Chromium
 	$(BIN)/python -m pytest -m "browser and not ($(SERVERS))" $(ARGS)
 
+test-speech: $(FULL) ## run the tests that speak to the speech model (scripts/install_speech.sh says what that needs)
+	$(BIN)/python -m pytest -m "speech and not ($(SERVERS) or browser)" $(ARGS)
+
 test-slow: $(FULL) ## run the tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not ($(SERVERS) or browser)" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not ($(SERVERS) or browser or speech)" $(ARGS)
 
 bench: $(FULL) ## measure against the budgets; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -82,5 +85,5 @@ $(BASE): pyproject.toml constraints.txt
 
 $(FULL): $(BASE)
 	@$(BIN)/python scripts/check_machine.py full
-	$(PIP_INSTALL) -q -e '.[models,dev]'
+	$(PIP_INSTALL) -q -e '.[models,speech,dev]'
 	@touch $@

@@ -7,7 +7,7 @@ import dagster as dg
 
 from sensors.reconcile_tick import UNREAD, Tick
 from sensors.reconcile_unfinished import MAX_ATTEMPTS, MAX_REQUESTS, ask_again
-from video_platform import layout
+from video_platform import layout, recipes
 from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
 from video_platform.pipeline import tags
 from video_platform.pipeline.failures import CANCELLED, QUARANTINED, SUMMARY_MESSAGES
@@ -81,14 +81,15 @@ def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) ->
 def _index(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
     """Asks for what search finds of a video when a run ended between summary and index; whether it is. Older summaries are left to a backfill."""
     summary, index = manifests[layout.LLM_SUMMARY], manifests.get(layout.SEARCH_INDEX)
+    found = [name for name in recipes.INPUTS[layout.SEARCH_INDEX] if name in manifests]
     if index is None and tick.now - summary.created_at > NEW_SUMMARY:
         return False
-    if index is not None and all(index.inputs.get(name) == manifests[name].content_hash for name in (layout.LLM_SUMMARY, layout.TRACKS)):
+    if index is not None and all(index.inputs.get(name) == manifests[name].content_hash for name in found):
         return False
     attempt = tick.memory.summaries.get(record.video_id, 0) + 1
     if attempt > MAX_ATTEMPTS or tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not tick.quiet(record, UNREAD):
         return True
-    _ask_to_describe(tick, record, attempt, "what search finds of it", "index:", [summary, manifests[layout.TRACKS]])
+    _ask_to_describe(tick, record, attempt, "what search finds of it", "index:", [manifests[name] for name in found])
     return True
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from video_platform import layout
-from video_platform.analysis import passages, tables
+from video_platform.analysis import passages, speech, tables
+from video_platform.analysis.subtitles import vtt
 from video_platform.catalog import Catalog
 from video_platform.platform import Platform, open_platform
 from video_platform.records import (
@@ -31,6 +32,7 @@ from video_platform.records import (
     Summary,
     TrackLine,
     TrackSheet,
+    Transcript,
     Verdict,
     VideoRecord,
 )
@@ -93,8 +95,11 @@ def store_manifest(
     configuration: Mapping[str, object] | None = None,
     version: str = "1",
     content_hash: str | None = None,
-) -> None:
-    """Write the manifest of an asset, as the last thing; another `version` is another fingerprint, and another content unless that is given."""
+    inputs: Mapping[str, str] | None = None,
+) -> str:
+    """Write the manifest of an asset, as the last thing; its content hash. Another `version` is another fingerprint, and another content unless that is
+    given.
+    """
     digest = hashlib.sha256((version + "".join(entry.sha256 for entry in files)).encode()).hexdigest()
     manifest = Manifest(
         asset=asset,
@@ -102,6 +107,7 @@ def store_manifest(
         files=list(files),
         fingerprint=digest,
         content_hash=content_hash or digest,
+        inputs=dict(inputs or {}),
         code_version=version,
         verdict=Verdict(passed=True, checks={"there": True}),
         cost=Cost(wall_s=1.25, cpu_s=2.0, real_time_factor=9.6),
@@ -111,6 +117,7 @@ def store_manifest(
         created_at=NOW,
     )
     platform.store.put_bytes(layout.manifest_key(video_id, asset), manifest.model_dump_json().encode(), media_type="application/json")
+    return manifest.content_hash
 
 
 def store_playable(platform: Platform, record: VideoRecord, media: bytes, poster: bytes, duration_s: float) -> None:
@@ -190,15 +197,27 @@ def store_captions(platform: Platform, video_id: str, found: Captions) -> None:
 
 
 def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
-    """The assets `llm_summary` and `search_index`."""
+    """The assets `transcript` (of footage without sound), `llm_summary` and `search_index`."""
+    heard = transcribe(platform, record, Transcript(state="no_audio", reason=speech.NO_SOUND))
     entry = store_json(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json())
     store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
     videos.described(platform.db, record.video_id, summary.title)
     found = passages.collect([passages.of_summary(summary, SECONDS)], [])
     rows = json.dumps({"model": None, "passages": [each.model_dump() for each in found.passages]})
     entry = store_json(platform, record.video_id, layout.SEARCH_INDEX, "passages", rows)
-    store_manifest(platform, record.video_id, layout.SEARCH_INDEX, [entry], facts={"passages": len(found.passages)})
+    store_manifest(platform, record.video_id, layout.SEARCH_INDEX, [entry], facts={"passages": len(found.passages)}, inputs={layout.TRANSCRIPT: heard})
     search.index(platform.db, record.video_id, entry.sha256, found.passages, model=None, vectors=None)
+
+
+def transcribe(platform: Platform, record: VideoRecord, transcript: Transcript) -> str:
+    """The asset `transcript`, with subtitles where somebody speaks; its content hash."""
+    files = [store_json(platform, record.video_id, layout.TRANSCRIPT, "transcript", transcript.model_dump_json())]
+    found = json.dumps([each.model_dump() for each in speech.passages(transcript, SECONDS)])
+    files.append(store_json(platform, record.video_id, layout.TRANSCRIPT, "passages", found))
+    if transcript.segments:
+        data = vtt(transcript.segments).encode()
+        files.append(store_file(platform, record.video_id, layout.TRANSCRIPT, "subtitles", data, "vtt", "text/vtt"))
+    return store_manifest(platform, record.video_id, layout.TRANSCRIPT, files, facts={"state": transcript.state, "reason": transcript.reason})
 
 
 def evaluate(platform: Platform, record: VideoRecord, episodes: Sequence[Episode] | None = None, *, fingerprint: str = "f" * 64) -> list[str]:

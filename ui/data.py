@@ -19,7 +19,7 @@ from video_platform.catalog_views import AlertPage, VideoCard, VideoDetail, Vide
 from video_platform.deeds import Deeds
 from video_platform.errors import PlatformError
 from video_platform.platform import Platform
-from video_platform.records import AlertRecord, Captions, Lifecycle, Manifest, Mark, Scene, Severity, Summary, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Captions, Lifecycle, Manifest, Mark, Scene, Severity, Summary, Transcript, VideoRecord, VideoState
 from video_platform.search import Filters, Found, Standing
 from video_platform.services import model_pulls as pulls
 from video_platform.services.database import refusals
@@ -235,6 +235,16 @@ def captions(video_id: str, key: str) -> Captions | None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _captions(seen: Cameras, video_id: str, key: str) -> Captions | None:
     return _catalog_of(seen).captions(video_id)
+
+
+def transcript(video_id: str, key: str) -> Transcript | None:
+    """What is said in a video, or why there is no text; `key` is its file."""
+    return _transcript(rights.person().cameras, video_id, key)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _transcript(seen: Cameras, video_id: str, key: str) -> Transcript | None:
+    return _catalog_of(seen).transcript(video_id)
 
 
 def scenes(video_id: str, key: str) -> list[Scene]:

@@ -13,7 +13,7 @@ from video_platform import layout
 from video_platform.access import Role
 from video_platform.catalog_views import AssetView, VideoDetail, first_notes
 from video_platform.errors import MEDIA_CODES
-from video_platform.records import AlertRecord, Manifest, Summary, VideoRecord
+from video_platform.records import AlertRecord, Manifest, Summary, Transcript, VideoRecord
 from video_platform.search import Stands
 
 ASSET_WORDS: Mapping[str, str] = {
@@ -25,6 +25,7 @@ ASSET_WORDS: Mapping[str, str] = {
     layout.ALERTS: "Alerts",
     layout.HIGHLIGHTS: "Highlights",
     layout.CAPTIONS: "Captions",
+    layout.TRANSCRIPT: "Transcript",
     layout.LLM_SUMMARY: "Summary",
     layout.SEARCH_INDEX: "Search index",
 }
@@ -38,6 +39,8 @@ FILES = (
     (layout.DETECTIONS, "detections", "Detections (Parquet)", "detections.parquet"),
     (layout.ALERTS, "alerts", "Alerts (JSON)", "alerts.json"),
     (layout.CAPTIONS, "captions", "Captions (JSON)", "captions.json"),
+    (layout.TRANSCRIPT, "subtitles", "Subtitles (WebVTT)", "subtitles.vtt"),
+    (layout.TRANSCRIPT, "transcript", "Transcript (JSON)", "transcript.json"),
     (layout.LLM_SUMMARY, "summary", "Summary (JSON)", "summary.json"),
 )
 """What can be downloaded: asset, role, words, ending of the name it is saved under."""
@@ -78,6 +81,12 @@ class View:
         """The summary, None until it was written."""
         key = data.file_key(self.manifest(layout.LLM_SUMMARY), "summary")
         return data.summary(self.id, key) if key else None
+
+    @cached_property
+    def transcript(self) -> Transcript | None:
+        """What is said, or why there is no text; None until somebody was to listen."""
+        key = data.file_key(self.manifest(layout.TRANSCRIPT), "transcript")
+        return data.transcript(self.id, key) if key else None
 
 
 def facts(record: VideoRecord) -> str:

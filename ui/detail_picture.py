@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from ui import data, links, words
+from ui import data, detail_speech, links, words
 from ui.detail import View, track_table_key
 from ui.player import StripAlert, StripScene, player
 from video_platform import layout
@@ -23,6 +23,7 @@ def picture(view: View) -> None:
         _no_picture(view)
         return
     tracks = view.manifest(layout.TRACKS)
+    heard, titles = view.transcript, data.file_key(view.manifest(layout.TRANSCRIPT), "subtitles")
     sheet, poster = data.file_key(tracks, "player"), data.file_key(processed, "poster")
     record = view.record
     player(
@@ -34,6 +35,9 @@ def picture(view: View) -> None:
         poster=data.media_path(poster) if poster else None,
         tracks=data.media_path(sheet) if sheet else None,
         tracks_version=sheet or "",
+        subtitles=data.media_path(titles) if titles else None,
+        subtitles_version=titles or "",
+        language=heard.language if heard else None,
         start_s=_start(view),
         duration_s=record.duration_s or _number(processed, "duration_s"),
         width=record.width,
@@ -42,6 +46,7 @@ def picture(view: View) -> None:
         scenes=_scenes(view),
         alerts=[StripAlert(alert.id, alert.rule, str(alert.severity), alert.start_s, alert.end_s) for alert in view.alerts],
     )
+    detail_speech.without_subtitles(view)
     if not view.tracks and sheet:
         _nothing_detected(view)
 

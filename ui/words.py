@@ -17,6 +17,7 @@ STEP_WORDS = {
     "alerts": "evaluating rules",
     "highlights": "cutting clips",
     "captions": "describing frames",
+    "transcript": "listening to what is said",
     "llm_summary": "writing the summary",
     "search_index": "making it findable",
 }

@@ -1,5 +1,6 @@
 """How much time and memory the analysis child process may take, and what it may open: from the settings."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from video_platform import detectors
@@ -7,6 +8,7 @@ from video_platform.detectors import KnownDetector
 from video_platform.model_registry import Engine
 from video_platform.scene_model import SceneModel
 from video_platform.settings import Settings
+from video_platform.speech_model import SpeechModel
 
 if TYPE_CHECKING:
     from video_platform.analysis.media import Limits
@@ -18,8 +20,12 @@ TORCH_MEMORY_BYTES = 4 * 1024**3
 TORCH_PICTURE_S = 6.0
 """Longest look of a detector of torch at one picture: RT-DETR v2 R50 took 4.5 s on a processor of two cores."""
 
+
 ACCURATE_SCENES_S = 4.0
 """Longest look for cuts by a network, per second of footage: 30 frames took 0.8 s of one busy core."""
+
+MODEL_COPIES = 4
+"""A speech model of 16-bit numbers takes its size as it is read, half of that as int8, and room to reckon in."""
 
 PROBE_SECONDS = 0.0
 """A probe reads the container's index, not the footage: the base budget is all it gets."""
@@ -50,3 +56,9 @@ def worker_budget(settings: Settings, footage_s: float | None, detector: KnownDe
         return Budget(memory_bytes=media.worker_memory_bytes, wall_s=wall_s)
     looking_s = (TORCH_PICTURE_S * settings.detection.samples_per_s * on_torch + ACCURATE_SCENES_S * (finder is not None)) * length_s
     return Budget(memory_bytes=media.worker_memory_bytes + TORCH_MEMORY_BYTES, wall_s=wall_s + looking_s, of_data=detectors.on_graphics_card(settings))
+
+
+def speech_budget(settings: Settings, footage_s: float | None, model: SpeechModel) -> "Budget":
+    """The budget of listening to `footage_s` seconds of footage: that of a pass, and what the model takes."""
+    budget = worker_budget(settings, footage_s)
+    return replace(budget, memory_bytes=budget.memory_bytes + MODEL_COPIES * model.size_bytes)

@@ -29,6 +29,7 @@ from video_platform.records import (
     Severity,
     Summary,
     TrackSheet,
+    Transcript,
     VideoRecord,
     VideoState,
 )
@@ -166,6 +167,11 @@ class Catalog:
         """What can be seen in its key frames, or why nobody says; None until that was made."""
         self._must_be_seen(video_id)
         return self._results.model(video_id, layout.CAPTIONS, "captions", Captions)
+
+    def transcript(self, video_id: str) -> Transcript | None:
+        """What is said, or why there is no text; None until somebody was to listen."""
+        self._must_be_seen(video_id)
+        return self._results.model(video_id, layout.TRANSCRIPT, "transcript", Transcript)
 
     def scenes(self, video_id: str) -> list[Scene]:
         """Scenes in order; empty until they were made. `thumbnail` is a file name of asset `scenes`."""

@@ -34,11 +34,12 @@ SCENES = "scenes"
 TRACKS = "tracks"
 ALERTS = "alerts"
 HIGHLIGHTS = "highlights"
+TRANSCRIPT = "transcript"
 CAPTIONS = "captions"
 LLM_SUMMARY = "llm_summary"
 SEARCH_INDEX = "search_index"
 
-ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
+ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
 """Assets with one partition per video, in the order in which they are made."""
 
 PASSAGE_SOURCES = ("captions", "transcript")

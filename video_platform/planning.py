@@ -14,7 +14,20 @@ from video_platform import recipes, rules
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
 from video_platform.fingerprints import canonical
-from video_platform.layout import ALERTS, ASSETS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import (
+    ALERTS,
+    ASSETS,
+    CAPTIONS,
+    DETECTIONS,
+    HIGHLIGHTS,
+    LLM_SUMMARY,
+    PROCESSED_VIDEO,
+    RAW_VIDEO,
+    SCENES,
+    SEARCH_INDEX,
+    TRACKS,
+    TRANSCRIPT,
+)
 from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
 from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.services.database import Database, ledger, rulesets, troubles, videos
@@ -34,6 +47,7 @@ class Cause(StrEnum):
     DETECTOR = "detector"
     PROXY = "proxy"
     SCENES = "scenes"
+    SPEECH = "speech"
     CAPTIONS = "captions"
     SUMMARY = "summary"
     SEARCH = "search"
@@ -49,6 +63,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.DETECTOR: "the detector or its settings changed",
     Cause.PROXY: "settings of the browser copy changed",
     Cause.SCENES: "settings of scenes, or the model that finds them, changed",
+    Cause.SPEECH: "the model that listens to speech changed, came or went",
     Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
@@ -62,6 +77,7 @@ OF_ASSET: Mapping[str, Cause] = {
     DETECTIONS: Cause.DETECTOR,
     SCENES: Cause.SCENES,
     TRACKS: Cause.TRACKER,
+    TRANSCRIPT: Cause.SPEECH,
     CAPTIONS: Cause.CAPTIONS,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
@@ -124,6 +140,7 @@ class Present:
             TRACKS: recipes.tracks(self.settings, record),
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
             HIGHLIGHTS: recipes.highlights(self.settings, record),
+            TRANSCRIPT: recipes.transcript(self.settings),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
         found |= {asset: who.configuration for asset, who in ((LLM_SUMMARY, self.writer), (CAPTIONS, self.describer)) if who.configuration is not None}

@@ -6,7 +6,7 @@ from an input stands in the configuration here; what is read from an input is pa
 
 from collections.abc import Iterable, Mapping
 
-from video_platform import detectors, scene_model, sentence_model
+from video_platform import detectors, scene_model, sentence_model, speech_model
 from video_platform.layout import (
     ALERTS,
     ASSETS,
@@ -20,6 +20,7 @@ from video_platform.layout import (
     SCENES,
     SEARCH_INDEX,
     TRACKS,
+    TRANSCRIPT,
 )
 from video_platform.records import EarlierFootage, VideoRecord
 from video_platform.rules import CameraRules
@@ -35,6 +36,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     TRACKS: "1",
     ALERTS: "2",
     HIGHLIGHTS: "2",
+    TRANSCRIPT: "1",
     CAPTIONS: "1",
     LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",
@@ -49,6 +51,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     TRACKS: (DETECTIONS,),
     ALERTS: (TRACKS,),
     HIGHLIGHTS: (ALERTS, TRACKS, PROCESSED_VIDEO),
+    TRANSCRIPT: (RAW_VIDEO,),
     CAPTIONS: (RAW_VIDEO, TRACKS, SCENES),
     LLM_SUMMARY: (TRACKS, SCENES),
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
@@ -58,10 +61,10 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
 WHERE_THERE: Mapping[str, tuple[str, ...]] = {SEARCH_INDEX: PASSAGE_SOURCES}
 """Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
 
-IN_WORDS = (CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
+IN_WORDS = (TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
 """Made by `describe_video`, after the rest: what is not waited for, and what a language model may take its time over."""
 
-BY_MODELS = frozenset({CAPTIONS, LLM_SUMMARY})
+BY_MODELS = frozenset({TRANSCRIPT, CAPTIONS, LLM_SUMMARY})
 """Of these, what waits for a slot of pool llm."""
 
 BEFORE_S = 5.0
@@ -125,6 +128,12 @@ def zone_name(settings: Settings, record: VideoRecord) -> str:
     """The time zone that moments of a video are written in, empty for this machine's; where its recording time is unknown none is needed."""
     zone = settings.recording.zone_of(record.camera) if record.recorded_at else None
     return zone.key if zone else ""
+
+
+def transcript(settings: Settings) -> Configuration:
+    """The model that listens, None where nobody does: a model that comes or goes outdates what was said without or with it."""
+    found = speech_model.find(settings)
+    return {"model": found.model.digest if found.model else None, "wanted": settings.speech.model or None}
 
 
 def search_index(settings: Settings) -> Configuration:

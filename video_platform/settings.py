@@ -39,6 +39,7 @@ from video_platform.settings_groups import (
     RunSettings,
     SceneSettings,
     SearchSettings,
+    SpeechSettings,
     TrackingSettings,
     WebSettings,
 )
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
+    speech: SpeechSettings = SpeechSettings()
     search: SearchSettings = SearchSettings()
     captions: CaptionSettings = CaptionSettings()
     reels: ReelSettings = ReelSettings()

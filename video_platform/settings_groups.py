@@ -308,6 +308,12 @@ class HistorySettings(Group):
     cache_bytes: int = Field(default=4 * 2**30, ge=0, description="stored tracks kept as columns under the home, which drafts of rules are judged on")
 
 
+class SpeechSettings(Group):
+    """Listening to what is said."""
+
+    model: str = Field(default="", description="a name that vp models list shows; empty takes whisper-tiny.en where it is installed, none listens to nothing")
+
+
 class SearchSettings(Group):
     """Finding passages of summaries, captions and transcripts."""
 

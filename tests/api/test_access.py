@@ -132,6 +132,7 @@ ROUTES = {
     "get_scenes": ("GET", "/api/videos/{video}/scenes"),
     "get_summary": ("GET", "/api/videos/{video}/summary"),
     "get_captions": ("GET", "/api/videos/{video}/captions"),
+    "get_transcript": ("GET", "/api/videos/{video}/transcript"),
     "get_near_misses": ("GET", "/api/videos/{video}/near-misses"),
     "get_files": ("GET", "/api/videos/{video}/files"),
     "get_reel": ("GET", "/api/videos/{video}/reel"),

@@ -91,6 +91,7 @@ def check(home: Path, video_ids: set[str], books: Books) -> None:
             layout.ALERTS,
             layout.HIGHLIGHTS,
             layout.CAPTIONS,
+            layout.TRANSCRIPT,
             layout.LLM_SUMMARY,
             layout.SEARCH_INDEX,
         ):

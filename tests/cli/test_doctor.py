@@ -16,7 +16,7 @@ def test_a_fresh_home_is_well(vp, home):
     assert str(home) in found["home"]["found"]
     assert found["running"]["state"] == "look"
     assert "`vp up` starts it" in found["running"]["advice"]
-    assert all(each["state"] == "ok" for name, each in found.items() if name not in ("running", "search"))
+    assert all(each["state"] == "ok" for name, each in found.items() if name not in ("running", "search", "speech"))
     assert "→" in vp("doctor").out
 
 
@@ -62,6 +62,19 @@ def test_it_says_how_search_finds_and_what_is_missing(vp, monkeypatch, tmp_path)
     assert (found()["state"], found()["found"]) == ("ok", f"by words, and by meaning with the model in {tmp_path / 'model'}")
     monkeypatch.setenv("VIDEO_PLATFORM_SEARCH__MEANING", "false")
     assert found()["state"] == "ok"
+
+
+def test_it_says_who_listens_and_what_is_missing(vp, monkeypatch):
+    def found():
+        return next(each for each in vp("doctor", "--json").json if each["what"] == "speech")
+
+    assert found()["state"] == "look"
+    assert "vp models pull whisper-tiny.en" in found()["found"]
+    monkeypatch.setenv("VIDEO_PLATFORM_SPEECH__MODEL", "none")
+    assert found()["state"] == "ok"
+    monkeypatch.setenv("VIDEO_PLATFORM_SPEECH__MODEL", "whisper-huge")
+    assert found()["state"] == "bad"
+    assert "no speech model is called 'whisper-huge'; known: whisper-small, whisper-tiny.en" in found()["found"]
 
 
 def test_an_unknown_detector_is_bad(vp, monkeypatch):

@@ -4,7 +4,20 @@ import sys
 import dagster as dg
 
 from video_platform.definitions import defs
-from video_platform.layout import ALERTS, ASSETS, CAPTIONS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import (
+    ALERTS,
+    ASSETS,
+    CAPTIONS,
+    DAILY_DIGEST,
+    DETECTIONS,
+    HIGHLIGHTS,
+    LLM_SUMMARY,
+    RAW_VIDEO,
+    SCENES,
+    SEARCH_INDEX,
+    TRACKS,
+    TRANSCRIPT,
+)
 from video_platform.pipeline import configured
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, VISION
@@ -54,7 +67,8 @@ def test_the_summary_is_made_from_tracks_and_scenes_only():
     assert upstream(ALERTS) == {TRACKS, RAW_VIDEO, RULES}
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
     assert upstream(CAPTIONS) == {RAW_VIDEO, TRACKS, SCENES, VISION}
-    assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS, CAPTIONS}
+    assert upstream(TRANSCRIPT) == {RAW_VIDEO}
+    assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS, CAPTIONS, TRANSCRIPT}
 
 
 def test_a_code_server_can_load_everything():
@@ -63,11 +77,12 @@ def test_a_code_server_can_load_everything():
 
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
-    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
+    in_words = {TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
+    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - in_words
     both = defs.resolve_job_def(PROCESS_AND_DESCRIBE)
     assert {key.path[-1] for key in both.asset_layer.selected_asset_keys} == set(ASSETS)
     describe = defs.resolve_job_def(DESCRIBE_VIDEO)
-    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
+    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == in_words
     assert {process.executor_def.name, describe.executor_def.name, defs.resolve_implicit_global_asset_job_def().executor_def.name} == {"in_process"}
 
 

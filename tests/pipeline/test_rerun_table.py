@@ -16,7 +16,7 @@ from video_platform import model_registry
 from video_platform.access import ANYONE
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
-from video_platform.layout import ALERTS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS, TRANSCRIPT
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.planning import Cause
 from video_platform.services import model_downloads
@@ -174,7 +174,7 @@ def assert_summary_follows(graph, video_id):
     with graph.platform() as platform:
         assert outbox.newest_event(platform.db, video_id, "processed-videos")
         assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {CAPTIONS: 1, LLM_SUMMARY: 1, SEARCH_INDEX: 1}
-    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {CAPTIONS: "made", LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
+    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {TRANSCRIPT: "reused", CAPTIONS: "made", LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
 
 
 def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_nothing_else(processed):
@@ -255,6 +255,19 @@ def test_a_sentence_model_that_comes_or_goes_makes_only_what_search_finds(proces
     assert work_off(graph) == ({(SEARCH_INDEX, video_id): "made"}, 1)
     with graph.platform() as platform:
         assert search.state(platform.db, video_id).model
+
+
+def test_a_speech_model_that_is_switched_off_makes_only_transcripts_where_nothing_is_said(processed):
+    """The sample has no sound, so its transcript says the same as before and the wave stops there; test_transcript.py has a video in which somebody speaks."""
+    graph, video_id = processed
+    settings("speech", model="none")(graph)
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert {each.cause: each.assets for each in plan.causes} == {Cause.SPEECH: {TRANSCRIPT: 1, SEARCH_INDEX: 1}}
+        deeds(platform).start_backfill(Cause.SPEECH)
+    assert work_off(graph) == ({(TRANSCRIPT, video_id): "made", (SEARCH_INDEX, video_id): "reused"}, 1)
+    with graph.platform() as platform:
+        assert deeds(platform).plan().causes == []
 
 
 def test_a_model_that_is_away_outdates_no_summary(processed):

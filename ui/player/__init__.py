@@ -79,6 +79,9 @@ def player(
     poster: str | None = None,
     tracks: str | None = None,
     tracks_version: str = "",
+    subtitles: str | None = None,
+    subtitles_version: str = "",
+    language: str | None = None,
     start_s: float | None = None,
     duration_s: float | None = None,
     width: int | None = None,
@@ -90,8 +93,8 @@ def player(
     """Show the player called `name` (one per page).
 
     `page` is the path of this page, for links to a moment. `src`, `poster` and `tracks` are signed addresses, which may change at will; the video is loaded
-    again only when `version` (what the file says) changes, and then at the moment being watched. `tracks` answers a `records.TrackSheet`. `start_s` is a
-    moment to go to; it acts when it changes.
+    again only when `version` (what the file says) changes, and then at the moment being watched. `tracks` answers a `records.TrackSheet`, `subtitles` WebVTT in
+    `language`. `start_s` is a moment to go to; it acts when it changes.
     """
     data = {
         "player": name,
@@ -102,6 +105,9 @@ def player(
         "poster": poster,
         "tracks": tracks,
         "tracks_version": tracks_version,
+        "subtitles": subtitles,
+        "subtitles_version": subtitles_version,
+        "language": language,
         "start_s": start_s,
         "duration_s": duration_s,
         "width": width,

@@ -28,6 +28,7 @@ class Player {
     find(".back").onclick = () => this.seek(this.video.currentTime - STEP_S);
     find(".forward").onclick = () => this.seek(this.video.currentTime + STEP_S);
     find(".boxes").onchange = () => this.draw();
+    find(".subtitles").onchange = () => this.drawSubtitles();
     find(".mute").onclick = () => (this.video.muted = !this.video.muted);
     find(".speed").onchange = (event) => (this.video.playbackRate = Number(event.target.value));
     find(".link").onclick = () => this.share();
@@ -54,6 +55,7 @@ class Player {
     } else if (this.broken && before.src !== data.src) this.load(this.at());
     else if (before.start_s !== data.start_s && data.start_s !== null) this.seek(data.start_s);
     if (!before || before.tracks_version !== data.tracks_version) this.fetchTracks();
+    if (!before || before.subtitles_version !== data.subtitles_version) this.fetchSubtitles();
     this.timeline.show(data);
     this.find(".length").textContent = clock(data.duration_s || 0, false);
     this.drawButton();
@@ -113,6 +115,27 @@ class Player {
       });
   }
 
+  fetchSubtitles() {
+    // An element per version: one that is given another address keeps the old cues.
+    this.video.querySelector("track")?.remove();
+    delete this.root.dataset.subtitles;
+    this.find(".titles").hidden = !this.data.subtitles;
+    if (!this.data.subtitles) return;
+    const track = document.createElement("track");
+    track.kind = "captions";
+    track.label = "Speech";
+    track.srclang = this.data.language || "";
+    track.src = this.data.subtitles;
+    track.onload = () => (this.root.dataset.subtitles = String(track.track.cues.length));
+    track.onerror = () => (this.root.dataset.subtitles = "failed");
+    this.video.append(track);
+    this.drawSubtitles();
+  }
+
+  drawSubtitles() {
+    for (const track of this.video.textTracks) track.mode = this.find(".subtitles").checked ? "showing" : "hidden";
+  }
+
   at() {
     // A video that lost its file says 0; where it was is remembered.
     if (this.video.readyState > 0) this.last = this.video.currentTime;
@@ -160,6 +183,7 @@ class Player {
       f: () => this.full(),
       m: () => (this.video.muted = !this.video.muted),
       b: () => this.find(".boxes").click(),
+      c: () => this.data.subtitles && this.find(".subtitles").click(),
       ArrowLeft: () => this.seek(this.video.currentTime - step),
       ArrowRight: () => this.seek(this.video.currentTime + step),
       Home: () => this.seek(0),

@@ -44,6 +44,7 @@ ASSET_WORDS = {
     "highlights": "Clips",
     "captions": "Captions",
     "llm_summary": "Summary",
+    "transcript": "Transcript",
     "search_index": "Search index",
 }
 

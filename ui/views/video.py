@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_captions, detail_picture, detail_summary, films, links, words
+from ui import again, cards, data, detail, detail_captions, detail_picture, detail_speech, detail_summary, films, links, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -57,16 +57,18 @@ with right:
     described = detail_captions.of(view)
     detail_captions.stands(view, described)
 
-said = len(described.captions) if described else 0
-names = [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Reel", f"Captions ({said})", "Files", "How it was made"]
-alerts, tracks, reel, seen, files, versions = st.tabs(names)
+spoken, seen = len(view.transcript.segments) if view.transcript else 0, len(described.captions) if described else 0
+names = [f"Alerts ({len(view.alerts)})", f"Tracks ({len(view.tracks)})", "Reel", f"Speech ({spoken})", f"Captions ({seen})", "Files", "How it was made"]
+alerts, tracks, reel, speech, captions, files, versions = st.tabs(names)
 with alerts:
     detail.alert_list(view)
 with tracks:
     detail.track_table(view)
 with reel:
     films.reel(view)
-with seen:
+with speech:
+    detail_speech.speech(view)
+with captions:
     detail_captions.listed(view, described)
 with files:
     detail.files(view)

@@ -10,9 +10,11 @@ import numpy as np
 
 from video_platform.analysis.detect import CHECK_FILE, load_detector
 from video_platform.analysis.detect_torch import quiet_transformers, require_files
+from video_platform.analysis.speech import Listener
+from video_platform.analysis.speech_windows import RATE, Window
 from video_platform.analysis.transnet import HEIGHT, MARGIN, STEP, WIDTH, WINDOW, TransNet
 from video_platform.detectors import KnownDetector
-from video_platform.errors import IntegrityError, SettingsError
+from video_platform.errors import IntegrityError
 from video_platform.model_registry import SHIPPED_FOLDER, Engine, Task
 from video_platform.scene_model import SceneModel
 
@@ -31,7 +33,6 @@ CUT_FROM, CUT_TO = (40, 70, 30), (190, 180, 200)
 """RGB before and after the cut that a model for scenes is shown."""
 
 SILENCE_S = 5.0
-SPEECH_RATE = 16_000
 
 Progress = Callable[[float, str], None]
 
@@ -107,25 +108,18 @@ def _embeddings(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _speech(name: str, folder: Path) -> dict[str, Any]:
-    try:
-        from faster_whisper import WhisperModel  # pyright: ignore[reportMissingImports]  # an extra that is not needed to develop
-    except ImportError as error:
-        raise SettingsError(f"{name} runs on faster-whisper, which is not installed: pip install 'video-platform[speech]'", extra="speech") from error
+    """Silence, heard as a run hears speech: nothing may be found in it, and the time is that of a window."""
     began = time.perf_counter()
-    try:
-        model = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise IntegrityError(f"{name} cannot be loaded: {' '.join(str(error).split())[:300]}", model=name) from error
+    listener = Listener(folder, name)
     load_s = time.perf_counter() - began
-    silence = np.zeros(int(SILENCE_S * SPEECH_RATE), np.float32)
-    each_s = _timed(lambda: list(model.transcribe(silence, beam_size=1)[0]))
-    languages = "many languages" if model.model.is_multilingual else "English only"
+    silence = Window(0.0, np.zeros(int(SILENCE_S * RATE), np.float32), SILENCE_S)
+    each_s = _timed(lambda: listener.hear(silence))
     return {
         "ran_on": "ctranslate2, cpu, int8",
         "load_s": round(load_s, 3),
         "each_s": round(each_s, 4),
         "what": f"{SILENCE_S:g} s of sound",
-        "languages": languages,
+        "languages": "English only" if listener.only_language else "many languages",
     }
 
 

@@ -238,11 +238,12 @@ class _Film:
         """One picture of the canvas's size, to be shown from `at_s` on."""
         import av
         from av.video.frame import PictureType
+        from av.video.reformatter import Colorspace
 
         pts = round(at_s / TIME_BASE)
         if pts <= self._last_pts:
             return
-        made = self._reformat(av.VideoFrame.from_ndarray(bgr, "bgr24"), format="yuv420p", dst_colorspace="ITU601", threads=1)
+        made = self._reformat(av.VideoFrame.from_ndarray(bgr, "bgr24"), format="yuv420p", dst_colorspace=Colorspace.ITU601, threads=1)
         made.pts, made.time_base, made.pict_type = pts, TIME_BASE, PictureType.NONE
         self._output.mux(self._stream.encode(made))
         self._last_pts = pts

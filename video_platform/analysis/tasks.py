@@ -99,6 +99,13 @@ def reel(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return made
 
 
+def transcript(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path, out_dir, model: {name, folder, files}}` -> what is said, see `speech.transcribe`."""
+    from video_platform.analysis import speech
+
+    return speech.transcribe(Path(payload["path"]), Path(payload["out_dir"]), payload["model"], _limits(payload), on_progress=progress)
+
+
 def model_check(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """`{engine, task, folder, files, detector}` -> what loading the model and running it showed; see `model_checks.look`."""
     from video_platform.analysis import model_checks
@@ -106,7 +113,7 @@ def model_check(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return model_checks.look(payload, progress)
 
 
-TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, stills, clips, reel, model_check)}
+TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, stills, clips, reel, transcript, model_check)}
 
 
 def _limits(payload: dict[str, Any]) -> Any:

@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1
 PROGRESS_EVERY_S = 0.25
 """Four times a second is as often as a page or a log can use."""
 
-COSTED = ("one_pass", "clips")
+COSTED = ("one_pass", "clips", "transcript")
 """Tasks whose result has an entry `cost`."""
 
 TRACEBACK_CHARACTERS = 2000

@@ -13,7 +13,7 @@ from video_platform.api.services import Ours
 from video_platform.api.uploads import Description, take_in
 from video_platform.errors import NotFound
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera
-from video_platform.records import Captions, Lane, Summary, TrackSheet, VideoState
+from video_platform.records import Captions, Lane, Summary, TrackSheet, Transcript, VideoState
 
 router = APIRouter(prefix="/videos", tags=["videos"])
 
@@ -133,6 +133,13 @@ def get_captions(ours: Ours, video_id: str) -> Captions | None:
     """What can be seen in the key frames, or why they are not described; null until that was made."""
     ours.catalog.record(video_id)
     return ours.catalog.captions(video_id)
+
+
+@router.get("/{video_id}/transcript", operation_id="get_transcript")
+def get_transcript(ours: Ours, video_id: str) -> Transcript | None:
+    """What is said, word by word, or in `state` and `reason` why there is no text; null until somebody was to listen."""
+    ours.catalog.record(video_id)
+    return ours.catalog.transcript(video_id)
 
 
 @router.get("/{video_id}/near-misses", operation_id="get_near_misses")

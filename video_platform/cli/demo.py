@@ -38,6 +38,7 @@ HOLDS = {
     "tracks": {"tracks": "tracks"},
     "alerts": {"alerts": "alerts", "raised": "raised by this run"},
     "highlights": {"clips": "clips", "reel_s": "s of reel", "timelapse_s": "s of time-lapse"},
+    "transcript": {"state": "", "words": "words"},
     "captions": {"described": "frames described"},
     "llm_summary": {"title": ""},
     "search_index": {"passages": "passages that search finds"},

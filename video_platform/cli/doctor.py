@@ -84,6 +84,7 @@ def findings() -> Iterator[Finding]:
     yield _detector(loaded)
     yield _scenes(loaded)
     yield from _language_models(loaded)
+    yield _speech(loaded)
     yield _search(loaded)
     yield _asked("web", lambda: _web(loaded), "docs/settings.md says when another address than loopback is safe")
     yield _sign_in(loaded)
@@ -229,6 +230,17 @@ def _captions(settings: "Settings") -> Finding:
     return Finding(
         "captions", "look" if missed else "ok", f"frames are not described: {describer.reason}", "docs/captions.md says what they add" if missed else ""
     )
+
+
+def _speech(settings: "Settings") -> Finding:
+    from video_platform import speech_model
+
+    found = speech_model.find(settings)
+    if found.model is not None:
+        return Finding("speech", "ok", f"{found.model.name} listens; `vp models check {found.model.name}` tries it")
+    if settings.speech.model == speech_model.NONE:
+        return Finding("speech", "ok", f"nobody listens: {found.reason}")
+    return Finding("speech", "bad" if found.demanded else "look", f"nobody listens: {found.reason}", "docs/speech.md says what listening gives")
 
 
 def _search(settings: "Settings") -> Finding:

@@ -15,6 +15,7 @@ FIRST_ROLE = {
     "alerts": "alerts",
     "highlights": "reel",
     "captions": "captions",
+    "transcript": "transcript",
     "llm_summary": "summary",
     "search_index": "passages",
 }
@@ -31,7 +32,9 @@ def get(
     asset: Annotated[
         str,
         typer.Option(
-            "--asset", "-a", help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, captions, llm_summary or search_index."
+            "--asset",
+            "-a",
+            help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, transcript, captions, llm_summary or search_index.",
         ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; - is standard output. Default: VIDEO-ASSET here.")] = None,

@@ -170,7 +170,7 @@ def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
 
 
 def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database. A summary or an index that fails leaves the video as it is, because its alerts stand, and is
+    """What writes the failed state of a video into the database. What is made in words and fails leaves the video as it is, because its alerts stand, and is
     noted.
 
     A step may fail before it begins anything, and then the video still names an earlier run. So Dagster is asked whether this run is under way: it lets no

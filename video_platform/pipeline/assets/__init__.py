@@ -13,8 +13,9 @@ from video_platform.pipeline.assets.one_pass import one_pass
 from video_platform.pipeline.assets.raw_video import raw_video
 from video_platform.pipeline.assets.search_index import search_index
 from video_platform.pipeline.assets.tracks import tracks
+from video_platform.pipeline.assets.transcript import transcript
 
-ALL = [raw_video, one_pass, tracks, alerts, highlights, captions, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
+ALL = [raw_video, one_pass, tracks, alerts, highlights, transcript, captions, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
 
 __all__ = [
     "ALL",
@@ -29,4 +30,5 @@ __all__ = [
     "raw_video",
     "search_index",
     "tracks",
+    "transcript",
 ]
