@@ -249,11 +249,11 @@ def _ready(db: Database, among: Collection[str] | None) -> list[VideoRecord]:
 
 def _writer(settings: Settings) -> Writer:
     from video_platform.analysis import summary
-    from video_platform.services import ollama
+    from video_platform.services import language_models
 
-    choice = ollama.choose(settings.language_model)
+    choice = language_models.choose(settings.language_model)
     unsure = choice.model is None and settings.language_model.engine != "template"
-    return Writer(None if choice.degraded else summary.configuration(choice.model), f"{choice.reason}" if unsure else "")
+    return Writer(None if choice.degraded else summary.configuration(choice.model, settings.language_model.language), f"{choice.reason}" if unsure else "")
 
 
 def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: str | None) -> dict[Cause, list[str]]:

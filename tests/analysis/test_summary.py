@@ -48,6 +48,7 @@ PLAZA = facts_of(
 class Answers:
     """A language model that gives these answers in turn and remembers what it was asked."""
 
+    engine = "ollama"
     name = "llama3"
     digest = DIGEST
 
