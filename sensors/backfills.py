@@ -20,7 +20,7 @@ from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
-from video_platform.planning import Cause, Outdated, Present
+from video_platform.planning import Outdated, Present
 from video_platform.planning_costs import BATCHED
 from video_platform.recipes import IN_WORDS
 from video_platform.records import VideoRecord, VideoState
@@ -71,8 +71,9 @@ class Tick:
 
     def outdated(self, cause: str, records: Sequence[VideoRecord]) -> dict[str, Outdated]:
         """What of these videos is outdated now; the language-model server is asked only where summaries are the cause."""
-        if self.present is None or cause == Cause.SUMMARY:
-            writer = None if cause == Cause.SUMMARY else planning.Writer(None, "not asked")
+        asks = cause in planning.ASKS_THE_MODEL
+        if self.present is None or asks:
+            writer = None if asks else planning.Writer(None, "not asked")
             self.present = Present.of(self.desk.settings, self.desk.platform.db, writer)
         found = planning.outdated_of(self.desk.platform.db, self.desk.platform.store, self.present, records)
         return {each.record.video_id: each for each in found}

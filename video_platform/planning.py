@@ -38,7 +38,15 @@ class Cause(StrEnum):
     SEARCH = "search"
     PROGRAM = "program"
     UNFINISHED = "unfinished"
+    WAITING = "waiting"
 
+
+EVERY = tuple(each for each in Cause if each is not Cause.WAITING)
+"""What a plan is over where nobody says: `waiting` names again what `summary` and `unfinished` do, chosen for whoever has just got a model."""
+
+
+ASKS_THE_MODEL = frozenset({Cause.SUMMARY, Cause.WAITING})
+"""Causes that can be told only by asking the language-model server who would write now."""
 
 CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.RULES: "rules, zones, lines or cooldowns changed",
@@ -51,6 +59,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.PROGRAM: "this version of the program makes them otherwise",
     Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
+    Cause.WAITING: "no model described them, and one could now",
 }
 
 OF_ASSET: Mapping[str, Cause] = {
@@ -65,6 +74,10 @@ OF_ASSET: Mapping[str, Cause] = {
 
 NO_CAUSE = frozenset({"aspect", "earlier", "duration_s"})
 """Fields of a configuration that follow from other results, not from anybody's wish."""
+
+TEMPLATE = "template"
+UNDESCRIBED = frozenset({"not_described", "partly_described", "not_transcribed"})
+"""The engine of a summary, and the states of captions and transcripts, that no model was there for."""
 
 OF_RECORDING = frozenset({"camera", "recorded_at"})
 
@@ -178,7 +191,7 @@ def make(
     present: Present,
     held: Held,
     *,
-    causes: Collection[Cause] = tuple(Cause),
+    causes: Collection[Cause] = EVERY,
     person: Person = ANYONE,
     among: Collection[str] | None = None,
 ) -> Plan:
@@ -201,6 +214,7 @@ def make(
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
     seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
     unknown = {Cause.SUMMARY: present.writer.doubt} if doubted and present.writer.doubt and Cause.SUMMARY in causes else {}
+    unknown |= {Cause.WAITING: present.writer.doubt} if ready and present.writer.doubt and Cause.WAITING in causes else {}
     return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
@@ -261,7 +275,8 @@ def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manif
     found: dict[Cause, list[str]] = {}
     for asset in ASSETS:
         hopeless = asset == LLM_SUMMARY and bool(present.writer.doubt)  # a stand-in would be written by the same stand-in again
-        for cause in _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless):
+        of_asset = _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless)
+        for cause in [*of_asset, *([Cause.WAITING] if of_asset and _waits(asset, manifests.get(asset), wanted.get(asset)) else [])]:
             found.setdefault(cause, []).append(asset)
     stored = manifests.get(ALERTS)
     if stored is not None and evaluated != stored.fingerprint and not any(ALERTS in assets for assets in found.values()):
@@ -282,6 +297,17 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
     if not found and (moved or (stored.degraded and stand_in_counts)):
         found = [Cause.UNFINISHED]
     return found
+
+
+def _waits(asset: str, stored: Manifest | None, wanted: Mapping[str, object] | None) -> bool:
+    """Whether an outdated result is one that waits for a model: missing, a stand-in, or made where there was none."""
+    if asset not in recipes.IN_WORDS or asset == SEARCH_INDEX:
+        return False
+    if stored is None or stored.degraded:
+        return True
+    if asset == LLM_SUMMARY:
+        return stored.configuration.get("engine") == TEMPLATE and wanted is not None and wanted.get("engine") != TEMPLATE
+    return stored.facts.get("state") in UNDESCRIBED
 
 
 def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:

@@ -62,6 +62,7 @@ class Bounded(httpx.BaseTransport):
         self._socket: socket.socket | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """One request; `ModelUnavailable` when its answer is packed or goes over its limits."""
         self._access.show(request.headers)
         request.headers["accept-encoding"] = "identity"  # so that what is counted is what is kept
         request.extensions = {**request.extensions, "trace": self._trace}
@@ -79,6 +80,7 @@ class Bounded(httpx.BaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, stream=_BoundedStream(response.stream, end))
 
     def close(self) -> None:
+        """Let the connections go."""
         self._inner.close()
 
     def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
