@@ -177,6 +177,27 @@ def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_n
         assert stale(graph, video_id) == FRESH
 
 
+def test_what_no_model_described_waits_until_there_is_one(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        plan = deeds(platform).plan([Cause.WAITING])
+        assert (plan.causes, plan.unknown) == ([], {})  # the settings want no model
+    with FakeOllama() as server:
+        graph.settings = graph.settings.model_copy(update={"language_model": LanguageModelSettings(host=server.address)})
+        with graph.platform() as platform:
+            assert Cause.WAITING not in {each.cause for each in deeds(platform).plan().causes}
+            plan = deeds(platform).plan([Cause.WAITING])
+            assert {each.cause: each.assets for each in plan.causes} == {Cause.WAITING: {LLM_SUMMARY: 1, SEARCH_INDEX: 1}}
+            assert plan.seconds > 0
+            deeds(platform).start_backfill(Cause.WAITING)
+        done, _ = work_off(graph)
+        assert done == {(LLM_SUMMARY, video_id): "made", (SEARCH_INDEX, video_id): "made"}
+        with graph.platform() as platform:
+            assert deeds(platform).plan([Cause.WAITING]).causes == []
+    with graph.platform() as platform:
+        assert "Ollama" in deeds(platform).plan([Cause.WAITING]).unknown[Cause.WAITING]
+
+
 def test_what_an_earlier_version_processed_becomes_findable_by_a_backfill(processed):
     graph, video_id = processed
     with graph.platform() as platform:
