@@ -182,7 +182,7 @@ def process(platform: Platform, record: VideoRecord, folder: Path, *, media: byt
 def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
     """The assets `llm_summary` and `search_index`."""
     entry = store_json(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json())
-    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
+    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title}, configuration={"engine": summary.engine.name})
     videos.described(platform.db, record.video_id, summary.title)
     found = passages.collect([passages.of_summary(summary, SECONDS)], [])
     rows = json.dumps({"model": None, "passages": [each.model_dump() for each in found.passages]})

@@ -34,7 +34,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     TRACKS: "1",
     ALERTS: "2",
     HIGHLIGHTS: "1",
-    LLM_SUMMARY: "2",
+    LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",
 }
 """Raise one when the same inputs and configuration give another result of that asset."""
