@@ -69,10 +69,9 @@ class Tick:
         backfills.settle(self.desk.platform.db, item, state, now=self.now, spent_s=spent_s, made=made, message=message, failed=failed)
 
     def outdated(self, cause: str, records: Sequence[VideoRecord]) -> dict[str, Outdated]:
-        """What of these videos is outdated now; the language-model server is asked only where summaries or captions are the cause."""
-        if self.present is None or cause in (Cause.SUMMARY, Cause.CAPTIONS):
-            writer, describer = (None if cause == each else planning.NOT_ASKED for each in (Cause.SUMMARY, Cause.CAPTIONS))
-            self.present = Present.of(self.desk.settings, self.desk.platform.db, writer, describer)
+        """What of these videos is outdated now; the language-model server is asked only where what it would do is the cause."""
+        if self.present is None or cause in planning.ASKED_OF_MODELS:
+            self.present = Present.for_causes(self.desk.settings, self.desk.platform.db, [Cause(cause)])
         found = planning.outdated_of(self.desk.platform.db, self.desk.platform.store, self.present, records)
         return {each.record.video_id: each for each in found}
 

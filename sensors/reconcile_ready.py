@@ -61,10 +61,10 @@ def _ready_one(tick: Tick, record: VideoRecord, catalogued: dict[tuple[str, str]
 
 
 def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
-    """Asks for the summary when it is missing or speaks of other tracks or scenes and nobody else will; whether it is."""
+    """Asks for the summary when it is missing or speaks of other inputs than there are and nobody else will; whether it is."""
     from video_platform.services.database import videos
 
-    sources = {asset: manifests[asset] for asset in (layout.TRACKS, layout.SCENES)}
+    sources = {asset: manifests[asset] for asset in recipes.INPUTS[layout.LLM_SUMMARY] if asset in manifests}
     if speaks_of(manifests.get(layout.LLM_SUMMARY), sources):
         return _index(tick, record, manifests)
     if tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not (tick.is_lost(record.video_id, TOPIC_PROCESSED) or tick.quiet(record, UNREAD)):

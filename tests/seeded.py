@@ -200,7 +200,7 @@ def describe(platform: Platform, record: VideoRecord, summary: Summary) -> None:
     """The assets `transcript` (of footage without sound), `llm_summary` and `search_index`."""
     heard = transcribe(platform, record, Transcript(state="no_audio", reason=speech.NO_SOUND))
     entry = store_json(platform, record.video_id, layout.LLM_SUMMARY, "summary", summary.model_dump_json())
-    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title})
+    store_manifest(platform, record.video_id, layout.LLM_SUMMARY, [entry], facts={"title": summary.title}, configuration={"engine": summary.engine.name})
     videos.described(platform.db, record.video_id, summary.title)
     found = passages.collect([passages.of_summary(summary, SECONDS)], [])
     rows = json.dumps({"model": None, "passages": [each.model_dump() for each in found.passages]})

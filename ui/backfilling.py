@@ -34,6 +34,17 @@ def _plan() -> Plan:
     return data.deeds().plan()
 
 
+def waiting() -> Plan:
+    """The videos that wait for a model, which is asked whether it is there."""
+    data.must_see_pipeline()
+    return _waiting()
+
+
+@st.cache_data(ttl=PLAN_S, max_entries=1, show_spinner="Looking for videos that no model described …")
+def _waiting() -> Plan:
+    return data.deeds().plan([Cause.WAITING])
+
+
 def listed() -> list[Backfill]:
     """The newest backfills; what somebody asked for of single videos is not among them."""
     rights.must_see_pipeline()
@@ -82,3 +93,4 @@ def _cost_of(seen: data.Cameras, video_id: str, asset: str, version: str) -> Pla
 def forget() -> None:
     """Plan anew at the next look."""
     _plan.clear()
+    _waiting.clear()

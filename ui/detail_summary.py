@@ -50,6 +50,8 @@ def _summary(view: View, written: Summary) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.badge(words.CONCERN_WORDS[written.concern], color=words.CONCERN_COLORS[written.concern], help="Concern 0 to 2")  # type: ignore[arg-type]
         st.caption(_engine(written), width="content")
+    if written.concern_why:
+        st.caption(f"Why: {words.plain(written.concern_why, 300)}")
     if written.overview:
         st.markdown(words.plain(written.overview))
     if written.sentences:
@@ -68,7 +70,16 @@ def _engine(written: Summary) -> str:
 
 def _sentence(sentence: Sentence) -> Row:
     spans = [Span(each.start_s, f"{_evidence_words(each)} {words.moment(each.start_s)}") for each in sentence.evidence[:LISTED_SPANS]]
-    return Row(sentence.text, spans, tag=STATE_TAGS[sentence.state], muted=sentence.state != "supported")
+    text = f"{sentence.text} ({sentence.claim})" if sentence.claim else sentence.text
+    return Row(text, spans, tag=STATE_TAGS[sentence.state] or _source_tag(sentence), muted=sentence.state != "supported")
+
+
+def _source_tag(sentence: Sentence) -> Tag | None:
+    """What says that a supported sentence repeats a caption or speech: nobody measured it."""
+    kinds = {each.kind for each in sentence.evidence}
+    if "transcript" in kinds:
+        return Tag("Said, as heard by a model", "blue")
+    return Tag("As a model describes the picture", "blue") if "caption" in kinds else None
 
 
 def _evidence_words(evidence: Evidence) -> str:

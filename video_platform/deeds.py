@@ -210,15 +210,14 @@ class Deeds:
             wanted = [Wanted(video_id, BATCHED, usual_s) for video_id in video_ids]
             backfills.start(self.platform.db, Cause.RULES, wanted, who=self.person.name, now=datetime.now(UTC), join=True)
 
-    def plan(self, causes: Collection[Cause] = tuple(Cause), among: Collection[str] | None = None) -> Plan:
+    def plan(self, causes: Collection[Cause] = planning.EVERY, among: Collection[str] | None = None) -> Plan:
         """What would be made again of the videos that this person may see, or those `among` them, and why.
 
         Asks the language-model server where summaries or captions count.
         """
         self.person.must(Role.OPERATOR, "plan backfills")
         db, settings = self.platform.db, self.platform.settings
-        writer, describer = (None if cause in causes else planning.NOT_ASKED for cause in (Cause.SUMMARY, Cause.CAPTIONS))
-        present, held = planning.Present.of(settings, db, writer, describer), self.catalog.dagster.held_s
+        present, held = planning.Present.for_causes(settings, db, causes), self.catalog.dagster.held_s
         return planning.make(db, self.platform.store, present, held, causes=causes, person=self.person, among=among)
 
     def start_backfill(self, cause: Cause, *, limit: int | None = None, budget_s: float | None = None) -> Backfill:

@@ -10,7 +10,7 @@ from video_platform.catalog_dagster import DagsterCatalog
 from video_platform.dagster_now import DagsterNow
 from video_platform.errors import DatabaseUnavailable, PlatformError
 from video_platform.platform import Platform
-from video_platform.services import model_pulls, ollama
+from video_platform.services import language_models, model_pulls
 from video_platform.services.database import measures
 from video_platform.services.relay import HEARTBEAT
 
@@ -54,9 +54,9 @@ def check(platform: Platform, dagster: DagsterCatalog) -> dict[str, Part]:
         "relay": lambda: _relay(platform),
         "runs": lambda: _daemons(dagster.now()),
         "sensors": lambda: _sensors(dagster.now()),
-        "language_model": lambda: _model(ollama.writer(models)),
+        "language_model": lambda: _model(language_models.writer(models)),
         "models": lambda: _fetched(platform),
-        **({"vision_model": lambda: _model(ollama.seer(models))} if models.vision_model else {}),
+        **({"vision_model": lambda: _model(language_models.seer(models))} if models.vision_model else {}),
         "disk": lambda: _disk(platform),
     }
     return _all(checks)
@@ -111,7 +111,7 @@ def _fetched(platform: Platform) -> Part:
     return Part(True, f"{model_pulls.words(pulls)}; until then summaries are written by the template" if pulls else "none is being fetched")
 
 
-def _model(state: ollama.State | None) -> Part:
+def _model(state: language_models.State | None) -> Part:
     return Part(True, "none is named") if state is None else Part(state.ok, f"{state.found}. {state.advice}" if state.advice else state.found)
 
 

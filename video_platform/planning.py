@@ -54,7 +54,17 @@ class Cause(StrEnum):
     REELS = "reels"
     PROGRAM = "program"
     UNFINISHED = "unfinished"
+    WAITING = "waiting"
 
+
+EVERY = tuple(each for each in Cause if each is not Cause.WAITING)
+"""What a plan is over where nobody says: `waiting` names again what `summary` and `unfinished` do, chosen for whoever has just got a model."""
+
+
+OF_THE_WRITER = frozenset({Cause.SUMMARY, Cause.WAITING})
+OF_THE_DESCRIBER = frozenset({Cause.CAPTIONS, Cause.WAITING})
+ASKED_OF_MODELS = OF_THE_WRITER | OF_THE_DESCRIBER
+"""Causes that can be told only by asking the language-model server who would write, or look at frames, now."""
 
 CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.RULES: "rules, zones, lines or cooldowns changed",
@@ -70,6 +80,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.REELS: "settings of reels changed",
     Cause.PROGRAM: "this version of the program makes them otherwise",
     Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
+    Cause.WAITING: "no model described them, and one could now",
 }
 
 OF_ASSET: Mapping[str, Cause] = {
@@ -93,6 +104,10 @@ OF_RECORDING = frozenset({"camera", "recorded_at", "zone"})
 
 WRITTEN_ON = frozenset({ALERTS, HIGHLIGHTS})
 """Assets that camera and time of recording count for: alerts by their schedules, reels because both are written on them."""
+
+TEMPLATE = "template"
+UNDESCRIBED = frozenset({"not_described", "partly_described", "not_transcribed"})
+"""The engine of a summary, and the states of captions and transcripts, that no model was there for."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +142,12 @@ class Present:
         active = rulesets.active(db)
         rule_set = rules.parse(rules.DEFAULT_TEXT) if active is None else active.rule_set
         return cls(settings, rule_set, _writer(settings) if writer is None else writer, _describer(settings) if describer is None else describer)
+
+    @classmethod
+    def for_causes(cls, settings: Settings, db: Database, causes: Collection[Cause]) -> "Present":
+        """The same for these causes: nobody is asked who counts for none of them."""
+        writer = None if OF_THE_WRITER.intersection(causes) else NOT_ASKED
+        return cls.of(settings, db, writer, None if OF_THE_DESCRIBER.intersection(causes) else NOT_ASKED)
 
     def doubt(self, cause: Cause) -> str:
         """Why it cannot be told what this cause outdates; nothing when it can."""
@@ -213,7 +234,7 @@ def make(
     present: Present,
     held: Held,
     *,
-    causes: Collection[Cause] = tuple(Cause),
+    causes: Collection[Cause] = EVERY,
     person: Person = ANYONE,
     among: Collection[str] | None = None,
 ) -> Plan:
@@ -236,6 +257,7 @@ def make(
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
     seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
     unknown = {cause: present.doubt(cause) for cause in Cause if cause in doubted}
+    unknown |= {Cause.WAITING: present.writer.doubt} if ready and present.writer.doubt and Cause.WAITING in causes else {}
     return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
@@ -284,11 +306,11 @@ def _ready(db: Database, among: Collection[str] | None) -> list[VideoRecord]:
 
 def _writer(settings: Settings) -> Writer:
     from video_platform.analysis import summary
-    from video_platform.services import ollama
+    from video_platform.services import language_models
 
-    choice = ollama.choose(settings.language_model)
+    choice = language_models.choose(settings.language_model)
     unsure = choice.model is None and settings.language_model.engine != "template"
-    return Writer(None if choice.degraded else summary.configuration(choice.model), f"{choice.reason}" if unsure else "")
+    return Writer(None if choice.degraded else summary.configuration(choice.model, settings.language_model.language), f"{choice.reason}" if unsure else "")
 
 
 def _describer(settings: Settings) -> Writer:
@@ -303,7 +325,8 @@ def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manif
     found: dict[Cause, list[str]] = {}
     for asset in ASSETS:
         hopeless = asset in OF_ASSET and bool(present.doubt(OF_ASSET[asset]))  # a stand-in would be written by the same stand-in again
-        for cause in _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless):
+        of_asset = _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless)
+        for cause in [*of_asset, *([Cause.WAITING] if of_asset and _waits(asset, manifests.get(asset), wanted.get(asset)) else [])]:
             found.setdefault(cause, []).append(asset)
     stored = manifests.get(ALERTS)
     if stored is not None and evaluated != stored.fingerprint and not any(ALERTS in assets for assets in found.values()):
@@ -327,6 +350,17 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
     if not found and (moved or (stored.degraded and stand_in_counts)):
         found = [Cause.UNFINISHED]
     return found
+
+
+def _waits(asset: str, stored: Manifest | None, wanted: Mapping[str, object] | None) -> bool:
+    """Whether an outdated result is one that waits for a model: missing, a stand-in, or made where there was none."""
+    if asset not in recipes.IN_WORDS or asset == SEARCH_INDEX:
+        return False
+    if stored is None or stored.degraded:
+        return True
+    if asset == LLM_SUMMARY:
+        return stored.configuration.get("engine") == TEMPLATE and wanted is not None and wanted.get("engine") != TEMPLATE
+    return stored.facts.get("state") in UNDESCRIBED
 
 
 def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:

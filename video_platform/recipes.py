@@ -53,12 +53,12 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     HIGHLIGHTS: (ALERTS, TRACKS, PROCESSED_VIDEO),
     TRANSCRIPT: (RAW_VIDEO,),
     CAPTIONS: (RAW_VIDEO, TRACKS, SCENES),
-    LLM_SUMMARY: (TRACKS, SCENES),
+    LLM_SUMMARY: (TRACKS, SCENES, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
 }
 """The inputs whose content counts. `alerts` also draws its pictures from the footage, which decides none of them."""
 
-WHERE_THERE: Mapping[str, tuple[str, ...]] = {SEARCH_INDEX: PASSAGE_SOURCES}
+WHERE_THERE: Mapping[str, tuple[str, ...]] = {LLM_SUMMARY: PASSAGE_SOURCES, SEARCH_INDEX: PASSAGE_SOURCES}
 """Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
 
 IN_WORDS = (TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)

@@ -369,9 +369,10 @@ class Evidence(Stored):
 
 
 class Sentence(Stored):
-    """One sentence of a summary. Only `supported` is shown as fact."""
+    """One sentence of a summary. Only `supported` is shown as fact. `claim` is the English sentence that was checked, where `text` is its translation."""
 
     text: str
+    claim: str | None = Field(default=None, exclude_if=operator.not_)
     state: Literal["supported", "contradicted", "not_checkable"]
     evidence: list[Evidence] = Field(default_factory=list)
 
@@ -462,7 +463,7 @@ class ReelPiece(Stored):
 class Engine(Stored):
     """Who wrote a summary: a model with its digest and prompt hash, or the template with the reason why."""
 
-    name: Literal["ollama", "template"]
+    name: Literal["ollama", "openai_compatible", "template"]
     model: str | None = None
     digest: str | None = None
     prompt_hash: str | None = None
@@ -470,10 +471,11 @@ class Engine(Stored):
 
 
 class Summary(Stored):
-    """The summary of one video; `concern` is 0 (nothing), 1 (look at it) or 2 (act)."""
+    """The summary of one video; `concern` is 0 (nothing), 1 (look at it) or 2 (act), `concern_why` says from which numbers."""
 
     title: str
     overview: str
     concern: Literal[0, 1, 2]
+    concern_why: str = ""
     engine: Engine
     sentences: list[Sentence]

@@ -247,14 +247,23 @@ class RunSettings(Group):
 class LanguageModelSettings(Group):
     """Who writes summaries; `auto` asks Ollama when it answers and uses the template otherwise."""
 
-    engine: Literal["auto", "ollama", "template"] = "auto"
-    host: str = Field(default="", description="address of Ollama; empty means OLLAMA_HOST or the usual port")
+    engine: Literal["auto", "ollama", "openai_compatible", "template"] = "auto"
+    host: str = Field(default="", description="address of Ollama, empty means OLLAMA_HOST or the usual port; for openai_compatible its base URL")
     token: SecretStr = Field(default=SecretStr(""), description="sent as Authorization: Bearer, for the proxy before a remote Ollama")
     ca_file: FilePath | None = Field(default=None, description="certificates (PEM) of the authorities that an https address may use")
     model: str = "llama3"
     digest: str = Field(default="", description="the only weights that may write: the model's digest, or at least its first 12 characters")
     vision_model: str = Field(default="", description="the model that pictures are shown to; empty means none")
     timeout_s: float = Field(default=120.0, gt=0)
+    language: str = Field(default="en", pattern=r"^[a-z]{2,3}$", description="what a model writes summaries in, ISO 639; the template writes English")
+
+    @model_validator(mode="after")
+    def _other_servers_are_named(self) -> "LanguageModelSettings":
+        if self.engine == "openai_compatible" and not self.host:
+            raise ValueError("engine openai_compatible needs host, for example http://127.0.0.1:8000/v1")
+        if self.engine == "openai_compatible" and self.digest:
+            raise ValueError("digest goes with Ollama: an OpenAI-compatible server does not tell which weights it serves")
+        return self
 
     @field_validator("digest")
     @classmethod

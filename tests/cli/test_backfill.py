@@ -1,6 +1,7 @@
 """`vp plan`, `vp backfill` and `vp retry --asset`, over a home whose results were made from something else."""
 
 import pytest
+from fake_ollama import FakeOllama
 
 from video_platform import settings
 from video_platform.platform import open_platform
@@ -50,6 +51,31 @@ def test_a_backfill_is_started_paused_resumed_and_cancelled(vp, filled):
         (item,) = backfills.listed(platform.db, key)
     assert actions[:4] == ["backfill-cancel", "backfill-resume", "backfill-pause", "backfill-start"]
     assert (item.video_id, item.state) == (processed.video_id, "cancelled")
+
+
+def test_what_waits_for_a_model_is_told_first_and_then_asked_for(vp, filled, monkeypatch):
+    monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE", "ollama")
+    with FakeOllama() as server:
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__HOST", server.address)
+        told = vp("describe", "--waiting", "--dry-run", "--json").json
+        assert (told["videos"], told["backfill"]) == (1, None)
+        assert told["seconds"] > 0
+        assert "No backfills" in vp("backfill", "status").out
+        started = vp("describe", "--waiting")
+        assert "1 video waits for a model, about" in started.out
+        assert "asked for, behind everything else" in started.out
+        assert "start `vp up`" in started.err
+        again = vp("describe", "--waiting")
+        assert again.status == 1
+        assert "resume or cancel that one first" in again.err
+    with open_platform(settings.load()) as platform:
+        (backfill,) = backfills.page(platform.db)
+        (item,) = backfills.listed(platform.db, backfill.id)
+    assert (backfill.cause, backfill.lane, item.assets) == ("waiting", "backfill", ("llm_summary", "search_index"))
+    away = vp("describe", "--waiting", "--dry-run")
+    assert away.status == 1
+    assert "no model could describe anything now: no Ollama answers" in away.err
+    assert vp("describe").status == 2
 
 
 @pytest.mark.parametrize("budget", ["soon", "0h", "-1m", "2d"])

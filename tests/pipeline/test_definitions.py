@@ -57,13 +57,13 @@ def test_each_source_asset_is_behind_what_it_decides_and_nothing_else():
     assert children == {RULES: {ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}, VISION: {CAPTIONS}}
 
 
-def test_the_summary_is_made_from_tracks_and_scenes_only():
+def test_the_summary_is_made_from_what_was_followed_seen_and_said_and_never_from_alerts():
     graph = defs.resolve_asset_graph()
 
     def upstream(asset):
         return {key.path[-1] for key in graph.get(dg.AssetKey(asset)).parent_keys}
 
-    assert upstream(LLM_SUMMARY) == {TRACKS, SCENES, PROMPTS}
+    assert upstream(LLM_SUMMARY) == {TRACKS, SCENES, CAPTIONS, TRANSCRIPT, PROMPTS}
     assert upstream(ALERTS) == {TRACKS, RAW_VIDEO, RULES}
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
     assert upstream(CAPTIONS) == {RAW_VIDEO, TRACKS, SCENES, VISION}

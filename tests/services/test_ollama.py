@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from scripts.services.certificates import Authority
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
-from video_platform.services import ollama
+from video_platform.services import language_models, ollama
 from video_platform.settings import LanguageModelSettings
 
 PROMPT = [{"role": "system", "content": "s"}, {"role": "user", "content": "<facts>{}</facts>"}]
@@ -67,18 +67,20 @@ def test_an_address_is_read_as_ollama_reads_it(monkeypatch, given, address):
 
 
 def test_what_was_found_is_said(server):
-    assert ollama.describe(settings(server.address)) == f"Ollama 0.32.15 at {server.address} with llama3:latest: llama3 ({DIGEST[:12]}) writes summaries"
+    assert (
+        language_models.describe(settings(server.address)) == f"Ollama 0.32.15 at {server.address} with llama3:latest: llama3 ({DIGEST[:12]}) writes summaries"
+    )
 
 
 def test_a_missing_model_is_said_with_the_command_that_gets_it(server):
-    text = ollama.describe(settings(server.address, model="qwen3"))
+    text = language_models.describe(settings(server.address, model="qwen3"))
     assert "has no model qwen3; get it with: ollama pull qwen3 (it has llama3:latest)" in text
     assert "template" in text
 
 
 def test_nobody_there_is_said_quickly(nobody):
     started = time.monotonic()
-    assert f"no Ollama answers at {nobody}" in ollama.describe(settings(nobody))
+    assert f"no Ollama answers at {nobody}" in language_models.describe(settings(nobody))
     assert time.monotonic() - started < 3
 
 
@@ -124,7 +126,7 @@ ENDLESS = {
 def test_an_answer_that_never_comes_to_its_point_holds_nobody_up(kind):
     with answering(*ENDLESS[kind]) as address:
         started = time.monotonic()
-        assert f"no Ollama answers at {address}" in ollama.describe(settings(address))
+        assert f"no Ollama answers at {address}" in language_models.describe(settings(address))
         assert time.monotonic() - started < 2 * ollama.LOOK_S
         started = time.monotonic()
         with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.5 s"):
@@ -135,21 +137,21 @@ def test_an_answer_that_never_comes_to_its_point_holds_nobody_up(kind):
 def test_an_answer_that_is_packed_is_not_unpacked():
     packed = gzip.compress(b'{"version": "1"}')
     with answering(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n%s" % (len(packed), packed)) as address:
-        assert "(ModelUnavailable)" in ollama.describe(settings(address))
+        assert "(ModelUnavailable)" in language_models.describe(settings(address))
 
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:notaport", "http://[", "127.0.0.1:99999999", "http://exa\x01mple", "http://☃."])
 def test_an_address_that_cannot_be_read_is_said(host):
-    assert "template" in ollama.describe(settings(host))
+    assert "template" in language_models.describe(settings(host))
 
 
 def test_another_program_on_the_port_is_not_taken_for_ollama(server):
     server.behave("other_protocol")
-    assert "no Ollama answers" in ollama.describe(settings(server.address))
+    assert "no Ollama answers" in language_models.describe(settings(server.address))
 
 
 def test_the_template_needs_no_look():
-    assert ollama.describe(LanguageModelSettings(engine="template")) == "summaries are written by the template, as the settings say"
+    assert language_models.describe(LanguageModelSettings(engine="template")) == "summaries are written by the template, as the settings say"
     assert ollama.choose(LanguageModelSettings(engine="template")) == ollama.Choice(None, "chosen in the settings", degraded=False)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from ui import backfilling, data, links, rights, words
 from ui.detail import ASSET_WORDS
 from video_platform.errors import PlatformError
-from video_platform.planning import CAUSE_WORDS, CausePlan
+from video_platform.planning import CAUSE_WORDS, Cause, CausePlan
 from video_platform.services.database.backfills import OPEN, Backfill, ItemState, State
 
 LOOK_AGAIN_S = 2
@@ -23,6 +23,7 @@ STATE_WORDS = {
     State.CANCELLED: ("Cancelled", "gray", ":material/cancel:"),
     State.DONE: ("Done", "green", ":material/check:"),
 }
+SOUGHT = "waiting-asked"  # key of the session: somebody asked what waits for a model
 PLANNED = "plan-asked"  # key of the session: somebody asked for the plan of a large archive
 
 st.title("Backfills")
@@ -57,6 +58,25 @@ def outdated() -> None:
     if st.button("Compare again", icon=":material/refresh:", type="tertiary"):
         backfilling.forget()
         st.rerun()
+
+
+def waiting() -> None:
+    """What a model has not described yet, with what it would take and the button that has it done."""
+    st.subheader("Waiting for a model", anchor=False)
+    if not st.session_state.get(SOUGHT):
+        st.markdown("Summaries that are missing, or that the template wrote because no model was there.")
+        if st.button("Look for them", icon=":material/search:", key="look-waiting"):
+            st.session_state[SOUGHT] = True
+            st.rerun()
+        return
+    found = backfilling.waiting()
+    planned = found.cause(Cause.WAITING)
+    if Cause.WAITING in found.unknown:
+        st.info(f"No model could describe anything now: {words.plain(found.unknown[Cause.WAITING], 300)}", icon=":material/help:")
+    elif not planned.videos:
+        st.markdown("No video waits for a model.")
+    else:
+        cause_card(planned, next((each for each in backfilling.listed() if each.state in OPEN and each.cause == Cause.WAITING), None))
 
 
 def cause_card(planned: CausePlan, open_: Backfill | None) -> None:
@@ -159,4 +179,5 @@ def failures(backfill: Backfill) -> None:
 
 
 outdated()
+waiting()
 progress()

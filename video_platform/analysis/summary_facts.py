@@ -6,8 +6,10 @@ Alerts, marks, file names and camera names are not among them, so that none of t
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from video_platform.records import Evidence, Scene, TrackLine, TrackSheet
+from video_platform.analysis.passages import plain
+from video_platform.records import Caption, Captions, Evidence, Scene, SpeechSegment, TrackLine, TrackSheet, Transcript
 
 MOVED = 0.15
 """Fraction of the frame that a foot point has to travel before a direction is named; jitter of boxes stays below a third of it."""
@@ -29,6 +31,8 @@ RIGHT_TO_LEFT = "right to left"
 TOWARDS = "towards the camera"
 AWAY = "away from the camera"
 DIRECTIONS = (LEFT_TO_RIGHT, RIGHT_TO_LEFT, TOWARDS, AWAY)
+
+_Said = TypeVar("_Said", Caption, SpeechSegment)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ class Facts:
     """Everything a summary of one video may rest on.
 
     `tracks` are sorted by start; `names` are all classes that the detector knows; `samples` is the number of looked-at frames; `gap` is the longest span
-    in which nothing is seen, None when something always is.
+    in which nothing is seen, None when something always is. `captions` and `speech` are what other models said of pictures and heard, in order of time; no
+    fact, but words that a sentence may repeat.
     """
 
     duration_s: float
@@ -89,6 +94,8 @@ class Facts:
     peaks: Mapping[str, Peak] = field(default_factory=dict)
     peak: Peak | None = None
     gap: tuple[float, float] | None = None
+    captions: tuple[Caption, ...] = ()
+    speech: tuple[SpeechSegment, ...] = ()
 
     def of(self, class_name: str) -> tuple[TrackFact, ...]:
         """The tracks of one class."""
@@ -99,19 +106,40 @@ class Facts:
         whole = Scene(0, 0.0, self.duration_s)
         return next((scene for scene in self.scenes if scene.start_s <= at_s < scene.end_s), self.scenes[-1] if self.scenes else whole)
 
+    def caption(self, name: str) -> Caption | None:
+        """The caption with this id, None when there is none."""
+        return next((each for each in self.captions if each.id == name), None)
+
+    def segment(self, name: str) -> SpeechSegment | None:
+        """The segment of speech with this id, None when there is none."""
+        return next((each for each in self.speech if each.id == name), None)
+
     def evidence(self, reference: str) -> Evidence | None:
-        """The evidence that `track:<id>` or `scene:<index>` names, None when there is no such thing."""
+        """The evidence that `track:<id>`, `scene:<index>`, `caption:<id>` or `transcript:<id>` names, None when there is no such thing."""
         kind, _, text = reference.partition(":")
         if kind == "track":
             return next((track.evidence for track in self.tracks if str(track.id) == text), None)
         if kind == "scene":
             scenes = self.scenes or (Scene(0, 0.0, self.duration_s),)
             return next((scene_evidence(scene) for scene in scenes if str(scene.index) == text), None)
+        if kind == "caption" and (caption := self.caption(text)):
+            return Evidence(kind="caption", id=caption.id, start_s=caption.start_s, end_s=caption.end_s)
+        if kind == "transcript" and (segment := self.segment(text)):
+            return Evidence(kind="transcript", id=segment.id, start_s=segment.start_s, end_s=segment.end_s)
         return None
 
 
-def gather(sheet: TrackSheet, scenes: Sequence[Scene], *, duration_s: float, names: Sequence[str] = (), best_guess: Guess | None = None) -> Facts:
-    """The facts of one video; `names` are the detector's classes (those of the tracks when not given)."""
+def gather(
+    sheet: TrackSheet,
+    scenes: Sequence[Scene],
+    *,
+    duration_s: float,
+    names: Sequence[str] = (),
+    best_guess: Guess | None = None,
+    captions: Captions | None = None,
+    transcript: Transcript | None = None,
+) -> Facts:
+    """The facts of one video; `names` are the detector's classes (those of the tracks when not given). Frames that were not described say nothing."""
     tracks = tuple(sorted((_fact(line) for line in sheet.tracks), key=lambda track: (track.start_s, track.id)))
     counts = Counter(track.class_name for track in tracks)
     return Facts(
@@ -125,7 +153,14 @@ def gather(sheet: TrackSheet, scenes: Sequence[Scene], *, duration_s: float, nam
         peaks={name: _peak(track for track in tracks if track.class_name == name) for name in counts},
         peak=_peak(tracks) if tracks else None,
         gap=_longest_gap(tracks, duration_s),
+        captions=tuple(said for each in captions.captions if (said := _plain(each)).text) if captions else (),
+        speech=tuple(said for each in transcript.segments if (said := _plain(each)).text) if transcript else (),
     )
+
+
+def _plain(words: _Said) -> _Said:
+    """The same with one line of text that a page may show."""
+    return words.model_copy(update={"text": plain(words.text)})
 
 
 def clean(name: str) -> str:

@@ -10,7 +10,7 @@ from video_platform.analysis.summary_facts import ABOUT, DIRECTIONS, MAX_EVIDENC
 from video_platform.analysis.summary_words import counted, duration, listed, moment, number, plural, sentence
 from video_platform.records import Engine, Evidence, Scene, Sentence, Summary
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same facts give other sentences; part of the fingerprint."""
 
 PERSON = "person"
@@ -32,18 +32,42 @@ LOOK_STAY_S = 60.0
 
 def concern(facts: Facts) -> Literal[0, 1, 2]:
     """0 nothing, 1 look at it, 2 act; from numbers alone, so that no text anywhere can raise or lower it."""
+    return _concern(facts)[0]
+
+
+def concern_why(facts: Facts) -> str:
+    """From which numbers the concern comes, in one sentence."""
+    return _concern(facts)[1]
+
+
+def _concern(facts: Facts) -> tuple[Literal[0, 1, 2], str]:
     peak = facts.peaks.get(PERSON)
-    if peak and peak.count >= ACT_PEOPLE:
-        return 2
-    longest = max((track.duration_s for track in facts.of(PERSON)), default=0.0)
-    return 1 if (peak and peak.count >= LOOK_PEOPLE) or longest >= LOOK_STAY_S else 0
+    most = peak.count if peak else 0
+    longest = max(facts.of(PERSON), key=lambda track: track.duration_s, default=None)
+    if peak and most >= LOOK_PEOPLE:
+        crowd = f"{counted(most, PERSON)} at once at {moment(peak.start_s)}"
+        if most >= ACT_PEOPLE:
+            return 2, sentence(f"{crowd}; from {ACT_PEOPLE} on somebody should act")
+        return 1, sentence(f"{crowd}; from {LOOK_PEOPLE} on it is worth a look")
+    if longest and longest.duration_s >= LOOK_STAY_S:
+        stay = f"one person is seen for {duration(longest.duration_s)} from {moment(longest.start_s)}"
+        return 1, sentence(f"{stay}; from {LOOK_STAY_S:.0f} seconds on it is worth a look")
+    if not longest:
+        return 0, "Nobody was followed."
+    at_once = f"at most {counted(most, PERSON)} at once (a look is worth {LOOK_PEOPLE})"
+    return 0, sentence(f"{at_once}, nobody for longer than {duration(longest.duration_s)} (a look is worth {LOOK_STAY_S:.0f} seconds)")
 
 
 def compose(facts: Facts, reason: str | None = None) -> Summary:
     """The summary of these facts, `reason` saying why no model wrote it."""
     written = _nothing(facts) if not facts.tracks else _sentences(facts)
     return Summary(
-        title=title(facts), overview=overview(facts), concern=concern(facts), engine=Engine(name="template", reason=reason), sentences=written[:MAX_SENTENCES]
+        title=title(facts),
+        overview=overview(facts),
+        concern=concern(facts),
+        concern_why=concern_why(facts),
+        engine=Engine(name="template", reason=reason),
+        sentences=written[:MAX_SENTENCES],
     )
 
 

@@ -17,7 +17,7 @@ from video_platform.api.shapes_backfills import (
     PlanOut,
     RunCostOut,
 )
-from video_platform.planning import CAUSE_WORDS, Cause
+from video_platform.planning import CAUSE_WORDS, EVERY, Cause
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, ItemState, State
 
@@ -32,7 +32,7 @@ Id = Annotated[str, Path(pattern="^[0-9a-f-]{1,36}$", description="its id, or th
 @router.get("/plan", operation_id="get_plan")
 def get_plan(ours: Ours, cause: Annotated[list[Cause] | None, Query(description="only of these causes")] = None) -> PlanOut:
     """Say what results are outdated, why, and about how long making them again would take. Changes nothing; reads every manifest, so it takes its time."""
-    found = ours.deeds.plan(cause or tuple(Cause))
+    found = ours.deeds.plan(cause or EVERY)
     causes = [
         CausePlanOut(cause=each.cause, why=CAUSE_WORDS[each.cause], assets=each.assets, videos=len(each.videos), seconds=round(each.seconds, 1))
         for each in found.causes

@@ -25,6 +25,7 @@ MOST_VIDEOS = 1_000_000
 def register(app_: typer.Typer) -> None:
     """Add the commands."""
     app_.command("plan")(plan)
+    app_.command("describe")(describe)
     app_.add_typer(app, name="backfill")
 
 
@@ -35,10 +36,10 @@ def plan(
     """Say what results are outdated, why, and what making them again would take. Changes nothing."""
     from video_platform.cli import opening, output
     from video_platform.cli.videos import deeds
-    from video_platform.planning import CAUSE_WORDS, Cause
+    from video_platform.planning import CAUSE_WORDS, EVERY
 
     with opening.catalog() as (platform, catalog):
-        found = deeds(platform, catalog).plan([_cause(each) for each in cause] if cause else tuple(Cause))
+        found = deeds(platform, catalog).plan([_cause(each) for each in cause] if cause else EVERY)
         slots = platform.settings.runs.backfill_slots
     if as_json:
         output.print_json(
@@ -65,6 +66,40 @@ def plan(
         output.say(f"Nothing is outdated: {output.count(found.videos, 'video', 'videos')}.")
     for each, reason in found.unknown.items():
         output.note(f"{each}: cannot be told now: {reason}")
+
+
+def describe(
+    waiting: Annotated[bool, typer.Option("--waiting", help="The videos that no model described, or only in part, and that one could describe now.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, max=MOST_VIDEOS, help="At most so many videos, newest first.")] = None,
+    budget: Budget = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are and about how long it takes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have summaries written that wait for a model: missing ones, stand-ins, and the template's from when there was no model."""
+    from video_platform.cli import opening, output
+    from video_platform.cli.videos import deeds
+    from video_platform.errors import StateError
+    from video_platform.planning import Cause
+
+    if not waiting:
+        raise typer.BadParameter("say which videos: --waiting")
+    budget_s = None if budget is None else _seconds(budget)
+    with opening.catalog() as (platform, catalog):
+        found = deeds(platform, catalog).plan([Cause.WAITING])
+        if Cause.WAITING in found.unknown:
+            raise StateError(f"no model could describe anything now: {found.unknown[Cause.WAITING]}")
+        chosen = found.cause(Cause.WAITING).videos[:limit]
+        seconds = sum(video.seconds for video in chosen) / platform.settings.runs.llm_slots
+        started = deeds(platform, catalog).start_backfill(Cause.WAITING, limit=limit, budget_s=budget_s) if chosen and not dry_run else None
+        nobody = opening.nobody_processes(platform.settings)
+    if as_json:
+        output.print_json({"videos": len(chosen), "seconds": round(seconds, 1), "backfill": None if started is None else _status(started)})
+        return
+    output.say(f"{output.count(len(chosen), 'video waits', 'videos wait')} for a model" + (f", about {_span(seconds)}" if chosen else ""))
+    if started is not None:
+        output.say(f"{started.id}: asked for, behind everything else; `vp backfill status {started.id}` says how far it is")
+        if nobody:
+            output.note("nothing processes on this home now; start `vp up`")
 
 
 @app.command("start")

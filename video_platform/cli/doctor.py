@@ -212,9 +212,10 @@ def _other_files(folder: Path, files: Mapping[str, str]) -> str | None:
 
 
 def _language_models(settings: "Settings") -> Iterator[Finding]:
-    from video_platform.services import ollama
+    from video_platform.services import language_models
 
-    for what, state in (("language model", ollama.writer(settings.language_model)), ("vision model", ollama.seer(settings.language_model))):
+    models = settings.language_model
+    for what, state in (("language model", language_models.writer(models)), ("vision model", language_models.seer(models))):
         if state is not None:
             yield Finding(what, "ok" if state.ok else "look", state.found, state.advice)
     yield _captions(settings)

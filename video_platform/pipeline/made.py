@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from video_platform import layout
+from video_platform import layout, recipes
 from video_platform.errors import IntegrityError, NotFound, ObjectNotFound
 from video_platform.records import Cost, FileEntry, Manifest, Verdict, VideoRecord
 from video_platform.services import references
@@ -75,8 +75,8 @@ def read_manifest(store: "ObjectStore", video_id: str, asset: str) -> Manifest |
 
 
 def summary_is_current(store: "ObjectStore", video_id: str) -> bool:
-    """Whether the summary that is stored speaks of the tracks and scenes that are stored."""
-    sources = {asset: read_manifest(store, video_id, asset) for asset in (layout.TRACKS, layout.SCENES)}
+    """Whether the summary that is stored speaks of the tracks, scenes, captions and speech that are stored."""
+    sources = {asset: read_manifest(store, video_id, asset) for asset in recipes.INPUTS[layout.LLM_SUMMARY]}
     return speaks_of(read_manifest(store, video_id, layout.LLM_SUMMARY), sources)
 
 

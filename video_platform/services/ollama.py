@@ -5,33 +5,28 @@ out as bytes only (the client reads files for strings). Ollama itself has no sig
 for the token of the settings.
 """
 
-import contextlib
 import os
-import socket
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable, SettingsError
-from video_platform.hosts import is_loopback
 from video_platform.services import tls
-from video_platform.settings import PREFIX, LanguageModelSettings
+from video_platform.services.bounded_http import MAX_WIRE_BYTES, VARIABLE, Access, Bounded
+from video_platform.settings import LanguageModelSettings
 
-VARIABLE = f"{PREFIX}LANGUAGE_MODEL__"
+if TYPE_CHECKING:
+    from video_platform.services.openai_compatible import OpenAICompatibleModel
+
 DEFAULT_PORT = 11434
 LOOK_S = 2.0
 """Longest look at whether something answers; `vp up` does it while people wait."""
 CONNECT_S = 3.0
-MAX_WIRE_BYTES = 4 * 1024 * 1024
-"""Largest answer on the wire: a summary of 1,024 tokens streams as about 200 KB of JSON lines."""
 CONTEXT_TOKENS = 8192
 """Ollama's own default cuts the prompt silently at 2,048 or 4,096 tokens."""
 ANSWER_TOKENS = 1024
@@ -60,7 +55,7 @@ class Found:
 class Choice:
     """Who writes: a model, or the template for `reason`. `degraded` when the settings demand a model that is not there now."""
 
-    model: "OllamaModel | None"
+    model: "OllamaModel | OpenAICompatibleModel | None"
     reason: str | None
     degraded: bool
 
@@ -133,7 +128,7 @@ def look(settings: LanguageModelSettings) -> Found:
 
 
 def _looking(settings: LanguageModelSettings, base: str) -> httpx.Client:
-    return httpx.Client(base_url=base, transport=_Bounded(LOOK_S, _Access.of(settings, base)), timeout=LOOK_S, trust_env=False)
+    return httpx.Client(base_url=base, transport=Bounded(LOOK_S, Access.of(settings, base)), timeout=LOOK_S, trust_env=False)
 
 
 def way_to(settings: LanguageModelSettings) -> tuple[str, dict[str, str], ssl.SSLContext | bool]:
@@ -146,7 +141,7 @@ def way_to(settings: LanguageModelSettings) -> tuple[str, dict[str, str], ssl.SS
         base = address(settings)
     except ValueError as error:
         raise SettingsError(f"the address of Ollama cannot be read: {error}; look at {VARIABLE}HOST") from error
-    access = _Access.of(settings, base)
+    access = Access.of(settings, base)
     headers = httpx.Headers()
     access.show(headers)
     return base, dict(headers), access.context or True
@@ -163,11 +158,6 @@ def _why_not(base: str, error: Exception) -> str:
     if why := tls.distrust(error, VARIABLE):
         return f"Ollama at {base} was not spoken to: {why}"
     return f"no Ollama answers at {base} ({type(error).__name__})"
-
-
-def describe(settings: LanguageModelSettings) -> str:
-    """One line for people: what answers, with which models, and who will write summaries. Never raises."""
-    return writer(settings).found
 
 
 def _in_words(settings: LanguageModelSettings, found: Found) -> str:
@@ -231,39 +221,16 @@ def choose(settings: LanguageModelSettings) -> Choice:
 
 def model_of(settings: LanguageModelSettings, found: Found, name: str) -> "OllamaModel":
     """The model `name` with the digest that a look at it `found`."""
-    return OllamaModel(found.address, name, found.digest or "", timeout_s=settings.timeout_s, access=_Access.of(settings, found.address))
-
-
-@dataclass(frozen=True)
-class _Access:
-    """How the server is reached: with which certificates trusted, and which token shown."""
-
-    context: ssl.SSLContext | None = None
-    token: SecretStr | None = None
-
-    @classmethod
-    def of(cls, settings: LanguageModelSettings, base: str) -> "_Access":
-        """From the settings; SettingsError for a token that would travel readable, or certificates that cannot be read."""
-        parts = urlsplit(base)
-        token = settings.token if settings.token.get_secret_value() else None
-        if parts.scheme == "https":
-            return cls(tls.client_context(settings.ca_file, VARIABLE), token)
-        if token and not is_loopback(parts.hostname or ""):
-            raise SettingsError(f"{VARIABLE}TOKEN would travel readable to {base}: use an https address, or none of the two")
-        return cls(None, token)
-
-    def show(self, headers: httpx.Headers) -> None:
-        """Put the token among the headers, and nothing else: the client would send the key that OLLAMA_API_KEY holds for another server."""
-        headers.pop("authorization", None)
-        if self.token:
-            headers["authorization"] = f"Bearer {self.token.get_secret_value()}"
+    return OllamaModel(found.address, name, found.digest or "", timeout_s=settings.timeout_s, access=Access.of(settings, found.address))
 
 
 class OllamaModel:
     """One model of one Ollama server; `digest` names its weights."""
 
-    def __init__(self, address: str, name: str, digest: str, *, timeout_s: float, access: _Access | None = None) -> None:
-        self._access = access or _Access()
+    engine: Literal["ollama"] = "ollama"
+
+    def __init__(self, address: str, name: str, digest: str, *, timeout_s: float, access: Access | None = None) -> None:
+        self._access = access or Access()
         self.name = name
         self.digest = digest
         self._address = address
@@ -293,7 +260,7 @@ class OllamaModel:
     def _stream(self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object]) -> Iterator:
         import ollama
 
-        transport = _Bounded(self._timeout_s, self._access)
+        transport = Bounded(self._timeout_s, self._access)
         timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_S)
         try:
             with ollama.Client(self._address, timeout=timeout, transport=transport, trust_env=False, follow_redirects=False) as client:
@@ -313,87 +280,3 @@ class OllamaModel:
         if status == NOT_FOUND:
             return f"Ollama at {self._address} has no model {self.name} any more; get it with: ollama pull {self.name}"
         return f"Ollama at {self._address} refused ({status}): {text[:200]}"
-
-
-class _Bounded(httpx.BaseTransport):
-    """HTTP whose answers end after `seconds` and `MAX_WIRE_BYTES`, however slowly or fast they trickle in; httpx itself bounds single reads only."""
-
-    def __init__(self, seconds: float, access: _Access) -> None:
-        self._inner = httpx.HTTPTransport(verify=access.context or True, trust_env=False)
-        self._access = access
-        self._seconds = seconds
-        self._socket: socket.socket | None = None
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self._access.show(request.headers)
-        request.headers["accept-encoding"] = "identity"  # so that what is counted is what is kept
-        request.extensions = {**request.extensions, "trace": self._trace}
-        end = _End(self._seconds, self._hang_up)
-        try:
-            with end.told():
-                response = self._inner.handle_request(request)
-            if response.headers.get("content-encoding", "identity") != "identity":
-                response.close()
-                raise ModelUnavailable("the answer is packed, which nobody asked for")
-        except BaseException:
-            end.cancel()
-            raise
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        return httpx.Response(response.status_code, headers=response.headers, stream=_BoundedStream(response.stream, end))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def _trace(self, event: str, facts: Mapping[str, Any]) -> None:
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = facts["return_value"].get_extra_info("socket")
-
-    def _hang_up(self) -> None:
-        """Whoever reads the connection in the other thread finds its end."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of a TLS socket too, whose own method is not made for two threads
-
-
-class _End:
-    """The moment when an answer has to be through: then `hang_up` is called, unless it was cancelled."""
-
-    def __init__(self, seconds: float, hang_up: Callable[[], None]) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._timer = threading.Timer(seconds, hang_up)
-        self._timer.daemon = True
-        self._timer.start()
-        self.cancel = self._timer.cancel
-
-    @property
-    def passed(self) -> bool:
-        return time.monotonic() >= self._deadline
-
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """A connection that breaks because of this is an answer that went over its limits."""
-        try:
-            yield
-        except httpx.HTTPError as error:
-            if self.passed:
-                raise ModelUnavailable("the answer went over its limits") from error
-            raise
-
-
-class _BoundedStream(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, end: _End) -> None:
-        self._inner = inner
-        self._end = end
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        with self._end.told():
-            for chunk in self._inner:
-                size += len(chunk)
-                if size > MAX_WIRE_BYTES or self._end.passed:
-                    raise ModelUnavailable("the answer went over its limits")
-                yield chunk
-
-    def close(self) -> None:
-        self._end.cancel()
-        self._inner.close()

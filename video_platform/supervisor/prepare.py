@@ -6,7 +6,7 @@ from pathlib import Path
 from video_platform import detectors, events, inbox, rules, rules_files, scene_model
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
-from video_platform.services import ollama
+from video_platform.services import language_models
 from video_platform.services.database import rulesets
 from video_platform.settings import Settings
 
@@ -31,7 +31,7 @@ def prepare(platform: Platform) -> list[str]:
         f"events: {platform.log.check()}",
         f"database: {platform.db.check()}",
         f"detector: {settings.detection.model}, {settings.detection.samples_per_s:g} frames a second",
-        f"language model: {ollama.describe(settings.language_model)}",
+        f"language model: {language_models.describe(settings.language_model)}",
         f"rules: {describe_rules(platform)}",
     ]
 

@@ -65,13 +65,13 @@ def _detector(desk: Desk) -> Seen:
 
 def _prompts(desk: Desk) -> Seen:
     from video_platform.analysis import summary
-    from video_platform.services import ollama
+    from video_platform.services import language_models
 
     settings = desk.settings.language_model
-    choice = ollama.choose(settings)
+    choice = language_models.choose(settings)
     if choice.degraded:
         raise ModelUnavailable(f"what writes summaries is not observed: {choice.reason}", model=settings.model)
-    counts = summary.configuration(choice.model)
+    counts = summary.configuration(choice.model, settings.language)
     doubt = choice.reason if choice.model is None and settings.engine != "template" else None
     return Seen(PROMPTS, content_hash(counts), {name: str(value) for name, value in counts.items()}, doubt)
 

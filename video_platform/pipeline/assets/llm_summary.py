@@ -1,24 +1,25 @@
-"""The summary of one video, from tracks and scenes only: alerts and marks are joined when it is read, so that a mark never changes a sentence."""
+"""The summary of one video, from tracks, scenes, captions and speech: alerts and marks are joined when it is read, so that a mark never changes a sentence."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from video_platform import recipes
+from video_platform import layout, recipes
 from video_platform.fingerprints import content_hash
-from video_platform.layout import LLM_SUMMARY, SCENES, TRACKS
+from video_platform.layout import LLM_SUMMARY, PASSAGE_SOURCES, SCENES, TRACKS
 from video_platform.pipeline import checks
+from video_platform.pipeline.assets.search_index import further_sources
 from video_platform.pipeline.configured import PROMPTS
 from video_platform.pipeline.instance import LLM_POOL
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.steps import Step, Yielded, outputs, step
-from video_platform.records import Scene, TrackSheet
+from video_platform.records import Captions, Scene, TrackSheet, Transcript
 
 if TYPE_CHECKING:
     from video_platform.analysis.summary import Guess
-    from video_platform.services.ollama import Choice
+    from video_platform.services.language_models import Choice
 
 SLACK_S = 1.0
 """Containers state their length to within a frame or two."""
@@ -27,7 +28,7 @@ SLACK_S = 1.0
 @dg.asset(
     name=LLM_SUMMARY,
     partitions_def=VIDEOS,
-    deps=[PROMPTS],
+    deps=[PROMPTS, *(asset for asset in PASSAGE_SOURCES if asset in layout.ASSETS)],
     code_version=recipes.CODE_VERSIONS[LLM_SUMMARY],
     io_manager_key="files",
     required_resource_keys={"desk"},
@@ -41,16 +42,17 @@ def llm_summary(context: dg.AssetExecutionContext, tracks: Handle, scenes: Handl
     """What happened, in sentences with evidence."""
     with step(context, LLM_SUMMARY) as at:
         from video_platform.analysis import summary
-        from video_platform.services import ollama
+        from video_platform.services import language_models
 
-        choice = ollama.choose(at.desk.settings.language_model)
-        plan = at.plan(LLM_SUMMARY, summary.configuration(choice.model), {TRACKS: tracks, SCENES: scenes})
-        made = at.reused(plan) if plan.stored else _write(at, plan, choice, tracks, scenes)
+        settings = at.desk.settings.language_model
+        choice, said = language_models.choose(settings), further_sources(at)
+        plan = at.plan(LLM_SUMMARY, summary.configuration(choice.model, settings.language), {TRACKS: tracks, SCENES: scenes, **said})
+        made = at.reused(plan) if plan.stored else _write(at, plan, choice, tracks, scenes, said)
         _title(at, made.plan.stored.facts if made.plan.stored else made.facts)
     yield from outputs(made)
 
 
-def _write(at: Step, plan: Plan, choice: "Choice", tracks: Handle, scenes: Handle) -> Made:
+def _write(at: Step, plan: Plan, choice: "Choice", tracks: Handle, scenes: Handle, said: Mapping[str, Handle]) -> Made:
     from video_platform.analysis import summary, tables
 
     spans = [Scene(**scene) for scene in scenes.read_list("scenes")]
@@ -61,8 +63,11 @@ def _write(at: Step, plan: Plan, choice: "Choice", tracks: Handle, scenes: Handl
         duration_s=duration_s,
         names=tables.read_track_names(tracks.path("tracks")),
         best_guess=_best_guess(tracks),
+        captions=Captions.model_validate(said["captions"].read_json("captions")) if "captions" in said else None,
+        transcript=Transcript.model_validate(said["transcript"].read_json("transcript")) if "transcript" in said else None,
     )
-    written = summary.write(facts, choice.model, reason=choice.reason, degraded=choice.degraded)
+    language = at.desk.settings.language_model.language
+    written = summary.write(facts, choice.model, reason=choice.reason, degraded=choice.degraded, language=language)
     path = at.folder / "summary.json"
     path.write_text(written.summary.model_dump_json())
     sentences = written.summary.sentences
