@@ -60,6 +60,14 @@ def frame(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return module.one(Path(payload["path"]), payload["at_s"], Path(payload["out_path"]), max_width=payload.get("max_width"), limits=_limits(payload))
 
 
+def stills(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """`{path, out_dir, wanted: [{id, at_s}]}` -> `{id: {path, digest, at_s} | {"error": text}}`."""
+    from video_platform.analysis import stills as module
+
+    wanted = [module.Wanted(each["id"], float(each["at_s"])) for each in payload["wanted"]]
+    return module.make(Path(payload["path"]), Path(payload["out_dir"]), wanted, limits=_limits(payload), on_progress=progress)
+
+
 def clips(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """`{path, out_dir, wanted: [{id, start_s, end_s}], reel: {spans, max_s} | null}` -> `{"clips": {id: path}, "reel": path | null, ...}`."""
     from video_platform.analysis import clips as module
@@ -86,7 +94,7 @@ def model_check(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return model_checks.look(payload, progress)
 
 
-TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, clips, model_check)}
+TASKS: Mapping[str, Task] = {task.__name__: task for task in (probe, frame_times, one_pass, snapshots, frame, stills, clips, model_check)}
 
 
 def _limits(payload: dict[str, Any]) -> Any:

@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -67,11 +67,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class State:
-    """How it stands with a model that the settings name: `ok` when what they ask for can be done now, else `advice` says what to do."""
+    """How it stands with a model that the settings name: `ok` when what they ask for can be done now, else `advice` says what to do.
+
+    `lack` of a vision model is why it cannot be shown pictures, None when nothing answers.
+    """
 
     ok: bool
     found: str
     advice: str = ""
+    lack: Literal["not_there", "no_vision"] | None = field(default=None, compare=False)
 
 
 class _Version(BaseModel):
@@ -204,14 +208,14 @@ def seer(settings: LanguageModelSettings) -> State | None:
         with _looking(settings, found.address) as client:
             answer = client.post("/api/show", json={"model": name})
             if answer.status_code == NOT_FOUND:
-                return State(False, f"{where} has no model {name}; get it with: ollama pull {name}", f"ollama pull {name}")
+                return State(False, f"{where} has no model {name}; get it with: ollama pull {name}", f"ollama pull {name}", "not_there")
             able = _Shown.model_validate_json(answer.raise_for_status().content).capabilities
     except (httpx.HTTPError, ModelUnavailable, ValidationError) as error:
         return State(False, f"{where} does not tell what {name} can do ({type(error).__name__})", "look at the log of Ollama")
     if able is None:
-        return State(False, f"{where} does not tell what {name} can do", "Ollama tells it from version 0.6.4 on")
+        return State(False, f"{where} does not tell what {name} can do", "Ollama tells it from version 0.6.4 on", "no_vision")
     if VISION not in able:
-        return State(False, f"{name} of {where} has no vision", f"name a model that has it, for example {VARIABLE}VISION_MODEL={SEEING_MODEL}")
+        return State(False, f"{name} of {where} has no vision", f"name a model that has it, for example {VARIABLE}VISION_MODEL={SEEING_MODEL}", "no_vision")
     return State(True, f"{name} of {where} can be shown pictures")
 
 
@@ -222,8 +226,12 @@ def choose(settings: LanguageModelSettings) -> Choice:
     found = look(settings)
     if found.digest is None:
         return Choice(None, found.problem, degraded=settings.engine == "ollama")
-    access = _Access.of(settings, found.address)
-    return Choice(OllamaModel(found.address, settings.model, found.digest, timeout_s=settings.timeout_s, access=access), None, degraded=False)
+    return Choice(model_of(settings, found, settings.model), None, degraded=False)
+
+
+def model_of(settings: LanguageModelSettings, found: Found, name: str) -> "OllamaModel":
+    """The model `name` with the digest that a look at it `found`."""
+    return OllamaModel(found.address, name, found.digest or "", timeout_s=settings.timeout_s, access=_Access.of(settings, found.address))
 
 
 @dataclass(frozen=True)
