@@ -24,6 +24,7 @@ ASSET_WORDS: Mapping[str, str] = {
     layout.TRACKS: "Tracks",
     layout.ALERTS: "Alerts",
     layout.HIGHLIGHTS: "Highlights",
+    layout.DESCRIBED_ALERTS: "Seen and said",
     layout.LLM_SUMMARY: "Summary",
     layout.SEARCH_INDEX: "Search index",
 }
@@ -35,6 +36,7 @@ FILES = (
     (layout.TRACKS, "tracks", "Tracks (Parquet)", "tracks.parquet"),
     (layout.DETECTIONS, "detections", "Detections (Parquet)", "detections.parquet"),
     (layout.ALERTS, "alerts", "Alerts (JSON)", "alerts.json"),
+    (layout.DESCRIBED_ALERTS, "alerts", "Seen and said (JSON)", "described-alerts.json"),
     (layout.LLM_SUMMARY, "summary", "Summary (JSON)", "summary.json"),
 )
 """What can be downloaded: asset, role, words, ending of the name it is saved under."""

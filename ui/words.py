@@ -16,6 +16,7 @@ STEP_WORDS = {
     "tracks": "following what moves",
     "alerts": "evaluating rules",
     "highlights": "cutting clips",
+    "described_alerts": "judging what is seen and said",
     "llm_summary": "writing the summary",
     "search_index": "making it findable",
 }
@@ -174,6 +175,8 @@ def reason(alert: AlertRecord) -> str:
         "near": f"came within {facts.get('closest', '?')} frame widths of each other{_place(facts, ' in ')} for {facts.get('held_s', '?')} s,",
         "speed": f"did {facts.get('speed', '?')} frame widths a second{_place(facts, ' in ')}, the rule allows {facts.get('above', '?')},",
         "silent": f"no footage of {facts.get('camera', 'the camera')} for {facts.get('silent_s', '?')} s, the rule wants {facts.get('wanted_s', '?')} s; back",
+        "sees": f"{facts.get('model', 'the model')} saw {facts.get('question', '?')!r} in {facts.get('frames', '?')} frames in a row, the first",
+        "says": f"{_quoted(facts.get('said'))} was said in {_utterance(facts.get('segment'))!r}",
     }.get(alert.kind)
     if doing is None:
         rest = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
@@ -190,6 +193,14 @@ def reason(alert: AlertRecord) -> str:
 
 def _listed(names: object) -> str:
     return " or ".join(str(name) for name in names[:LISTED_TRACKS]) if isinstance(names, list) else "object"
+
+
+def _quoted(said: object) -> str:
+    return " and ".join(repr(str(words)) for words in said[:LISTED_TRACKS]) if isinstance(said, list) else "a word"
+
+
+def _utterance(segment: object) -> str:
+    return str(segment.get("text", ""))[:200] if isinstance(segment, Mapping) else ""
 
 
 def _place(facts: Mapping[str, object], before: str) -> str:

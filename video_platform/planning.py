@@ -14,7 +14,19 @@ from video_platform import recipes, rules
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
 from video_platform.fingerprints import canonical
-from video_platform.layout import ALERTS, ASSETS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import (
+    ALERTS,
+    ASSETS,
+    DESCRIBED_ALERTS,
+    DETECTIONS,
+    HIGHLIGHTS,
+    LLM_SUMMARY,
+    PROCESSED_VIDEO,
+    RAW_VIDEO,
+    SCENES,
+    SEARCH_INDEX,
+    TRACKS,
+)
 from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
 from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.services.database import Database, ledger, rulesets, troubles, videos
@@ -35,6 +47,7 @@ class Cause(StrEnum):
     PROXY = "proxy"
     SCENES = "scenes"
     SUMMARY = "summary"
+    VISION = "vision"
     SEARCH = "search"
     PROGRAM = "program"
     UNFINISHED = "unfinished"
@@ -48,6 +61,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.PROXY: "settings of the browser copy changed",
     Cause.SCENES: "settings of scenes changed",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
+    Cause.VISION: "the model that is shown frames, its prompt, or how often it is asked, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.PROGRAM: "this version of the program makes them otherwise",
     Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
@@ -61,7 +75,10 @@ OF_ASSET: Mapping[str, Cause] = {
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
 }
-"""The cause that another configuration of an asset stands for; alerts have two, footage and clips have none."""
+"""The cause that another configuration of an asset stands for; alerts of both kinds have several, footage and clips have none."""
+
+ASKED_FOR = frozenset({Cause.SUMMARY, Cause.VISION, Cause.UNFINISHED})
+"""Causes that only the language-model server can tell of: what it has now, and whether what waits for it can be made."""
 
 NO_CAUSE = frozenset({"aspect", "earlier", "duration_s"})
 """Fields of a configuration that follow from other results, not from anybody's wish."""
@@ -71,10 +88,14 @@ OF_RECORDING = frozenset({"camera", "recorded_at"})
 
 @dataclass(frozen=True)
 class Writer:
-    """Who would write summaries now: what counts of it in a fingerprint, or, in `doubt`, why that cannot be told."""
+    """Who would write summaries now, or answer questions about frames: what counts of it in a fingerprint, or, in `doubt`, why that cannot be told."""
 
     configuration: Mapping[str, object] | None
     doubt: str = ""
+
+
+NOT_ASKED = Writer(None, "not asked")
+"""Where it does not count who writes."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +105,18 @@ class Present:
     settings: Settings
     rule_set: rules.RuleSet
     writer: Writer
+    seer: Writer = NOT_ASKED
 
     @classmethod
-    def of(cls, settings: Settings, db: Database, writer: Writer | None = None) -> "Present":
-        """As settings and database say; the language-model server is asked unless `writer` is given, which takes some seconds at most.
+    def for_causes(cls, settings: Settings, db: Database, causes: Collection[Cause]) -> "Present":
+        """As `of`; the language-model server is asked only for what these causes need to know."""
+        writer = None if Cause.SUMMARY in causes else NOT_ASKED
+        seer = None if {Cause.VISION, Cause.UNFINISHED}.intersection(causes) else NOT_ASKED
+        return cls.of(settings, db, writer, seer)
+
+    @classmethod
+    def of(cls, settings: Settings, db: Database, writer: Writer | None = None, seer: Writer | None = None) -> "Present":
+        """As settings and database say; the language-model server is asked for what is not given, which takes some seconds at most.
 
         Raises:
             RulesError: this version of the program cannot read the active rules.
@@ -95,7 +124,7 @@ class Present:
         """
         active = rulesets.active(db)
         rule_set = rules.parse(rules.DEFAULT_TEXT) if active is None else active.rule_set
-        return cls(settings, rule_set, _writer(settings) if writer is None else writer)
+        return cls(settings, rule_set, _writer(settings) if writer is None else writer, _seer(settings, rule_set) if seer is None else seer)
 
     def configurations(self, record: VideoRecord) -> dict[str, Mapping[str, object]]:
         """Asset -> what it would be configured with, in canonical form; without what the footage before a video hands on, which its own step looks after."""
@@ -105,6 +134,7 @@ class Present:
             TRACKS: recipes.tracks(self.settings, record),
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
             HIGHLIGHTS: recipes.highlights(record),
+            DESCRIBED_ALERTS: recipes.described_alerts(self.settings, self.rule_set.for_camera(record.camera), record, _plain(self.seer.configuration)),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
         if self.writer.configuration is not None:
@@ -201,6 +231,8 @@ def make(
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
     seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
     unknown = {Cause.SUMMARY: present.writer.doubt} if doubted and present.writer.doubt and Cause.SUMMARY in causes else {}
+    if present.seer.doubt and Cause.VISION in causes and _asks(present.rule_set):
+        unknown[Cause.VISION] = present.seer.doubt
     return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
@@ -210,10 +242,10 @@ def outdated_of(db: Database, store: ObjectStore, present: Present, records: Seq
     for start in range(0, len(records), CHUNK):
         chunk = records[start : start + CHUNK]
         manifests = reader.manifests([(record.video_id, asset) for record in chunk for asset in ASSETS])
-        evaluated = ledger.fingerprints(db, [record.video_id for record in chunk], ALERTS)
+        evaluated = {asset: ledger.fingerprints(db, [record.video_id for record in chunk], asset) for asset in (ALERTS, DESCRIBED_ALERTS)}
         for record in chunk:
             mine = {asset: manifest for asset in ASSETS if (manifest := manifests.get((record.video_id, asset)))}
-            causes = _causes(present, record, mine, evaluated.get(record.video_id))
+            causes = _causes(present, record, mine, {asset: known.get(record.video_id) for asset, known in evaluated.items()})
             seconds = {asset: mine[asset].cost.wall_s if asset in mine else None for asset in ASSETS}
             yield Outdated(record, causes, seconds)
 
@@ -228,7 +260,7 @@ def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> 
 
 def again(db: Database, store: ObjectStore, settings: Settings, held: Held, record: VideoRecord, asset: str) -> PlannedVideo:
     """What making one asset of a video again, although nothing changed, would take at most: what follows is made where its content changes."""
-    (known,) = outdated_of(db, store, Present.of(settings, db, Writer(None, "not asked")), [record])
+    (known,) = outdated_of(db, store, Present.of(settings, db, NOT_ASKED, NOT_ASKED), [record])
     assets = [each for each in recipes.following([asset]) if each not in recipes.IN_WORDS or asset in recipes.IN_WORDS]
     return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + run_of(db, store, held, settings).seconds)
 
@@ -256,16 +288,38 @@ def _writer(settings: Settings) -> Writer:
     return Writer(None if choice.degraded else summary.configuration(choice.model), f"{choice.reason}" if unsure else "")
 
 
-def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: str | None) -> dict[Cause, list[str]]:
+def _asks(rule_set: rules.RuleSet) -> bool:
+    return any(rule.kind == "sees" for rule in rule_set.rules)
+
+
+def _seer(settings: Settings, rule_set: rules.RuleSet) -> Writer:
+    """Nobody is asked where no rule asks."""
+    if not _asks(rule_set):
+        return Writer(None)
+    from video_platform.analysis import seen
+    from video_platform.services import vision
+
+    eyes = vision.choose(settings.language_model)
+    if eyes.model is None:
+        return Writer(None, eyes.reason) if eyes.away else Writer(recipes.unseeing(eyes.name, eyes.lack or ""))
+    return Writer(seen.configuration(eyes.model))
+
+
+def _plain(configuration: Mapping[str, object] | None) -> dict[str, object] | None:
+    return None if configuration is None else dict(configuration)
+
+
+def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: Mapping[str, str | None]) -> dict[Cause, list[str]]:
     wanted = present.configurations(record)
     found: dict[Cause, list[str]] = {}
     for asset in ASSETS:
-        hopeless = asset == LLM_SUMMARY and bool(present.writer.doubt)  # a stand-in would be written by the same stand-in again
-        for cause in _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless):
+        doubt = {LLM_SUMMARY: present.writer.doubt, DESCRIBED_ALERTS: present.seer.doubt}.get(asset)  # a stand-in would be written by the same stand-in again
+        for cause in _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not doubt):
             found.setdefault(cause, []).append(asset)
-    stored = manifests.get(ALERTS)
-    if stored is not None and evaluated != stored.fingerprint and not any(ALERTS in assets for assets in found.values()):
-        found.setdefault(Cause.UNFINISHED, []).append(ALERTS)
+    for asset, fingerprint in evaluated.items():
+        stored = manifests.get(asset)
+        if stored is not None and not stored.degraded and fingerprint != stored.fingerprint and not any(asset in assets for assets in found.values()):
+            found.setdefault(Cause.UNFINISHED, []).append(asset)
     return found
 
 
@@ -278,13 +332,15 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
     if wanted is not None:
         found += _differing(asset, stored.configuration, wanted)
     moved = any(name in manifests and manifests[name].content_hash != used for name, used in stored.inputs.items())
-    moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.WHERE_THERE.get(asset, ()))
+    moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.waited_for(asset, stored.configuration))
     if not found and (moved or (stored.degraded and stand_in_counts)):
         found = [Cause.UNFINISHED]
     return found
 
 
 def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:
+    if asset == DESCRIBED_ALERTS:
+        return _differing_described(before, now)
     names = {name for name in before.keys() | now.keys() if name != "earlier" and before.get(name) != now.get(name)}
     found = []
     if asset == ALERTS and names & OF_RECORDING:
@@ -293,6 +349,17 @@ def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, objec
     if wished:
         found.append(Cause.RULES if asset == ALERTS else OF_ASSET.get(asset, Cause.UNFINISHED))
     return found or ([Cause.UNFINISHED] if names else [])
+
+
+def _differing_described(before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:
+    """Who is asked, and how often, counts where rules ask: with other rules it comes and goes. Where it cannot be told, it is taken for what it was."""
+    names = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+    if now.get("seeing") is None:
+        names.discard("seeing")
+    recording = [Cause.RECORDING] if names & OF_RECORDING and before.keys() & now.keys() >= OF_RECORDING else []
+    if "rules" in names:
+        return [*recording, Cause.RULES]
+    return [*recording, *([Cause.VISION] if names - OF_RECORDING else [])]
 
 
 def _usual(found: Sequence[Outdated]) -> dict[str, float]:

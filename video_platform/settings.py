@@ -32,6 +32,7 @@ from video_platform.settings_groups import (
     ObjectSettings,
     OidcSettings,
     ProxySettings,
+    QuestionSettings,
     RecordingSettings,
     RetentionSettings,
     RunSettings,
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
+    questions: QuestionSettings = QuestionSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

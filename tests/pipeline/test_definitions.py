@@ -4,10 +4,10 @@ import sys
 import dagster as dg
 
 from video_platform.definitions import defs
-from video_platform.layout import ALERTS, ASSETS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, ASSETS, DAILY_DIGEST, DESCRIBED_ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline import configured
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
-from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES
+from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_AND_DESCRIBE, PROCESS_VIDEO
 
 HEAVY = ["torch", "cv2", "av", "onnxruntime", "transformers", "kafka", "boto3", "dagster_aws", "streamlit"]
@@ -41,7 +41,7 @@ def test_what_is_configured_can_be_observed_and_is_never_made():
 def test_each_source_asset_is_behind_what_it_decides_and_nothing_else():
     graph = defs.resolve_asset_graph()
     children = {asset: {key.path[-1] for key in graph.get(dg.AssetKey(asset)).child_keys} for asset in configured.ALL}
-    assert children == {RULES: {ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}}
+    assert children == {RULES: {ALERTS}, DESCRIBED_RULES: {DESCRIBED_ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}}
 
 
 def test_the_summary_is_made_from_tracks_and_scenes_only():
@@ -53,6 +53,7 @@ def test_the_summary_is_made_from_tracks_and_scenes_only():
     assert upstream(LLM_SUMMARY) == {TRACKS, SCENES, PROMPTS}
     assert upstream(ALERTS) == {TRACKS, RAW_VIDEO, RULES}
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
+    assert upstream(DESCRIBED_ALERTS) == {TRACKS, SCENES, RAW_VIDEO, DESCRIBED_RULES}
     assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS}
 
 
@@ -62,11 +63,11 @@ def test_a_code_server_can_load_everything():
 
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
-    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {LLM_SUMMARY, SEARCH_INDEX}
+    assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - {DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
     both = defs.resolve_job_def(PROCESS_AND_DESCRIBE)
     assert {key.path[-1] for key in both.asset_layer.selected_asset_keys} == set(ASSETS)
     describe = defs.resolve_job_def(DESCRIBE_VIDEO)
-    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {LLM_SUMMARY, SEARCH_INDEX}
+    assert {key.path[-1] for key in describe.asset_layer.selected_asset_keys} == {DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
     assert {process.executor_def.name, describe.executor_def.name, defs.resolve_implicit_global_asset_job_def().executor_def.name} == {"in_process"}
 
 

@@ -15,7 +15,7 @@ from video_platform import model_registry
 from video_platform.access import ANYONE
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
-from video_platform.layout import ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, DESCRIBED_ALERTS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.planning import Cause
 from video_platform.services import model_downloads
@@ -79,7 +79,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.TRACKER,
-            (TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            (TRACKS, ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({TRACKS, ALERTS, HIGHLIGHTS}),
             FRESH,
             settings("tracking", min_score=0.62),
@@ -89,7 +89,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS}),
             {DETECTIONS: ["detector"]},
             settings("detection", store_score=0.3),
@@ -99,7 +99,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS}),
             {DETECTIONS: ["detector"]},
             detector,
@@ -111,7 +111,9 @@ ROWS = [
         Row(Cause.PROXY, (PROCESSED_VIDEO, HIGHLIGHTS), frozenset({PROCESSED_VIDEO, HIGHLIGHTS}), FRESH, settings("proxy", height=360, remux=False)),
         id="proxy",
     ),
-    pytest.param(Row(Cause.SCENES, (SCENES, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
+    pytest.param(
+        Row(Cause.SCENES, (SCENES, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"
+    ),
     pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS}), FRESH, recording), id="recording"),
 ]
 
@@ -158,7 +160,7 @@ def assert_summary_follows(graph, video_id):
     with graph.platform() as platform:
         assert outbox.newest_event(platform.db, video_id, "processed-videos")
         assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {LLM_SUMMARY: 1, SEARCH_INDEX: 1}
-    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
+    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {DESCRIBED_ALERTS: "reused", LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
 
 
 def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_nothing_else(processed):
@@ -175,6 +177,85 @@ def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_n
         done, _ = work_off(graph)
         assert done == {(LLM_SUMMARY, video_id): "made", (SEARCH_INDEX, video_id): "made"}
         assert stale(graph, video_id) == FRESH
+
+
+ASKED = """
+version: 1
+rules:
+  - {name: person, when: {appears: person}}
+  - {name: drone, when: {sees: "a drone"}}
+"""
+
+
+def asking(graph, text=ASKED):
+    with graph.platform() as platform:
+        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
+
+
+def worked_off(graph, cause):
+    """What the plan names for the only cause there is, and what a backfill of it makes."""
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert [each.cause for each in plan.causes] == [cause]
+        planned = set(plan.causes[0].assets)
+        deeds(platform).start_backfill(cause)
+    done, _ = work_off(graph)
+    return planned, {asset for (asset, _), state in done.items() if state == "made"}
+
+
+def seeing(server, digest="5" * 64):
+    server.models["seer:latest"] = digest
+    server.capabilities["seer:latest"] = ["completion", "vision"]
+    return LanguageModelSettings(host=server.address, model="none", vision_model="seer:latest")
+
+
+def test_rules_that_no_track_answers_make_described_alerts_and_nothing_else(processed):
+    """A new `sees` rule, another question, another model that sees, and a rule over tracks beside it."""
+    graph, video_id = processed
+    with FakeOllama(reply=lambda prompt: '{"answer": "no"}') as server:
+        graph.settings = graph.settings.model_copy(update={"language_model": seeing(server)})
+        observe(graph)
+        asking(graph)
+        observe(graph)
+        assert stale(graph, video_id) == {DESCRIBED_ALERTS: ["described_rules"]}
+        assert worked_off(graph, Cause.RULES) == ({DESCRIBED_ALERTS}, {DESCRIBED_ALERTS})
+        assert stale(graph, video_id) == FRESH
+        asked = len(server.requests)
+        assert asked
+        asking(graph, ASKED.replace("a drone", "a balloon"))
+        assert worked_off(graph, Cause.RULES) == ({DESCRIBED_ALERTS}, {DESCRIBED_ALERTS})
+        assert len(server.requests) == 2 * asked
+        graph.settings = graph.settings.model_copy(update={"language_model": seeing(server, "6" * 64)})
+        assert worked_off(graph, Cause.VISION) == ({DESCRIBED_ALERTS}, {DESCRIBED_ALERTS})
+        assert len(server.requests) == 3 * asked
+        asking(graph, ASKED.replace("a drone", "a balloon").replace("appears: person}", "appears: person}, cooldown: 1s"))
+        planned, made = worked_off(graph, Cause.RULES)
+        assert (planned, made & {DESCRIBED_ALERTS}) == ({ALERTS, HIGHLIGHTS}, set())
+        assert len(server.requests) == 3 * asked
+
+
+def test_a_change_of_both_kinds_of_rules_is_one_backfill(processed):
+    graph, _ = processed
+    with FakeOllama(reply=lambda prompt: '{"answer": "no"}') as server:
+        graph.settings = graph.settings.model_copy(update={"language_model": seeing(server)})
+        asking(graph, ASKED.replace("appears: person}", "appears: person}, cooldown: 1s"))
+        planned, made = worked_off(graph, Cause.RULES)
+        assert planned == {ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS}
+        assert {ALERTS, DESCRIBED_ALERTS} <= made
+        with graph.platform() as platform:
+            assert deeds(platform).plan().causes == []
+
+
+def test_a_model_that_sees_and_is_away_outdates_nothing(processed):
+    graph, video_id = processed
+    with FakeOllama(reply=lambda prompt: '{"answer": "no"}') as server:
+        graph.settings = graph.settings.model_copy(update={"language_model": seeing(server)})
+        asking(graph)
+        graph.run(video_id, [DESCRIBED_ALERTS], job=DESCRIBE_VIDEO)
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert plan.causes == []
+        assert "Ollama" in plan.unknown[Cause.VISION]
 
 
 def test_what_an_earlier_version_processed_becomes_findable_by_a_backfill(processed):

@@ -42,6 +42,7 @@ ASSET_WORDS = {
     "tracks": "Tracks",
     "alerts": "Alerts",
     "highlights": "Clips",
+    "described_alerts": "Seen and said",
     "llm_summary": "Summary",
     "search_index": "Search index",
 }

@@ -26,7 +26,7 @@ def cut(at: Step, alerts: Handle, processed_video: Handle) -> Made:
     """The clips of one video's alerts: the stored ones where nothing they are made from has changed."""
     plan = at.plan(HIGHLIGHTS, recipes.highlights(at.record), {ALERTS: alerts, PROCESSED_VIDEO: processed_video})
     if plan.stored:
-        _show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
+        show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
     return at.reused(plan) if plan.stored else _cut(at, plan, alerts, processed_video)
 
 
@@ -48,7 +48,7 @@ def _cut(at: Step, plan: Plan, alerts: Handle, processed_video: Handle) -> Made:
         files=[*(NewFile(f"{CLIP}{id_}", path, "video/mp4") for id_, path in clips.items()), *reel],
         facts={"clips": len(clips), "reel": bool(reel), "alerts": len(found)},
         duration_s=duration_s,
-        before_manifest=lambda entries: _show(at, entries),
+        before_manifest=lambda entries: show(at, entries),
     )
 
 
@@ -85,7 +85,7 @@ def _reel_spans(found: Sequence[Mapping[str, Any]], duration_s: float | None) ->
     return spans
 
 
-def _show(at: Step, entries: Sequence[FileEntry]) -> None:
+def show(at: Step, entries: Sequence[FileEntry]) -> None:
     """Clips appear on the alerts as soon as their files are stored."""
     from video_platform.services.database import ledger
 
@@ -95,3 +95,13 @@ def _show(at: Step, entries: Sequence[FileEntry]) -> None:
     for id_, key in clips.items():
         if already.get(id_) != key:
             ledger.set_media(at.desk.platform.db, id_, clip=key)
+
+
+def clips_of(at: Step, processed_video: Handle, alerts: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Path], list[str]]:
+    """Clips of these alerts (`id`, `start_s`, `end_s`) in the folder of the step, by id, and what to say of those that could not be cut."""
+    wanted = [_span(alert, at.record.duration_s) for alert in alerts[:MAX_CLIPS]]
+    cut = _clips(at, processed_video, wanted, [])["clips"] if wanted else {}
+    notes = [f"no clip of alert {id_}: {result['error']}" for id_, result in cut.items() if not isinstance(result, str)]
+    if len(alerts) > MAX_CLIPS:
+        notes.append(f"{len(alerts)} alerts, clips of the first {MAX_CLIPS}")
+    return {id_: Path(result) for id_, result in cut.items() if isinstance(result, str)}, notes

@@ -2,9 +2,10 @@
 
 import dagster as dg
 
-from video_platform.layout import ALERTS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, RAW_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, DAILY_DIGEST, DETECTIONS, HIGHLIGHTS, PROCESSED_VIDEO, RAW_VIDEO, SCENES, TRACKS
 from video_platform.pipeline.inbox import ingest_object
 from video_platform.pipeline.judging_many import judge_videos
+from video_platform.recipes import IN_WORDS
 
 PROCESS_VIDEO = "process_video"
 DESCRIBE_VIDEO = "describe_video"
@@ -22,14 +23,14 @@ process_video = dg.define_asset_job(
 
 describe_video = dg.define_asset_job(
     DESCRIBE_VIDEO,
-    selection=dg.AssetSelection.assets(LLM_SUMMARY, SEARCH_INDEX),
+    selection=dg.AssetSelection.assets(*IN_WORDS),
     executor_def=dg.in_process_executor,
-    description="The summary of one video and what search finds of it, after its tracks are there; waits for a slot of pool llm.",
+    description="What is made of one video in words, and what search finds of it, after its tracks are there; waits for a slot of pool llm.",
 )
 
 process_and_describe = dg.define_asset_job(
     PROCESS_AND_DESCRIBE,
-    selection=dg.AssetSelection.assets(*PROCESS_ASSETS, LLM_SUMMARY, SEARCH_INDEX),
+    selection=dg.AssetSelection.assets(*PROCESS_ASSETS, *IN_WORDS),
     executor_def=dg.in_process_executor,
     description="All of it for one video in one run; `vp process` uses it.",
 )

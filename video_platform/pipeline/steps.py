@@ -1,5 +1,6 @@
 """One step of one video: whether it must be made at all, what making it cost, what it yields. The one place that decides on reuse."""
 
+import logging
 import resource
 import shutil
 import time
@@ -24,6 +25,8 @@ from video_platform.records import Cost, FileEntry, Lane, Manifest, Verdict, Vid
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
+
+log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 1.0
 """The run log and the database hear of progress at most this often."""
@@ -170,8 +173,8 @@ def step(context: dg.AssetExecutionContext, name: str) -> Iterator[Step]:
 
 
 def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id: str, step_name: str) -> Callable[[str, str], None]:
-    """What writes the failed state of a video into the database. A summary or an index that fails leaves the video as it is, because its alerts stand, and is
-    noted.
+    """What writes the failed state of a video into the database. A summary, an index or what is seen and said that fails leaves the video as it is, because its
+    alerts stand, and is noted.
 
     A step may fail before it begins anything, and then the video still names an earlier run. So Dagster is asked whether this run is under way: it lets no
     two of a video be, and a process that outlived the end of its run has no word any more.
@@ -181,7 +184,9 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
         from video_platform import keeping
         from video_platform.services.database import search, videos
 
-        if step_name == layout.LLM_SUMMARY:
+        if step_name == layout.DESCRIBED_ALERTS:
+            log.warning("described_alerts of video %s failed (%s): %s The alerts that were there stay.", video_id, code, message)
+        elif step_name == layout.LLM_SUMMARY:
             videos.summary_failed(desk.platform.db, video_id, code, message)
         elif step_name == layout.SEARCH_INDEX:
             search.failed(desk.platform.db, video_id, message)

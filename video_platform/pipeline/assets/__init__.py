@@ -6,6 +6,7 @@ Bodies decide what to make; `analysis` makes it, in a child process where pixels
 from video_platform.pipeline.assets.alerts import alerts
 from video_platform.pipeline.assets.configuration import configuration
 from video_platform.pipeline.assets.daily_digest import daily_digest, footage_of_the_day
+from video_platform.pipeline.assets.described_alerts import described_alerts
 from video_platform.pipeline.assets.highlights import highlights
 from video_platform.pipeline.assets.llm_summary import llm_summary
 from video_platform.pipeline.assets.one_pass import one_pass
@@ -13,13 +14,14 @@ from video_platform.pipeline.assets.raw_video import raw_video
 from video_platform.pipeline.assets.search_index import search_index
 from video_platform.pipeline.assets.tracks import tracks
 
-ALL = [raw_video, one_pass, tracks, alerts, highlights, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
+ALL = [raw_video, one_pass, tracks, alerts, highlights, described_alerts, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
 
 __all__ = [
     "ALL",
     "alerts",
     "configuration",
     "daily_digest",
+    "described_alerts",
     "footage_of_the_day",
     "highlights",
     "llm_summary",
