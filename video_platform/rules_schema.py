@@ -184,8 +184,8 @@ def _scores(reader: Reader, node: Node, known: Known) -> Scores | None:
         return reader.number(node, 0, 1)
     found: dict[str, float] = {}
     for name, child in node.value.items():
-        if name != OTHER and known.classes is not None and name not in known.classes:
-            reader.problem(child, f"the detector has no class {name!r}; {did_you_mean(name, [*known.classes, OTHER])}", key=True)
+        if name != OTHER and known.classes is not None and name not in known.classes.names:
+            reader.problem(child, f"the detector has no class {name!r}; {did_you_mean(name, [*known.classes.names, OTHER])}", key=True)
         elif (score := reader.number(child, 0, 1)) is not None:
             found[name] = score
     return found
