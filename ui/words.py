@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
+from video_platform.rules import DESCRIBED
 
 STEP_WORDS = {
     "raw_video": "checking the file",
@@ -186,7 +187,7 @@ def reason(alert: AlertRecord) -> str:
     version = f" Rules {facts['rules_version']}." if facts.get("rules_version") else ""
     joined = f" It began in the video before ({alert.continued_from})." if alert.continued_from else ""
     joined += " It goes on after the end of this video." if alert.continues else ""
-    who = _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
+    who = "" if alert.kind in DESCRIBED else _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
     sentence_of = f"{doing[:1].upper()}{doing[1:]}: {who}" if alert.kind == "count" else f"{who} {doing}".strip()
     return literal(f"{sentence_of[:1].upper()}{sentence_of[1:]} at {moment(alert.start_s)}.{joined}{quiet}{version}", 500)
 
