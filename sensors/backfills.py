@@ -14,12 +14,13 @@ import dagster as dg
 from sensors.run_outcomes import ENDED, UNDER_WAY
 from video_platform import errors, planning
 from video_platform.catalog_results import ResultReader
+from video_platform.layout import DESCRIBED_ALERTS
 from video_platform.pipeline import jobs, tags
 from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
-from video_platform.planning import Cause, Outdated, Present
+from video_platform.planning import ASKED_OF_MODELS, Cause, Outdated, Present
 from video_platform.planning_costs import BATCHED
 from video_platform.recipes import BY_MODELS, IN_WORDS, following
 from video_platform.records import VideoRecord, VideoState
@@ -69,8 +70,8 @@ class Tick:
         backfills.settle(self.desk.platform.db, item, state, now=self.now, spent_s=spent_s, made=made, message=message, failed=failed)
 
     def outdated(self, cause: str, records: Sequence[VideoRecord]) -> dict[str, Outdated]:
-        """What of these videos is outdated now; the language-model server is asked only where what it would do is the cause."""
-        if self.present is None or cause in planning.ASKED_OF_MODELS:
+        """What of these videos is outdated now; the language-model server is asked only where what its models would do counts for the cause."""
+        if self.present is None or cause in ASKED_OF_MODELS:
             self.present = Present.for_causes(self.desk.settings, self.desk.platform.db, [Cause(cause)])
         found = planning.outdated_of(self.desk.platform.db, self.desk.platform.store, self.present, records)
         return {each.record.video_id: each for each in found}
@@ -78,7 +79,7 @@ class Tick:
 
 @dg.sensor(
     name="backfills",
-    jobs=[jobs.process_video, jobs.describe_video],
+    jobs=[jobs.process_video, jobs.describe_video, jobs.process_and_describe],
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for the runs of backfills, behind live footage and requests.",
@@ -344,9 +345,15 @@ def _run(backfill: Backfill, request: str, item: Item) -> dg.RunRequest:
     forced = {tags.FORCE_ASSET: backfill.force} if backfill.force else {}
     if set(item.assets) <= set(IN_WORDS):
         if BY_MODELS.intersection(item.assets):
-            del own[tags.LANE]  # these wait for a slot of pool llm, not for one of a lane
+            own[tags.ASKED_LANE] = own.pop(tags.LANE)  # these wait for a slot of pool llm, not for one of a lane
         own[tags.PRIORITY] = str(tags.DESCRIBE_PRIORITY[backfill.lane])
-        words = [dg.AssetKey(asset) for asset in following(item.assets)]
-        return dg.RunRequest(run_key=request, job_name=jobs.DESCRIBE_VIDEO, partition_key=item.video_id, asset_selection=words, tags={**own, **forced})
-    selected = [dg.AssetKey(asset) for asset in item.assets if asset not in IN_WORDS]  # what is made in words follows by the event of its tracks
-    return dg.RunRequest(run_key=request, job_name=jobs.PROCESS_VIDEO, partition_key=item.video_id, asset_selection=selected, tags={**own, **forced})
+        return _selecting(jobs.DESCRIBE_VIDEO, request, item.video_id, following(item.assets), {**own, **forced})
+    if backfill.cause == Cause.RULES and DESCRIBED_ALERTS in item.assets:  # no event follows a change of rules, because the tracks are what they were
+        return _selecting(jobs.PROCESS_AND_DESCRIBE, request, item.video_id, item.assets, {**own, **forced})
+    selected = [asset for asset in item.assets if asset not in IN_WORDS]  # what is made in words follows by the event of its tracks
+    return _selecting(jobs.PROCESS_VIDEO, request, item.video_id, selected, {**own, **forced})
+
+
+def _selecting(job: str, request: str, video_id: str, assets: Sequence[str], own: dict[str, str]) -> dg.RunRequest:
+    selected = [dg.AssetKey(asset) for asset in assets]
+    return dg.RunRequest(run_key=request, job_name=job, partition_key=video_id, asset_selection=selected, tags=own)

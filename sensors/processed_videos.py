@@ -25,5 +25,5 @@ def processed_videos(context: dg.SensorEvaluationContext, desk: dg.ResourceParam
 def _run(event: Event, video: VideoRecord, common: dict[str, str]) -> dg.RunRequest:
     """Without a lane tag: these runs wait for a slot of pool llm, not for one of a lane."""
     assert isinstance(event.body, ProcessedBody)
-    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[event.body.lane])}
+    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[event.body.lane]), tags.ASKED_LANE: event.body.lane.value}
     return dg.RunRequest(run_key=run_key(event), partition_key=video.video_id, tags={**common, **own})

@@ -79,17 +79,19 @@ def _summary(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) ->
 
 
 def _index(tick: Tick, record: VideoRecord, manifests: dict[str, Manifest]) -> bool:
-    """Asks for what search finds of a video when a run ended between summary and index; whether it is. Older summaries are left to a backfill."""
+    """Asks for what a run that ended after the summary left out, the index or what is seen and said; whether it is. Older ones are left to a backfill."""
     summary, index = manifests[layout.LLM_SUMMARY], manifests.get(layout.SEARCH_INDEX)
-    found = [name for name in recipes.INPUTS[layout.SEARCH_INDEX] if name in manifests]
-    if index is None and tick.now - summary.created_at > NEW_SUMMARY:
-        return False
-    if index is not None and all(index.inputs.get(name) == manifests[name].content_hash for name in found):
+    there = [name for name in recipes.INPUTS[layout.SEARCH_INDEX] if name in manifests]
+    is_new = tick.now - summary.created_at <= NEW_SUMMARY
+    speaks = index is not None and all(index.inputs.get(name) == manifests[name].content_hash for name in there)
+    found = speaks or (index is None and not is_new)
+    if found and (layout.DESCRIBED_ALERTS in manifests or not is_new):
         return False
     attempt = tick.memory.summaries.get(record.video_id, 0) + 1
     if attempt > MAX_ATTEMPTS or tick.on_its_way(record.video_id, TOPIC_PROCESSED) or not tick.quiet(record, UNREAD):
         return True
-    _ask_to_describe(tick, record, attempt, "what search finds of it", "index:", [manifests[name] for name in found])
+    what = "what is seen and said in it" if found else "what search finds of it"
+    _ask_to_describe(tick, record, attempt, what, "index:", [manifests[name] for name in there])
     return True
 
 
@@ -97,7 +99,7 @@ def _ask_to_describe(tick: Tick, record: VideoRecord, attempt: int, what: str, m
     """Asks for a run that describes the video: `what` is missing, `mark` keeps the keys of the reasons apart, `sources` is what the run starts from."""
     tick.memory.summaries[record.video_id] = attempt
     made_from = "-".join(manifest.content_hash[:16] for manifest in sources)
-    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera}
+    own = {tags.PRIORITY: str(tags.DESCRIBE_PRIORITY[record.lane]), tags.CAMERA: record.camera, tags.ASKED_LANE: record.lane.value}
     tick.runs.append(dg.RunRequest(run_key=f"{record.video_id}@reconcile:{mark}{made_from}:{attempt}", partition_key=record.video_id, tags=own))
     tick.add.add(record.video_id)
     tick.say(f"{record.video_id}: {what} is asked for, attempt {attempt}")

@@ -24,8 +24,9 @@ ASSET_WORDS: Mapping[str, str] = {
     layout.TRACKS: "Tracks",
     layout.ALERTS: "Alerts",
     layout.HIGHLIGHTS: "Highlights",
-    layout.CAPTIONS: "Captions",
     layout.TRANSCRIPT: "Transcript",
+    layout.CAPTIONS: "Captions",
+    layout.DESCRIBED_ALERTS: "Seen and said",
     layout.LLM_SUMMARY: "Summary",
     layout.SEARCH_INDEX: "Search index",
 }
@@ -41,6 +42,7 @@ FILES = (
     (layout.CAPTIONS, "captions", "Captions (JSON)", "captions.json"),
     (layout.TRANSCRIPT, "subtitles", "Subtitles (WebVTT)", "subtitles.vtt"),
     (layout.TRANSCRIPT, "transcript", "Transcript (JSON)", "transcript.json"),
+    (layout.DESCRIBED_ALERTS, "alerts", "Seen and said (JSON)", "described-alerts.json"),
     (layout.LLM_SUMMARY, "summary", "Summary (JSON)", "summary.json"),
 )
 """What can be downloaded: asset, role, words, ending of the name it is saved under."""

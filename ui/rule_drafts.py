@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import streamlit as st
 
 from ui import data, opened, rights
-from video_platform import detectors, rules, rules_files
+from video_platform import evaluable, rules, rules_files
 from video_platform.errors import Problem, RulesError
 from video_platform.services.database import rulesets
 from video_platform.services.database.rulesets import RuleVersion
 
 EDITED = "rules-text"  # key of the session: the text that is edited on the page
 KEPT = "rules-text-kept"  # key of the session: that text and the active one it began from, also while another page is shown
+
+LOOKED_S = 30
+"""How long what the language-model server can do is taken for what it was: it is asked while the page is made."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,16 @@ def leave() -> None:
 def parsed(text: str) -> tuple[rules.RuleSet | None, list[Problem]]:
     """A rule set and no problems, or None and all of them."""
     try:
-        return rules.parse(text, classes=detectors.class_names(data.settings())), []
+        return rules.parse(text, classes=evaluable.classes(data.settings())), []
     except RulesError as error:
         return None, list(error.facts["problems"])  # type: ignore[call-overload]
+
+
+@st.cache_data(ttl=LOOKED_S, max_entries=8, show_spinner=False)
+def lacking(text: str) -> dict[str, str]:
+    """Of the rules in `text` that nothing here can evaluate: what to install or set. Empty for a text that cannot be used."""
+    rule_set, _ = parsed(text)
+    return {} if rule_set is None else evaluable.why_not(data.settings(), rule_set)
 
 
 def draft() -> Draft | None:
@@ -96,4 +106,4 @@ def apply(text: str, *, source: str, who: str, why: str) -> RuleVersion:
 
 def outdated_videos() -> int:
     """How many videos the active rules would judge differently than the rules that judged them."""
-    return len(rulesets.outdated(opened.services().platform.db, rights.person()))
+    return len(rulesets.outdated_in_any(opened.services().platform.db, rights.person()))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
+from video_platform.rules import DESCRIBED
 
 STEP_WORDS = {
     "raw_video": "checking the file",
@@ -16,8 +17,9 @@ STEP_WORDS = {
     "tracks": "following what moves",
     "alerts": "evaluating rules",
     "highlights": "cutting clips",
-    "captions": "describing frames",
     "transcript": "listening to what is said",
+    "captions": "describing frames",
+    "described_alerts": "judging what is seen and said",
     "llm_summary": "writing the summary",
     "search_index": "making it findable",
 }
@@ -176,6 +178,8 @@ def reason(alert: AlertRecord) -> str:
         "near": f"came within {facts.get('closest', '?')} frame widths of each other{_place(facts, ' in ')} for {facts.get('held_s', '?')} s,",
         "speed": f"did {facts.get('speed', '?')} frame widths a second{_place(facts, ' in ')}, the rule allows {facts.get('above', '?')},",
         "silent": f"no footage of {facts.get('camera', 'the camera')} for {facts.get('silent_s', '?')} s, the rule wants {facts.get('wanted_s', '?')} s; back",
+        "sees": f"{facts.get('model', 'the model')} saw {facts.get('question', '?')!r} in {facts.get('frames', '?')} frames in a row, the first",
+        "says": f"{_quoted(facts.get('said'))} was said in {_utterance(facts.get('segment'))!r}",
     }.get(alert.kind)
     if doing is None:
         rest = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
@@ -185,13 +189,21 @@ def reason(alert: AlertRecord) -> str:
     version = f" Rules {facts['rules_version']}." if facts.get("rules_version") else ""
     joined = f" It began in the video before ({alert.continued_from})." if alert.continued_from else ""
     joined += " It goes on after the end of this video." if alert.continues else ""
-    who = _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
+    who = "" if alert.kind in DESCRIBED else _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
     sentence_of = f"{doing[:1].upper()}{doing[1:]}: {who}" if alert.kind == "count" else f"{who} {doing}".strip()
     return literal(f"{sentence_of[:1].upper()}{sentence_of[1:]} at {moment(alert.start_s)}.{joined}{quiet}{version}", 500)
 
 
 def _listed(names: object) -> str:
     return " or ".join(str(name) for name in names[:LISTED_TRACKS]) if isinstance(names, list) else "object"
+
+
+def _quoted(said: object) -> str:
+    return " and ".join(repr(str(words)) for words in said[:LISTED_TRACKS]) if isinstance(said, list) else "a word"
+
+
+def _utterance(segment: object) -> str:
+    return str(segment.get("text", ""))[:200] if isinstance(segment, Mapping) else ""
 
 
 def _place(facts: Mapping[str, object], before: str) -> str:

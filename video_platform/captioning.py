@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from video_platform import prompts
 from video_platform.analysis import captions
 from video_platform.analysis.captions import Prompt
 from video_platform.errors import SettingsError
@@ -56,7 +57,9 @@ def read_prompt(settings: CaptionSettings) -> Prompt:
     Raises:
         SettingsError: they cannot be read, are none, or too many.
     """
-    path = settings.prompt or captions.PROMPT_FILE
+    if settings.prompt is None:
+        return Prompt(prompts.prompt(captions.PROMPT))
+    path = settings.prompt
     variable = f"{PREFIX}CAPTIONS__PROMPT"
     try:
         with path.open(encoding="utf-8") as file:

@@ -126,8 +126,8 @@ class Catalog:
             manifest, event = manifests.get((video_id, asset)), materialisations.get(asset)
             run_id = event.run_id if event else manifest.run_id if manifest else None
             views.append(AssetView(asset, manifest, run_id, event.at if event else manifest.created_at if manifest else None, bool(event and event.reused)))
-        near_misses, cannot_evaluate = self._evaluation(manifests.get((video_id, layout.ALERTS)))
-        return VideoDetail(record, views, near_misses, cannot_evaluate)
+        judged = [self._evaluation(manifests.get((video_id, asset))) for asset in (layout.ALERTS, layout.DESCRIBED_ALERTS)]
+        return VideoDetail(record, views, [miss for misses, _ in judged for miss in misses], [each for _, unanswered in judged for each in unanswered])
 
     def cameras(self) -> list[str]:
         """Names of all cameras that have videos, sorted."""
@@ -196,7 +196,7 @@ class Catalog:
         self._must_be_seen(video_id)
         manifest = self._results.manifest(video_id, asset)
         entry = next((entry for entry in manifest.files if entry.key == key), None) if manifest else None
-        if entry is None and asset in (layout.ALERTS, layout.HIGHLIGHTS) and ledger.shows(self._db, video_id, key):
+        if entry is None and asset in (layout.ALERTS, layout.HIGHLIGHTS, layout.DESCRIBED_ALERTS) and ledger.shows(self._db, video_id, key):
             info = self._store.stat(key)
             entry = FileEntry(role="kept", key=key, size_bytes=info.size_bytes, sha256=sha256, media_type=info.media_type or "application/octet-stream")
         if entry is None:

@@ -10,7 +10,7 @@ from video_platform.access import ANYONE, Person, Role
 from video_platform.catalog import Catalog
 from video_platform.errors import InputError, NotAllowed, StateError
 from video_platform.ingest import Deleted
-from video_platform.layout import ASSETS
+from video_platform.layout import ASSETS, DESCRIBED_ALERTS
 from video_platform.planning import CAUSE_WORDS, Cause, Plan, PlannedVideo
 from video_platform.planning_costs import BATCHED
 from video_platform.platform import Platform
@@ -176,12 +176,12 @@ class Deeds:
         people are to be notified of the past, which a backfill never does, it comes after, and then also for what an interrupted promotion of these rules did.
         """
         self.person.must(Role.ADMIN, "change rules")
-        outdated = rulesets.outdated(self.platform.db)
+        outdated, described = rulesets.outdated(self.platform.db), rulesets.outdated(self.platform.db, asset=DESCRIBED_ALERTS)
         if not notify_past:
-            self._follow(outdated)
+            self._follow(outdated, described)
         done = history.reconcile(self.platform, notify_past=notify_past, on_progress=on_progress)
         if notify_past:
-            self._follow(list(dict.fromkeys([*outdated, *rulesets.brought(self.platform.db)])))
+            self._follow(list(dict.fromkeys([*outdated, *rulesets.brought(self.platform.db)])), described)
         if done.videos:
             counts: dict[str, Any] = {
                 "videos": done.videos,
@@ -196,18 +196,24 @@ class Deeds:
     def evaluate_again(self) -> list[str]:
         """Have a backfill go over the videos that the active rules would judge differently; which they are. One that is open takes them up."""
         self.person.must(Role.OPERATOR, "have videos evaluated again")
-        wanted = self.plan([Cause.RULES], among=rulesets.outdated(self.platform.db, self.person)).cause(Cause.RULES).videos
+        wanted = self.plan([Cause.RULES], among=rulesets.outdated_in_any(self.platform.db, self.person)).cause(Cause.RULES).videos
         if wanted:
             with self.platform.db.together():
                 backfills.start(self.platform.db, Cause.RULES, _wanted(wanted), who=self.person.name, now=datetime.now(UTC), join=True)
                 self._note("rules-evaluate", videos=len(wanted))
         return [video.video_id for video in wanted]
 
-    def _follow(self, video_ids: Sequence[str]) -> None:
-        """Have a backfill make the pictures and clips of these videos. What of them is current is looked at video by video, when their turn comes."""
-        if video_ids:
-            usual_s = measures.usual_s(self.platform.db, BATCHED)
-            wanted = [Wanted(video_id, BATCHED, usual_s) for video_id in video_ids]
+    def _follow(self, outdated: Sequence[str], described: Sequence[str]) -> None:
+        """Have a backfill make the pictures and clips of outdated videos, and what is to be `described` anew. What of them is current is looked at video by
+        video, when their turn comes.
+        """
+        parts = {BATCHED: set(outdated), (DESCRIBED_ALERTS,): set(described)}
+        usual_s = {assets: measures.usual_s(self.platform.db, assets) for assets in parts}
+        wanted = []
+        for video_id in dict.fromkeys([*outdated, *described]):
+            mine = [assets for assets, video_ids in parts.items() if video_id in video_ids]
+            wanted.append(Wanted(video_id, [asset for assets in mine for asset in assets], sum(usual_s[assets] for assets in mine)))
+        if wanted:
             backfills.start(self.platform.db, Cause.RULES, wanted, who=self.person.name, now=datetime.now(UTC), join=True)
 
     def plan(self, causes: Collection[Cause] = planning.EVERY, among: Collection[str] | None = None) -> Plan:

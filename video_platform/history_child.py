@@ -216,7 +216,7 @@ def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
     for name in {each.rules_version for each in known}:
         try:
             text = rules.DEFAULT_TEXT if name == rulesets.DEFAULT_VERSION else rulesets.get(past.platform.db, int(name)).text
-            before[name] = rules.parse(text).for_camera(camera)
+            before[name] = rules.parse(text).for_camera(camera).on_tracks
         except (PlatformError, ValueError):
             return frozenset()
     shared = {name: {key: text_of(value) for key, value in each.configuration(camera).items() if key not in OWN} for name, each in before.items()}
@@ -295,7 +295,7 @@ class _Writing:
 
         Where other rules have become active meanwhile it is left out too: whoever made them so may have judged it by them already.
         """
-        camera_rules = self._past.rule_set.for_camera(video.record.camera)
+        camera_rules = self._past.rule_set.for_camera(video.record.camera).on_tracks
         configuration = {name: canonical(value) for name, value in recipes.alerts(camera_rules, video.record, judged.earlier).items()}
         made_of = fingerprint(recipes.CODE_VERSIONS[ALERTS], configuration, {TRACKS: video.tracks_hash})
         now = datetime.now(UTC)

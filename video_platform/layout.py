@@ -6,7 +6,7 @@ One bucket (or folder), content-addressed below `videos/`:
     inbox-refused/<camera>/<name>                  what could not be used, moved out of the way
     videos/<video_id>/<asset>/<sha256>.<ext>       put when absent; equal bytes make a race harmless
     videos/<video_id>/<asset>/manifest.json        written last: readers see the old version or the new one
-    videos/<video_id>/captions/answers/<hash>.json what a model said of one frame, until all were asked for
+    videos/<video_id>/<asset>/answers/<hash>.json  what a model said of one frame, until all were asked for
     videos/<video_id>/record.json                  what else only the database knows of the video: `vp rebuild-index` reads it
     records/deleted/<video_id>.json                that a video was deleted, by whom, when and why
     records/rules/<version>-<hash>.json            a version of the rule set
@@ -36,13 +36,27 @@ ALERTS = "alerts"
 HIGHLIGHTS = "highlights"
 TRANSCRIPT = "transcript"
 CAPTIONS = "captions"
+DESCRIBED_ALERTS = "described_alerts"
 LLM_SUMMARY = "llm_summary"
 SEARCH_INDEX = "search_index"
 
-ASSETS = (RAW_VIDEO, PROCESSED_VIDEO, DETECTIONS, SCENES, TRACKS, ALERTS, HIGHLIGHTS, TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
+ASSETS = (
+    RAW_VIDEO,
+    PROCESSED_VIDEO,
+    DETECTIONS,
+    SCENES,
+    TRACKS,
+    ALERTS,
+    HIGHLIGHTS,
+    TRANSCRIPT,
+    CAPTIONS,
+    DESCRIBED_ALERTS,
+    LLM_SUMMARY,
+    SEARCH_INDEX,
+)
 """Assets with one partition per video, in the order in which they are made."""
 
-PASSAGE_SOURCES = ("captions", "transcript")
+PASSAGE_SOURCES = (CAPTIONS, TRANSCRIPT)
 """Assets whose words are found beside those of the summary, each once it is one of `ASSETS`: it keeps a list of `records.Passage` in its file `passages`."""
 
 DAILY_DIGEST = "daily_digest"
@@ -103,16 +117,18 @@ def manifest_key(video_id: str, asset: str) -> str:
     return f"videos/{_checked(video_id)}/{asset}/manifest.json"
 
 
-def answers_prefix(video_id: str) -> str:
-    """Below this lie answers about single frames while the captions of a video are made; they go with them, or with the video."""
-    return f"videos/{_checked(video_id)}/{CAPTIONS}/answers/"
+def answers_prefix(video_id: str, asset: str) -> str:
+    """Below this lie answers about single frames while an asset of a video is made; they go when it is, or with the video."""
+    if asset not in ASSETS:
+        raise ValueError(f"not an asset of this platform: {asset!r}")
+    return f"videos/{_checked(video_id)}/{asset}/answers/"
 
 
-def answer_key(video_id: str, asked_sha256: str) -> str:
-    """The key of one of them; `asked_sha256` is of what was asked: frame, model and prompt."""
+def answer_key(video_id: str, asset: str, asked_sha256: str) -> str:
+    """The key of one of them; `asked_sha256` is of what was asked: frame, model, prompt and question."""
     if SHA256.fullmatch(asked_sha256) is None:
         raise ValueError(f"a SHA-256 has 64 hex digits; got {asked_sha256[:80]!r}")
-    return f"{answers_prefix(video_id)}{asked_sha256}.json"
+    return f"{answers_prefix(video_id, asset)}{asked_sha256}.json"
 
 
 def record_key(video_id: str) -> str:

@@ -18,6 +18,7 @@ from video_platform.layout import (
     ALERTS,
     ASSETS,
     CAPTIONS,
+    DESCRIBED_ALERTS,
     DETECTIONS,
     HIGHLIGHTS,
     LLM_SUMMARY,
@@ -50,6 +51,7 @@ class Cause(StrEnum):
     SPEECH = "speech"
     CAPTIONS = "captions"
     SUMMARY = "summary"
+    VISION = "vision"
     SEARCH = "search"
     REELS = "reels"
     PROGRAM = "program"
@@ -61,10 +63,14 @@ EVERY = tuple(each for each in Cause if each is not Cause.WAITING)
 """What a plan is over where nobody says: `waiting` names again what `summary` and `unfinished` do, chosen for whoever has just got a model."""
 
 
-OF_THE_WRITER = frozenset({Cause.SUMMARY, Cause.WAITING})
-OF_THE_DESCRIBER = frozenset({Cause.CAPTIONS, Cause.WAITING})
-ASKED_OF_MODELS = OF_THE_WRITER | OF_THE_DESCRIBER
-"""Causes that can be told only by asking the language-model server who would write, or look at frames, now."""
+OF_ONE_MODEL = (Cause.SUMMARY, Cause.CAPTIONS, Cause.VISION)
+"""Causes of one who is asked for words: who writes summaries, who describes frames, who answers questions about them. In the order of `Present`."""
+
+OF_ALL_MODELS = frozenset({Cause.UNFINISHED, Cause.WAITING})
+"""Causes that all of these have a part in: whether what waits for one can be made now."""
+
+ASKED_OF_MODELS = OF_ALL_MODELS | frozenset(OF_ONE_MODEL)
+"""Causes that can be told only by asking the language-model server what it has now."""
 
 CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.RULES: "rules, zones, lines or cooldowns changed",
@@ -76,6 +82,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.SPEECH: "the model that listens to speech changed, came or went",
     Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
+    Cause.VISION: "the model that answers questions about frames, its prompt, or how often it is asked, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.REELS: "settings of reels changed",
     Cause.PROGRAM: "this version of the program makes them otherwise",
@@ -90,11 +97,12 @@ OF_ASSET: Mapping[str, Cause] = {
     TRACKS: Cause.TRACKER,
     TRANSCRIPT: Cause.SPEECH,
     CAPTIONS: Cause.CAPTIONS,
+    DESCRIBED_ALERTS: Cause.VISION,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
     HIGHLIGHTS: Cause.REELS,
 }
-"""The cause that another configuration of an asset stands for; alerts and clips have two, footage has none."""
+"""The cause that another configuration of an asset stands for; alerts, clips and what is seen and said have several, footage has none."""
 
 NO_CAUSE = frozenset({"aspect", "earlier", "duration_s"})
 """Fields of a configuration that follow from other results, not from anybody's wish."""
@@ -106,13 +114,15 @@ WRITTEN_ON = frozenset({ALERTS, HIGHLIGHTS})
 """Assets that camera and time of recording count for: alerts by their schedules, reels because both are written on them."""
 
 TEMPLATE = "template"
-UNDESCRIBED = frozenset({"not_described", "partly_described", "not_transcribed"})
-"""The engine of a summary, and the states of captions and transcripts, that no model was there for."""
+UNDESCRIBED = frozenset({"not_described", "partly_described", "not_transcribed", "not_evaluated", "partly_evaluated"})
+"""The engine of a summary, and the states of captions, transcripts and what is seen and said, that no model was there for."""
 
 
 @dataclass(frozen=True)
 class Writer:
-    """Who would write summaries now, or describe frames: what counts of it in a fingerprint, or, in `doubt`, why that cannot be told."""
+    """Who would write summaries, describe frames or answer questions about them now: what counts of it in a fingerprint, or, in `doubt`, why that cannot be
+    told.
+    """
 
     configuration: Mapping[str, object] | None
     doubt: str = ""
@@ -130,9 +140,16 @@ class Present:
     rule_set: rules.RuleSet
     writer: Writer
     describer: Writer = NOT_ASKED
+    seer: Writer = NOT_ASKED
 
     @classmethod
-    def of(cls, settings: Settings, db: Database, writer: Writer | None = None, describer: Writer | None = None) -> "Present":
+    def for_causes(cls, settings: Settings, db: Database, causes: Collection[Cause]) -> "Present":
+        """As `of` for these causes: nobody is asked who counts for none of them."""
+        asked = (None if {cause, *OF_ALL_MODELS}.intersection(causes) else NOT_ASKED for cause in OF_ONE_MODEL)
+        return cls.of(settings, db, *asked)
+
+    @classmethod
+    def of(cls, settings: Settings, db: Database, writer: Writer | None = None, describer: Writer | None = None, seer: Writer | None = None) -> "Present":
         """As settings and database say; the language-model server is asked about who is not given, which takes some seconds at most.
 
         Raises:
@@ -141,17 +158,16 @@ class Present:
         """
         active = rulesets.active(db)
         rule_set = rules.parse(rules.DEFAULT_TEXT) if active is None else active.rule_set
-        return cls(settings, rule_set, _writer(settings) if writer is None else writer, _describer(settings) if describer is None else describer)
+        return cls(settings, rule_set, writer or _writer(settings), describer or _describer(settings), seer or _seer(settings, rule_set))
 
-    @classmethod
-    def for_causes(cls, settings: Settings, db: Database, causes: Collection[Cause]) -> "Present":
-        """The same for these causes: nobody is asked who counts for none of them."""
-        writer = None if OF_THE_WRITER.intersection(causes) else NOT_ASKED
-        return cls.of(settings, db, writer, None if OF_THE_DESCRIBER.intersection(causes) else NOT_ASKED)
+    def who(self, cause: Cause) -> Writer | None:
+        """Whose change this cause stands for, None for causes that no model has a part in."""
+        return dict(zip(OF_ONE_MODEL, (self.writer, self.describer, self.seer), strict=True)).get(cause)
 
     def doubt(self, cause: Cause) -> str:
         """Why it cannot be told what this cause outdates; nothing when it can."""
-        return {Cause.SUMMARY: self.writer.doubt, Cause.CAPTIONS: self.describer.doubt}.get(cause, "")
+        who = self.who(cause)
+        return who.doubt if who else ""
 
     def configurations(self, record: VideoRecord) -> dict[str, Mapping[str, object]]:
         """Asset -> what it would be configured with, in canonical form; without what the footage before a video hands on, which its own step looks after."""
@@ -162,6 +178,7 @@ class Present:
             ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
             HIGHLIGHTS: recipes.highlights(self.settings, record),
             TRANSCRIPT: recipes.transcript(self.settings),
+            DESCRIBED_ALERTS: recipes.described_alerts(self.settings, self.rule_set.for_camera(record.camera), record, _plain(self.seer.configuration)),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
         found |= {asset: who.configuration for asset, who in ((LLM_SUMMARY, self.writer), (CAPTIONS, self.describer)) if who.configuration is not None}
@@ -256,8 +273,7 @@ def make(
     each = {cause: [_planned(one, [cause], usual, run.seconds) for one in found if cause in one.causes] for cause in Cause}
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
     seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
-    unknown = {cause: present.doubt(cause) for cause in Cause if cause in doubted}
-    unknown |= {Cause.WAITING: present.writer.doubt} if ready and present.writer.doubt and Cause.WAITING in causes else {}
+    unknown = _unknown(present, causes, doubted) if ready else {}
     return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
@@ -267,10 +283,10 @@ def outdated_of(db: Database, store: ObjectStore, present: Present, records: Seq
     for start in range(0, len(records), CHUNK):
         chunk = records[start : start + CHUNK]
         manifests = reader.manifests([(record.video_id, asset) for record in chunk for asset in ASSETS])
-        evaluated = ledger.fingerprints(db, [record.video_id for record in chunk], ALERTS)
+        evaluated = {asset: ledger.fingerprints(db, [record.video_id for record in chunk], asset) for asset in (ALERTS, DESCRIBED_ALERTS)}
         for record in chunk:
             mine = {asset: manifest for asset in ASSETS if (manifest := manifests.get((record.video_id, asset)))}
-            causes = _causes(present, record, mine, evaluated.get(record.video_id))
+            causes = _causes(present, record, mine, {asset: known.get(record.video_id) for asset, known in evaluated.items()})
             seconds = {asset: mine[asset].cost.wall_s if asset in mine else None for asset in ASSETS}
             yield Outdated(record, causes, seconds)
 
@@ -285,7 +301,7 @@ def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> 
 
 def again(db: Database, store: ObjectStore, settings: Settings, held: Held, record: VideoRecord, asset: str) -> PlannedVideo:
     """What making one asset of a video again, although nothing changed, would take at most: what follows is made where its content changes."""
-    (known,) = outdated_of(db, store, Present.of(settings, db, NOT_ASKED, NOT_ASKED), [record])
+    (known,) = outdated_of(db, store, Present.of(settings, db, NOT_ASKED, NOT_ASKED, NOT_ASKED), [record])
     assets = [each for each in recipes.following([asset]) if each not in recipes.IN_WORDS or asset in recipes.IN_WORDS]
     return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + run_of(db, store, held, settings).seconds)
 
@@ -296,6 +312,19 @@ def records_of(db: Database, video_ids: Sequence[str]) -> list[VideoRecord]:
     for start in range(0, len(video_ids), CHUNK):
         known |= troubles.records(db, video_ids[start : start + CHUNK])
     return [known[video_id] for video_id in video_ids if video_id in known]
+
+
+def _unknown(present: Present, causes: Collection[Cause], doubted: Collection[Cause]) -> dict[Cause, str]:
+    """Why it cannot be told what these causes outdate: who counts for one is away and nothing is known of it, or nobody wants its work by the stand-in."""
+    found: dict[Cause, str] = {}
+    for cause in causes:
+        who = present.who(cause)
+        if who is not None and who.doubt and (cause in doubted or who.configuration is None):
+            found[cause] = who.doubt
+    doubts = [who.doubt for cause in OF_ONE_MODEL if (who := present.who(cause)) and who.doubt]
+    if Cause.WAITING in causes and doubts:
+        found[Cause.WAITING] = doubts[0]
+    return found
 
 
 def _ready(db: Database, among: Collection[str] | None) -> list[VideoRecord]:
@@ -320,7 +349,28 @@ def _describer(settings: Settings) -> Writer:
     return Writer(None, found.reason) if found.away else Writer(found.configuration)
 
 
-def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: str | None) -> dict[Cause, list[str]]:
+def _asks(rule_set: rules.RuleSet) -> bool:
+    return any(rule.kind == "sees" for rule in rule_set.rules)
+
+
+def _seer(settings: Settings, rule_set: rules.RuleSet) -> Writer:
+    """Nobody is asked where no rule asks."""
+    if not _asks(rule_set):
+        return Writer(None)
+    from video_platform.analysis import seen
+    from video_platform.services import vision
+
+    eyes = vision.choose(settings.language_model)
+    if eyes.model is None:
+        return Writer(None, eyes.reason) if eyes.away else Writer(recipes.unseeing(eyes.name, eyes.lack or ""))
+    return Writer(seen.configuration(eyes.model))
+
+
+def _plain(configuration: Mapping[str, object] | None) -> dict[str, object] | None:
+    return None if configuration is None else dict(configuration)
+
+
+def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: Mapping[str, str | None]) -> dict[Cause, list[str]]:
     wanted = present.configurations(record)
     found: dict[Cause, list[str]] = {}
     for asset in ASSETS:
@@ -328,9 +378,10 @@ def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manif
         of_asset = _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless)
         for cause in [*of_asset, *([Cause.WAITING] if of_asset and _waits(asset, manifests.get(asset), wanted.get(asset)) else [])]:
             found.setdefault(cause, []).append(asset)
-    stored = manifests.get(ALERTS)
-    if stored is not None and evaluated != stored.fingerprint and not any(ALERTS in assets for assets in found.values()):
-        found.setdefault(Cause.UNFINISHED, []).append(ALERTS)
+    for asset, fingerprint in evaluated.items():
+        stored = manifests.get(asset)
+        if stored is not None and not stored.degraded and fingerprint != stored.fingerprint and not any(asset in assets for assets in found.values()):
+            found.setdefault(Cause.UNFINISHED, []).append(asset)
     return found
 
 
@@ -346,7 +397,7 @@ def _causes_of(asset: str, manifests: Mapping[str, Manifest], wanted: Mapping[st
             before, wanted = ({name: each[name] for name in before.keys() & wanted.keys()} for each in (before, wanted))
         found += _differing(asset, before, wanted)
     moved = any(name in manifests and manifests[name].content_hash != used for name, used in stored.inputs.items())
-    moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.WHERE_THERE.get(asset, ()))
+    moved = moved or any(name in manifests and name not in stored.inputs for name in recipes.waited_for(asset, stored.configuration))
     if not found and (moved or (stored.degraded and stand_in_counts)):
         found = [Cause.UNFINISHED]
     return found
@@ -360,10 +411,20 @@ def _waits(asset: str, stored: Manifest | None, wanted: Mapping[str, object] | N
         return True
     if asset == LLM_SUMMARY:
         return stored.configuration.get("engine") == TEMPLATE and wanted is not None and wanted.get("engine") != TEMPLATE
+    if asset == DESCRIBED_ALERTS and not _sees(wanted):
+        return False
     return stored.facts.get("state") in UNDESCRIBED
 
 
+def _sees(wanted: Mapping[str, object] | None) -> bool:
+    """Whether there is a model that questions of rules would be put to."""
+    seeing = wanted.get("seeing") if wanted is not None else None
+    return isinstance(seeing, Mapping) and seeing.get("model") is not None
+
+
 def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:
+    if asset == DESCRIBED_ALERTS:
+        return _differing_described(before, now)
     names = {name for name in before.keys() | now.keys() if name != "earlier" and before.get(name) != now.get(name)}
     found = []
     if asset in WRITTEN_ON and names & OF_RECORDING:
@@ -372,6 +433,17 @@ def _differing(asset: str, before: Mapping[str, object], now: Mapping[str, objec
     if wished:
         found.append(Cause.RULES if asset == ALERTS else OF_ASSET.get(asset, Cause.UNFINISHED))
     return found or ([Cause.UNFINISHED] if names else [])
+
+
+def _differing_described(before: Mapping[str, object], now: Mapping[str, object]) -> list[Cause]:
+    """Who is asked, and how often, counts where rules ask: with other rules it comes and goes. Where it cannot be told, it is taken for what it was."""
+    names = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+    if now.get("seeing") is None:
+        names.discard("seeing")
+    recording = [Cause.RECORDING] if names & OF_RECORDING and before.keys() & now.keys() >= OF_RECORDING else []
+    if "rules" in names:
+        return [*recording, Cause.RULES]
+    return [*recording, *([Cause.VISION] if names - OF_RECORDING else [])]
 
 
 def _usual(found: Sequence[Outdated]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from video_platform.layout import (
     ALERTS,
     ASSETS,
     CAPTIONS,
+    DESCRIBED_ALERTS,
     DETECTIONS,
     HIGHLIGHTS,
     LLM_SUMMARY,
@@ -38,6 +39,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     HIGHLIGHTS: "2",
     TRANSCRIPT: "1",
     CAPTIONS: "1",
+    DESCRIBED_ALERTS: "1",
     LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",
 }
@@ -53,18 +55,20 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     HIGHLIGHTS: (ALERTS, TRACKS, PROCESSED_VIDEO),
     TRANSCRIPT: (RAW_VIDEO,),
     CAPTIONS: (RAW_VIDEO, TRACKS, SCENES),
+    DESCRIBED_ALERTS: (TRACKS, SCENES, TRANSCRIPT),
     LLM_SUMMARY: (TRACKS, SCENES, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
 }
-"""The inputs whose content counts. `alerts` also draws its pictures from the footage, which decides none of them."""
+"""The inputs whose content counts. `alerts` also draws its pictures from the footage, which decides none of them. Of `described_alerts` those count that its
+rules ask for (`of_described`)."""
 
-WHERE_THERE: Mapping[str, tuple[str, ...]] = {LLM_SUMMARY: PASSAGE_SOURCES, SEARCH_INDEX: PASSAGE_SOURCES}
+WHERE_THERE: Mapping[str, tuple[str, ...]] = {DESCRIBED_ALERTS: (TRANSCRIPT,), LLM_SUMMARY: PASSAGE_SOURCES, SEARCH_INDEX: PASSAGE_SOURCES}
 """Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
 
-IN_WORDS = (TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
+IN_WORDS = (TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX)
 """Made by `describe_video`, after the rest: what is not waited for, and what a language model may take its time over."""
 
-BY_MODELS = frozenset({TRANSCRIPT, CAPTIONS, LLM_SUMMARY})
+BY_MODELS = frozenset({TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY})
 """Of these, what waits for a slot of pool llm."""
 
 BEFORE_S = 5.0
@@ -73,6 +77,12 @@ AFTER_S = 5.0
 
 MAX_CLIP_S = 60.0
 """A longer alert (somebody stays for an hour) has a clip of its beginning; the whole is on the page of the video."""
+
+
+def waited_for(asset: str, configuration: Mapping[str, object]) -> tuple[str, ...]:
+    """Of `WHERE_THERE`, what counts with this configuration (in canonical form) as soon as it is there."""
+    wanted = of_described(configuration) if asset == DESCRIBED_ALERTS else WHERE_THERE.get(asset, ())
+    return tuple(name for name in WHERE_THERE.get(asset, ()) if name in wanted)
 
 
 def following(assets: Iterable[str]) -> list[str]:
@@ -112,9 +122,36 @@ def tracks(settings: Settings, record: VideoRecord) -> Configuration:
 
 
 def alerts(rules: CameraRules, record: VideoRecord, earlier: EarlierFootage | None) -> Configuration:
-    """The rules of the video's camera, camera and recording time, and what the footage before it hands on."""
+    """The rules of the video's camera over tracks, camera and recording time, and what the footage before it hands on."""
     handed_on = {"earlier": earlier} if earlier else {}
-    return {**rules.configuration(record.camera, record.recorded_at), "aspect": record.aspect, **handed_on}
+    return {**rules.on_tracks.configuration(record.camera, record.recorded_at), "aspect": record.aspect, **handed_on}
+
+
+def described_alerts(settings: Settings, rules: CameraRules, record: VideoRecord, seeing: Configuration | None) -> Configuration:
+    """The `sees` and `says` rules of the video's camera, camera and recording time; with a `sees` rule who is asked, and how often. Without rules, nothing.
+
+    `seeing` is what counts of who is shown frames, None where nobody looked for that.
+    """
+    mine = rules.on_description
+    if not mine.rules:
+        return {}
+    asked = {"seeing": seeing, **settings.questions.model_dump()} if any(rule.kind == "sees" for rule in mine.rules) else {}
+    return {**mine.configuration(record.camera, record.recorded_at), **asked}
+
+
+def unseeing(named: str, lack: str) -> Configuration:
+    """What counts of nobody being shown frames: which model the settings name, and what it lacks."""
+    return {"model": None, "named": named, "lack": lack}
+
+
+def of_described(configuration: Mapping[str, object]) -> tuple[str, ...]:
+    """The inputs that count for `described_alerts` with this configuration, in canonical form.
+
+    A `sees` rule asks about frames that tracks and scenes choose, a `says` rule of the transcript.
+    """
+    rules = configuration.get("rules")
+    kinds = {rule["when"]["kind"] for rule in rules.values()} if isinstance(rules, Mapping) else set()
+    return (*((TRACKS, SCENES) if "sees" in kinds else ()), *((TRANSCRIPT,) if "says" in kinds else ()))
 
 
 def highlights(settings: Settings, record: VideoRecord) -> Configuration:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from video_platform.errors import RulesError
+from video_platform.rules_conditions import Classes
 from video_platform.rules_schema import read
-from video_platform.rules_values import KINDS, NOT_EVALUATED, CameraRules, Condition, Line, Mask, Rule, RuleSet, Schedule, Zone
+from video_platform.rules_values import DESCRIBED, KINDS, CameraRules, Condition, Line, Mask, Rule, RuleSet, Schedule, Zone
 
-__all__ = ["DEFAULT_TEXT", "KINDS", "NOT_EVALUATED", "CameraRules", "Condition", "Line", "Mask", "Rule", "RuleSet", "Schedule", "Zone", "parse"]
+__all__ = ["DEFAULT_TEXT", "DESCRIBED", "KINDS", "CameraRules", "Classes", "Condition", "Line", "Mask", "Rule", "RuleSet", "Schedule", "Zone", "parse"]
 
 DEFAULT_TEXT = """\
 version: 1
@@ -16,7 +17,7 @@ rules:
 """The rule set of a fresh installation."""
 
 
-def parse(text: str, *, classes: Sequence[str] | None = None, source: str = "rules") -> RuleSet:
+def parse(text: str, *, classes: Sequence[str] | Classes | None = None, source: str = "rules") -> RuleSet:
     """The rule set in a rules file; `classes` are what the detector can name, None skips that check.
 
     Raises:

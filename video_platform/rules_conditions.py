@@ -11,10 +11,23 @@ DIRECTIONS = ("left_to_right", "right_to_left", "any")
 
 
 @dataclass(frozen=True)
+class Classes:
+    """What the detector can name; `advice` says of a class that is not among them what would find it."""
+
+    names: Sequence[str]
+    advice: Callable[[str], str] = lambda name: ""
+
+    @classmethod
+    def of(cls, given: "Sequence[str] | Classes | None") -> "Classes | None":
+        """The same from names alone."""
+        return given if given is None or isinstance(given, Classes) else cls(given)
+
+
+@dataclass(frozen=True)
 class Known:
     """The names that the rules of a file may use."""
 
-    classes: Sequence[str] | None
+    classes: Classes | None
     zones: Sequence[str]
     lines: Sequence[str]
     channels: Sequence[str]
@@ -28,10 +41,12 @@ def class_names(reader: Reader, node: Node, known: Known) -> tuple[str, ...] | N
     found = reader.texts(node, what="the name of a class")
     if found and known.classes is not None:
         for name in found:
-            if name not in known.classes:
-                hint = did_you_mean(name, known.classes)
-                everything = "" if hint.startswith("known") else f" It knows: {', '.join(known.classes)}"
-                reader.problem(node, f"the detector has no class {name!r}; {hint}{everything}")
+            if name not in known.classes.names:
+                hint = did_you_mean(name, known.classes.names)
+                advice = known.classes.advice(name)
+                found_by = f" To find it: {advice}." if advice else ""
+                near, listed = ("", hint) if hint.startswith("known") else (f" {hint}", f"It knows: {', '.join(known.classes.names)}")
+                reader.problem(node, f"the detector has no class {name!r};{near}{found_by} {listed}")
     return found
 
 
@@ -54,6 +69,14 @@ def _one_class(reader: Reader, node: Node, known: Known) -> str | None:
     return found[0] if found else None
 
 
+def _words(reader: Reader, node: Node, known: Known) -> tuple[str, ...] | None:
+    found = reader.texts(node, what="a word")
+    for words in found or ():
+        if not any(character.isalnum() for character in words):
+            reader.problem(node, f"there is no word in {words!r}")
+    return found
+
+
 VALUES: dict[str, tuple[str, Read]] = {
     "class": ("classes", class_names),
     "classes": ("classes", class_names),
@@ -67,7 +90,7 @@ VALUES: dict[str, tuple[str, Read]] = {
     "within": ("within", lambda reader, node, known: reader.number(node, 0, 1, what="a fraction of the frame width")),
     "above": ("above", lambda reader, node, known: reader.number(node, 0, 100, what="frame widths per second")),
     "question": ("question", lambda reader, node, known: reader.text(node, what="what to look for")),
-    "words": ("words", lambda reader, node, known: reader.texts(node, what="a word")),
+    "words": ("words", _words),
     "camera": ("camera", lambda reader, node, known: reader.text(node, what="a camera")),
 }
 """Key in the file (or meaning of a kind's own value) -> field of `Condition`, how it is read."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from video_platform.errors import Problem, RulesError
+from video_platform.rules_conditions import Classes
 from video_platform.rules_schema import INCLUDE, SECTIONS, VERSION, read_root
 from video_platform.rules_values import RuleSet
 from video_platform.rules_yaml import MAX_BYTES, Reader, read_text
@@ -32,7 +33,7 @@ def read_file(path: Path) -> str:
     return _written_out(root, path)
 
 
-def load(path: Path, classes: Sequence[str] | None) -> tuple[str, RuleSet]:
+def load(path: Path, classes: Sequence[str] | Classes | None) -> tuple[str, RuleSet]:
     """The text as `read_file` gives it, and what it means; `classes` are what the detector can name.
 
     Raises:

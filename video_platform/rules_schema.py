@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from video_platform.errors import Problem
 from video_platform.records import Point, Severity
-from video_platform.rules_conditions import Known, Read, class_names, condition
+from video_platform.rules_conditions import Classes, Known, Read, class_names, condition
 from video_platform.rules_values import ANY_CAMERA, DAYS, Line, Mask, Rule, RuleSet, Schedule, Zone
 from video_platform.rules_yaml import Node, Reader, did_you_mean
 
@@ -46,14 +46,14 @@ VARIABLE = re.compile(r"[A-Za-z_]\w*")
 MINUTES_OF_A_DAY = 24 * 60
 
 
-def read(text: str, classes: Sequence[str] | None) -> tuple[RuleSet | None, list[Problem]]:
+def read(text: str, classes: Sequence[str] | Classes | None) -> tuple[RuleSet | None, list[Problem]]:
     """The rule set in `text` and every problem found; with a problem the rule set is not to be used."""
     reader = Reader()
     root = reader.document(text)
     return (read_root(reader, root, classes) if root else None), reader.problems
 
 
-def read_root(reader: Reader, root: Node, classes: Sequence[str] | None) -> RuleSet | None:
+def read_root(reader: Reader, root: Node, classes: Sequence[str] | Classes | None) -> RuleSet | None:
     """The rule set in a whole file's node; problems are left with the reader."""
     top = reader.mapping(root, required=("version", "rules"), optional=(*SECTIONS, "defaults", INCLUDE))
     if top is None:
@@ -65,7 +65,7 @@ def read_root(reader: Reader, root: Node, classes: Sequence[str] | None) -> Rule
     zones = _named(reader, top.get("zones"), _zone)
     lines = _named(reader, top.get("lines"), _line)
     channels = _named(reader, top.get("channels"), _channel)
-    known = Known(classes, list(zones), list(lines), list(channels))
+    known = Known(Classes.of(classes), list(zones), list(lines), list(channels))
     masks = _named(reader, top.get("ignore"), lambda reader, node: _mask(reader, node, known))
     defaults = {**DEFAULTS, **_defaults(reader, top.get("defaults"), known)}
     items = reader.items(top["rules"], at_most=MAX_ENTRIES) if "rules" in top else None
@@ -184,8 +184,8 @@ def _scores(reader: Reader, node: Node, known: Known) -> Scores | None:
         return reader.number(node, 0, 1)
     found: dict[str, float] = {}
     for name, child in node.value.items():
-        if name != OTHER and known.classes is not None and name not in known.classes:
-            reader.problem(child, f"the detector has no class {name!r}; {did_you_mean(name, [*known.classes, OTHER])}", key=True)
+        if name != OTHER and known.classes is not None and name not in known.classes.names:
+            reader.problem(child, f"the detector has no class {name!r}; {did_you_mean(name, [*known.classes.names, OTHER])}", key=True)
         elif (score := reader.number(child, 0, 1)) is not None:
             found[name] = score
     return found

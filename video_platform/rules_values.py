@@ -15,11 +15,8 @@ from video_platform.records import Point, Severity
 KINDS = ("appears", "enters", "leaves", "crosses", "dwells", "count", "absent", "near", "speed", "sees", "says", "silent")
 """Every kind of rule that the language has."""
 
-NOT_EVALUATED = {
-    "sees": "a `sees` rule needs a vision model, and none is connected",
-    "says": "a `says` rule needs a transcript, and none is made",
-}
-"""Kinds that parse but that nothing here can evaluate, with the reason shown for them."""
+DESCRIBED = ("sees", "says")
+"""Kinds that no track answers: asset `described_alerts` judges them, by a model that is shown frames and by the transcript; all others are of `alerts`."""
 
 OPTION_DEFAULTS: dict[str, object] = {
     "class_scores": (),
@@ -103,9 +100,9 @@ class Rule:
         return self.when.kind
 
     @property
-    def why_not(self) -> str | None:
-        """Why nothing here can evaluate this rule; None when it can be."""
-        return NOT_EVALUATED.get(self.kind)
+    def described(self) -> bool:
+        """Whether it is judged by what is seen and said, not over tracks."""
+        return self.kind in DESCRIBED
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -159,8 +156,18 @@ class CameraRules:
     lines: Mapping[str, tuple[Point, Point]]
     masks: Mapping[str, Mask] = field(default_factory=dict)
 
+    @property
+    def on_tracks(self) -> "CameraRules":
+        """The rules that asset `alerts` judges, with all zones, lines and masks."""
+        return replace(self, rules=tuple(rule for rule in self.rules if not rule.described))
+
+    @property
+    def on_description(self) -> "CameraRules":
+        """The rules that asset `described_alerts` judges; they know no places."""
+        return CameraRules(self.camera, tuple(rule for rule in self.rules if rule.described), {}, {})
+
     def configuration(self, camera: str | None = None, recorded_at: datetime | None = None) -> dict[str, object]:
-        """What decides the alerts of footage of this camera, for the fingerprint of `alerts`.
+        """What decides the alerts of footage of this camera that these rules raise, for the fingerprint of the asset that judges them.
 
         Only zones and lines that a rule uses count. The recording time counts as given: it makes the wall-clock times of alerts.
         """
@@ -206,6 +213,16 @@ class RuleSet:
         lines = {name: (line.start, line.end) for name, line in self.all_lines.items() if _matches(camera, line.cameras)}
         masks = {name: mask for name, mask in self.all_masks.items() if _matches(camera, mask.cameras)}
         return CameraRules(camera, tuple(rule for rule in self.rules if _applies(rule, camera, zones, lines)), zones, lines, masks)
+
+    @property
+    def on_tracks(self) -> "RuleSet":
+        """The same set with only the rules that asset `alerts` judges."""
+        return replace(self, rules=tuple(rule for rule in self.rules if not rule.described))
+
+    @property
+    def on_description(self) -> "RuleSet":
+        """The same set with only the rules that asset `described_alerts` judges, which know no places."""
+        return RuleSet(tuple(rule for rule in self.rules if rule.described), {}, {}, self.channels)
 
     @cached_property
     def evaluation(self) -> dict[str, object]:

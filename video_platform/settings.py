@@ -33,6 +33,7 @@ from video_platform.settings_groups import (
     ObjectSettings,
     OidcSettings,
     ProxySettings,
+    QuestionSettings,
     RecordingSettings,
     ReelSettings,
     RetentionSettings,
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     search: SearchSettings = SearchSettings()
     captions: CaptionSettings = CaptionSettings()
     reels: ReelSettings = ReelSettings()
+    questions: QuestionSettings = QuestionSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

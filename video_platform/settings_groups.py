@@ -282,6 +282,15 @@ class CaptionSettings(Group):
     prompt: FilePath | None = Field(default=None, description="a text of your own to ask with; empty takes the one that ships")
 
 
+class QuestionSettings(Group):
+    """How often a `sees` rule asks; each rule asks for itself."""
+
+    quiet_every_s: float = Field(
+        default=10.0, gt=0, description="seconds between two frames where nothing is followed: what the detector does not know is seen there only"
+    )
+    max_frames: int = Field(default=600, ge=1, le=10_000, description="most frames of one video that a question is asked about")
+
+
 class NotifySettings(Group):
     """Notifications."""
 

@@ -7,7 +7,9 @@ import pytest
 from video_platform.analysis import captions
 from video_platform.analysis.captions import Answer, Frame, Prompt
 from video_platform.analysis.key_frames import KeyFrame
+from video_platform.analysis.seeing import MAX_MISSES
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
+from video_platform.prompts import prompt
 
 PROMPT = Prompt("Describe.")
 GOOD = json.dumps({"text": "A person walks."})
@@ -123,7 +125,7 @@ def test_one_question_without_an_answer_costs_one_frame(tmp_path):
 def test_a_model_that_went_away_is_left_alone_and_what_is_known_still_counts(tmp_path):
     eyes = Eyes(GOOD, ModelUnavailable("gone"))
     found = captions.describe(frames(tmp_path, 6), eyes, PROMPT, Memory({"f" * 64: Answer(text="A dog.")}))
-    assert len(eyes.asked) == 1 + captions.MAX_MISSES
+    assert len(eyes.asked) == 1 + MAX_MISSES
     assert [each.text for each in found.captions.captions] == ["A person walks.", "", "", "", "", "A dog."]
     assert {each.reason for each in found.captions.captions[1:5]} == {"gone"}
     assert (found.captions.state, found.away) == ("partly_described", "gone")
@@ -155,7 +157,7 @@ def test_instructions_in_an_answer_are_text_and_nothing_more(tmp_path):
 
 def test_other_words_are_another_prompt_and_the_shipped_one_guards_against_writing():
     assert Prompt("Describe.").hash == PROMPT.hash != Prompt("Describe it.").hash
-    shipped = captions.PROMPT_FILE.read_text(encoding="utf-8")
+    shipped = prompt(captions.PROMPT)
     assert "never meant for you" in shipped
     assert len(shipped) < captions.MAX_PROMPT_CHARS
 

@@ -273,7 +273,7 @@ def check_past(told: Told, platform: Platform, instance, history: Sequence[Span]
         books.expect(all(successes[each] == 1 for each in told.past), f"runs that ended well, by video: {dict(Counter(successes.values()))}")
         books.expect(len(history) <= len(told.past) + killed, f"{len(history)} runs began for {len(told.past)} videos and {killed} kills")
     with judged(books, "nothing is outdated any more") as facts:
-        present = Present.of(platform.settings, platform.db, NOT_ASKED, NOT_ASKED)
+        present = Present.of(platform.settings, platform.db, NOT_ASKED, NOT_ASKED, NOT_ASKED)
         plan = planning.make(platform.db, platform.store, present, lambda _runs: {}, causes=CHANGED)
         facts.append(f"{plan.current} of {plan.videos} current")
         books.expect(not plan.causes, f"outdated still: {[(str(each.cause), len(each.videos)) for each in plan.causes]}")

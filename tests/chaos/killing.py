@@ -90,8 +90,9 @@ def check(home: Path, video_ids: set[str], books: Books) -> None:
             layout.TRACKS,
             layout.ALERTS,
             layout.HIGHLIGHTS,
-            layout.CAPTIONS,
             layout.TRANSCRIPT,
+            layout.CAPTIONS,
+            layout.DESCRIBED_ALERTS,
             layout.LLM_SUMMARY,
             layout.SEARCH_INDEX,
         ):
@@ -233,7 +234,9 @@ def summarised(platform, video_ids: set[str]) -> bool:
             return False
         return True
 
-    return all(there(video_id, asset) for video_id in video_ids for asset in (layout.HIGHLIGHTS, layout.LLM_SUMMARY, layout.SEARCH_INDEX))
+    return all(
+        there(video_id, asset) for video_id in video_ids for asset in (layout.HIGHLIGHTS, layout.DESCRIBED_ALERTS, layout.LLM_SUMMARY, layout.SEARCH_INDEX)
+    )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def test_a_good_file_says_what_would_change_and_what_cannot_be_evaluated(vp, rul
     assert "2 rules, 1 zones, 1 lines" in ran.out
     assert "rule enters: added" in ran.out
     assert "rule person: removed" in ran.out
-    assert "rule drone cannot be evaluated here" in ran.out
+    assert "rule drone cannot be evaluated: it needs a model that can be shown frames" in ran.out
+    assert "ollama pull qwen3-vl:4b" in ran.out
     assert vp("rules", "check", rules_file, "--json").json["changes"]["rule enters"] == "added"
 
 

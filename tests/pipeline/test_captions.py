@@ -117,7 +117,7 @@ def stored(graph, video_id):
 def kept(graph, video_id):
     """How many answers lie among the objects."""
     with graph.platform() as platform:
-        return len(list(platform.store.list(layout.answers_prefix(video_id))))
+        return len(list(platform.store.list(layout.answers_prefix(video_id, layout.CAPTIONS))))
 
 
 def longest_unseen(frames):

@@ -9,6 +9,7 @@ from video_platform.layout import (
     ASSETS,
     CAPTIONS,
     DAILY_DIGEST,
+    DESCRIBED_ALERTS,
     DETECTIONS,
     HIGHLIGHTS,
     LLM_SUMMARY,
@@ -20,7 +21,7 @@ from video_platform.layout import (
 )
 from video_platform.pipeline import configured
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
-from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, VISION
+from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES, VISION
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_AND_DESCRIBE, PROCESS_VIDEO
 
 HEAVY = ["torch", "cv2", "av", "onnxruntime", "transformers", "kafka", "boto3", "dagster_aws", "streamlit"]
@@ -54,7 +55,7 @@ def test_what_is_configured_can_be_observed_and_is_never_made():
 def test_each_source_asset_is_behind_what_it_decides_and_nothing_else():
     graph = defs.resolve_asset_graph()
     children = {asset: {key.path[-1] for key in graph.get(dg.AssetKey(asset)).child_keys} for asset in configured.ALL}
-    assert children == {RULES: {ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}, VISION: {CAPTIONS}}
+    assert children == {RULES: {ALERTS}, DESCRIBED_RULES: {DESCRIBED_ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}, VISION: {CAPTIONS}}
 
 
 def test_the_summary_is_made_from_what_was_followed_seen_and_said_and_never_from_alerts():
@@ -68,6 +69,7 @@ def test_the_summary_is_made_from_what_was_followed_seen_and_said_and_never_from
     assert LLM_SUMMARY not in upstream(HIGHLIGHTS)
     assert upstream(CAPTIONS) == {RAW_VIDEO, TRACKS, SCENES, VISION}
     assert upstream(TRANSCRIPT) == {RAW_VIDEO}
+    assert upstream(DESCRIBED_ALERTS) == {RAW_VIDEO, TRACKS, SCENES, TRANSCRIPT, DESCRIBED_RULES}
     assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS, CAPTIONS, TRANSCRIPT}
 
 
@@ -77,7 +79,7 @@ def test_a_code_server_can_load_everything():
 
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
-    in_words = {TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
+    in_words = {TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
     assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - in_words
     both = defs.resolve_job_def(PROCESS_AND_DESCRIBE)
     assert {key.path[-1] for key in both.asset_layer.selected_asset_keys} == set(ASSETS)

@@ -16,7 +16,19 @@ from video_platform import model_registry
 from video_platform.access import ANYONE
 from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
-from video_platform.layout import ALERTS, CAPTIONS, DETECTIONS, HIGHLIGHTS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS, TRANSCRIPT
+from video_platform.layout import (
+    ALERTS,
+    CAPTIONS,
+    DESCRIBED_ALERTS,
+    DETECTIONS,
+    HIGHLIGHTS,
+    LLM_SUMMARY,
+    PROCESSED_VIDEO,
+    SCENES,
+    SEARCH_INDEX,
+    TRACKS,
+    TRANSCRIPT,
+)
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.pipeline.tags import FORCE
@@ -94,7 +106,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.TRACKER,
-            (TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX),
+            (TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({TRACKS, ALERTS, HIGHLIGHTS}),
             FRESH,
             settings("tracking", min_score=0.62),
@@ -104,7 +116,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS}),
             {DETECTIONS: ["detector"]},
             settings("detection", store_score=0.3),
@@ -114,7 +126,7 @@ ROWS = [
     pytest.param(
         Row(
             Cause.DETECTOR,
-            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX),
+            (DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX),
             frozenset({DETECTIONS, TRACKS, ALERTS, HIGHLIGHTS}),
             {DETECTIONS: ["detector"]},
             detector,
@@ -126,11 +138,16 @@ ROWS = [
         Row(Cause.PROXY, (PROCESSED_VIDEO, HIGHLIGHTS), frozenset({PROCESSED_VIDEO, HIGHLIGHTS}), FRESH, settings("proxy", height=360, remux=False)),
         id="proxy",
     ),
-    pytest.param(Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)), id="scenes"),
+    pytest.param(
+        Row(Cause.SCENES, (SCENES, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, settings("scenes", threshold=0.5)),
+        id="scenes",
+    ),
     pytest.param(Row(Cause.RECORDING, (ALERTS, HIGHLIGHTS), frozenset({ALERTS, HIGHLIGHTS}), FRESH, recording), id="recording"),
     pytest.param(Row(Cause.REELS, (HIGHLIGHTS,), frozenset({HIGHLIGHTS}), FRESH, settings("reels", max_s=12.0)), id="reels"),
     pytest.param(
-        Row(Cause.SCENES, (SCENES, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, accurate_scenes), id="scene mode", marks=pytest.mark.models
+        Row(Cause.SCENES, (SCENES, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX), frozenset({SCENES}), FRESH, accurate_scenes),
+        id="scene mode",
+        marks=pytest.mark.models,
     ),
 ]
 
@@ -177,7 +194,13 @@ def assert_summary_follows(graph, video_id):
     with graph.platform() as platform:
         assert outbox.newest_event(platform.db, video_id, "processed-videos")
         assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {CAPTIONS: 1, LLM_SUMMARY: 1, SEARCH_INDEX: 1}
-    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {TRANSCRIPT: "reused", CAPTIONS: "made", LLM_SUMMARY: "made", SEARCH_INDEX: "made"}
+    assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {
+        TRANSCRIPT: "reused",
+        CAPTIONS: "made",
+        DESCRIBED_ALERTS: "reused",
+        LLM_SUMMARY: "made",
+        SEARCH_INDEX: "made",
+    }
 
 
 def test_another_model_that_writes_makes_the_summary_and_what_search_finds_and_nothing_else(processed):
@@ -253,6 +276,112 @@ def test_what_no_model_described_waits_until_there_is_one(processed):
             assert deeds(platform).plan([Cause.WAITING]).causes == []
     with graph.platform() as platform:
         assert "Ollama" in deeds(platform).plan([Cause.WAITING]).unknown[Cause.WAITING]
+
+
+ASKED = """
+version: 1
+rules:
+  - {name: person, when: {appears: person}}
+  - {name: drone, when: {sees: "a drone"}}
+"""
+
+
+def asking(graph, text=ASKED):
+    with graph.platform() as platform:
+        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
+
+
+def worked_off(graph, cause, *beside):
+    """What the plan names for this cause, and what a backfill of it makes; there are no others than those `beside` it."""
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert {each.cause for each in plan.causes} == {cause, *beside}
+        planned = set(plan.cause(cause).assets)
+        deeds(platform).start_backfill(cause)
+    done, _ = work_off(graph)
+    return planned, {asset for (asset, _), state in done.items() if state == "made"}
+
+
+def looks(prompt):
+    """No to every question of a rule, and the same words of every frame."""
+    return json.dumps({"answer": "no"} if "<question>" in prompt else {"text": "A street."})
+
+
+def seeing(graph, server, digest="5" * 64):
+    """A model that sees; summaries are not its business."""
+    server.models["seer:latest"] = digest
+    server.capabilities["seer:latest"] = ["completion", "vision"]
+    graph.settings = graph.settings.model_copy(update={"language_model": LanguageModelSettings(host=server.address, model="none", vision_model="seer:latest")})
+    return server
+
+
+def questions(server):
+    """How many questions of rules were put."""
+    return sum("<question>" in request["messages"][1]["content"] for request in server.requests)
+
+
+def test_rules_that_no_track_answers_make_described_alerts_and_nothing_else(processed):
+    """A new `sees` rule, another question, another model that sees, and a rule over tracks beside it."""
+    graph, video_id = processed
+    with FakeOllama(reply=looks) as server:
+        seeing(graph, server)
+        graph.run(video_id, job=DESCRIBE_VIDEO)
+        asking(graph)
+        observe(graph)
+        assert stale(graph, video_id) == {DESCRIBED_ALERTS: ["described_rules"]}
+        assert worked_off(graph, Cause.RULES) == ({DESCRIBED_ALERTS}, {DESCRIBED_ALERTS})
+        assert stale(graph, video_id) == FRESH
+        asked = questions(server)
+        assert asked
+        asking(graph, ASKED.replace("a drone", "a balloon"))
+        assert worked_off(graph, Cause.RULES) == ({DESCRIBED_ALERTS}, {DESCRIBED_ALERTS})
+        assert questions(server) == 2 * asked
+        seeing(graph, server, "6" * 64)
+        assert worked_off(graph, Cause.VISION, Cause.CAPTIONS) == ({DESCRIBED_ALERTS}, {DESCRIBED_ALERTS})
+        assert worked_off(graph, Cause.CAPTIONS) == ({CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}, {CAPTIONS})
+        assert questions(server) == 3 * asked
+        asking(graph, ASKED.replace("a drone", "a balloon").replace("appears: person}", "appears: person}, cooldown: 1s"))
+        planned, made = worked_off(graph, Cause.RULES)
+        assert (planned, made & {DESCRIBED_ALERTS}) == ({ALERTS, HIGHLIGHTS}, set())
+        assert questions(server) == 3 * asked
+
+
+def test_a_change_of_both_kinds_of_rules_is_one_backfill(processed):
+    graph, video_id = processed
+    with FakeOllama(reply=looks) as server:
+        seeing(graph, server)
+        graph.run(video_id, job=DESCRIBE_VIDEO)
+        asking(graph, ASKED.replace("appears: person}", "appears: person}, cooldown: 1s"))
+        planned, made = worked_off(graph, Cause.RULES)
+        assert planned == {ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS}
+        assert {ALERTS, DESCRIBED_ALERTS} <= made
+        with graph.platform() as platform:
+            assert deeds(platform).plan().causes == []
+
+
+def test_a_model_that_sees_and_is_away_outdates_nothing(processed):
+    graph, video_id = processed
+    with FakeOllama(reply=looks) as server:
+        seeing(graph, server)
+        asking(graph)
+        graph.run(video_id)
+        with graph.platform() as platform:
+            assert deeds(platform).plan().causes == []
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert plan.causes == []
+        assert "Ollama" in plan.unknown[Cause.VISION]
+        assert "Ollama" in plan.unknown[Cause.CAPTIONS]
+
+
+def test_a_question_that_no_model_answered_waits_until_there_is_one(processed):
+    graph, video_id = processed
+    asking(graph)
+    graph.run(video_id)
+    with FakeOllama(reply=looks) as server:
+        seeing(graph, server)
+        with graph.platform() as platform:
+            assert deeds(platform).plan([Cause.WAITING]).cause(Cause.WAITING).assets == {CAPTIONS: 1, DESCRIBED_ALERTS: 1, LLM_SUMMARY: 1, SEARCH_INDEX: 1}
 
 
 def test_what_an_earlier_version_processed_becomes_findable_by_a_backfill(processed):

@@ -12,7 +12,7 @@ from graphs import Ticking
 from sensors import backfills_sensor, batches_sensor
 from sensors.backfills import AHEAD, BATCH, MAX_FAILURES, MAX_QUEUED
 from video_platform import layout
-from video_platform.layout import ALERTS, CAPTIONS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, TRACKS
 from video_platform.pipeline.failures import INTERRUPTED
 from video_platform.records import Lane, Manifest, Verdict
 from video_platform.services.database import backfills
@@ -161,6 +161,14 @@ def test_captions_wait_for_the_pool_and_leave_the_summary_alone(home):
     (request,) = home.tick()
     assert (request.job_name, "vp/lane" in request.tags) == ("describe_video", False)
     assert [key.path[-1] for key in request.asset_selection] == [CAPTIONS, SEARCH_INDEX]
+
+
+def test_what_is_seen_and_said_waits_for_the_pool_on_behalf_of_its_lane(home):
+    (video_id,) = home.ready(1)
+    home.start([video_id], [DESCRIBED_ALERTS])
+    (request,) = home.tick()
+    assert (request.job_name, "vp/lane" in request.tags, request.tags["vp/asked-lane"]) == ("describe_video", False, "backfill")
+    assert [key.path[-1] for key in request.asset_selection] == [DESCRIBED_ALERTS]
 
 
 def test_a_tick_that_was_killed_before_its_runs_were_made_asks_for_the_same_runs(home):

@@ -114,6 +114,9 @@ def test_what_a_killed_run_left_unfindable_is_asked_for_until_it_is_given_up(una
     assert all("reconcile:index" in key for key in keys)
     assert Graph(settings).run(unasked, [layout.SEARCH_INDEX], job=DESCRIBE_VIDEO).success
     age(platform, unasked)
+    assert not sensor.tick().run_requests  # given up, although what is seen and said is lacking too
+    assert Graph(settings).run(unasked, [layout.DESCRIBED_ALERTS], job=DESCRIBE_VIDEO).success
+    age(platform, unasked)
     assert not sensor.tick().run_requests
     assert videos.get(platform.db, unasked).summary_failure_code is None
 

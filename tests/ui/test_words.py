@@ -105,7 +105,8 @@ def test_progress_says_step_and_percent() -> None:
         ("crosses", {"line": "gate", "direction": "right_to_left"}, "Track 7 crossed gate from right to left at 0:02.0."),
         ("appears", {"more_within_cooldown": 2}, "Track 7 seen at 0:02.0. 2 more within the cooldown."),
         ("count", {"count": 5, "wanted": 4, "held_s": 3.2, "zone": "plaza"}, "5 at once in plaza for 3.2 s, the rule wants 4: track 7 at 0:02.0."),
-        ("sees", {"question": "a drone?", "answers": 2}, "question a drone?, answers 2"),
+        ("sees", {"question": "a drone", "model": "seer", "frames": 2}, "Seer saw 'a drone' in 2 frames in a row, the first at 0:02.0."),
+        ("says", {"said": ["fire"], "segment": {"id": "0", "text": "Fire!"}}, "'fire' was said in 'Fire!' at 0:02.0."),
     ],
 )
 def test_reasons_say_who_what_where_and_when(kind: str, why: dict[str, object], text: str) -> None:

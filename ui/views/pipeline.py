@@ -42,9 +42,10 @@ ASSET_WORDS = {
     "tracks": "Tracks",
     "alerts": "Alerts",
     "highlights": "Clips",
-    "captions": "Captions",
-    "llm_summary": "Summary",
     "transcript": "Transcript",
+    "captions": "Captions",
+    "described_alerts": "Seen and said",
+    "llm_summary": "Summary",
     "search_index": "Search index",
 }
 

@@ -28,6 +28,12 @@ def problem_list(text: str, problems: list[Problem]) -> None:
             st.code(f"{problem.line:>4} | {lines[problem.line - 1][:300]}", language=None, wrap_lines=True)
 
 
+def lacking_list(text: str) -> None:
+    """Rules that nothing here can evaluate, with what to install or set."""
+    for rule, reason in rule_drafts.lacking(text).items():
+        st.warning(f"{words.plain(rule, 80)} cannot be evaluated: {words.plain(reason, 600)}", icon=":material/visibility_off:")
+
+
 def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
     """A draft against the active rules: what it changes, what that would mean for all that is stored, and the ways to end it."""
     if draft.problems:
@@ -35,6 +41,7 @@ def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
         return
     changed = "; ".join(words.plain(change, 120) for change in draft.changed) or "only comments or layout changed"
     st.markdown(f"**{words.plain(draft.source)}** differs from the active rules: {changed}.")
+    lacking_list(draft.text)
     with st.expander("Show the difference", icon=":material/difference:", expanded=True):
         st.code(draft.diff, language="diff", wrap_lines=True)
     rule_trials.trial_panel(draft, key)
@@ -92,6 +99,7 @@ with right:
     st.caption(f"Version {active.id}, applied {words.instant(active.applied_at)}{by}{reason}")
     if active_problems:
         problem_list(active.text, active_problems)
+    lacking_list(active.text)
     st.code(active.text, language="yaml", line_numbers=True, wrap_lines=True)
     path = data.settings().rules
     if path is None:

@@ -4,22 +4,23 @@ Whatever a model answers, and whatever stands written in a picture, becomes the 
 nothing acts on it here. A frame without an answer says why.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from video_platform.analysis.key_frames import KeyFrame
 from video_platform.analysis.passages import plain
+from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.fingerprints import content_hash
 from video_platform.records import Caption, Captions, Passage, Stored
 
-PROMPT_FILE = Path(__file__).parents[1] / "prompts" / "caption.v1.txt"
-"""The words that a model is asked with; changed words are a new file, with the next number."""
+PROMPT = "caption.v1"
+"""The file of the words that a model is asked with; changed words are a new file, with the next number."""
 
 MAX_PROMPT_CHARS = 8_000
 """Of a prompt: about 2,000 of the 8,192 tokens that a model sees, which leaves room for the picture and the answer."""
@@ -33,25 +34,11 @@ MAX_REPLY_CHARS = 4_000
 MAX_PROBLEM_CHARS = 300
 """What a repair turn is told of the first reply's faults, and what is kept of why a frame has no caption."""
 
-MAX_MISSES = 2
-"""Questions in a row without an answer after which a model counts as away: a single picture may be too much for it."""
-
 QUESTION = "Describe this picture."
 REPAIR = "Your answer did not follow the schema: {problem}. Look at the picture again and answer with one JSON object of the schema and nothing else."
 
 DESCRIBED = "described"
 """State of the passages of captions."""
-
-
-class SeeingModel(Protocol):
-    """What looks at pictures: `chat` shows `images` (encoded) with the last message, and gives an answer in the form of a JSON schema and its tokens."""
-
-    name: str
-    digest: str
-
-    def chat(self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, object], images: Sequence[bytes] = ()) -> tuple[str, int]:
-        """Raises `ModelUnavailable`, or `ModelReplyInvalid` when the answer was cut."""
-        ...
 
 
 def _with_words(text: str) -> str:
@@ -90,18 +77,6 @@ class Answer(Stored):
     tokens: int = 0
 
 
-class Answers(Protocol):
-    """Answers that are known already, by the digest of the frame; those that come in are kept there at once."""
-
-    def get(self, digest: str) -> Answer | None:
-        """The answer for this frame, None when nobody asked yet."""
-        ...
-
-    def put(self, digest: str, answer: Answer) -> None:
-        """Keep an answer; it is there for the next process when this returns."""
-        ...
-
-
 @dataclass(frozen=True)
 class Frame:
     """A key frame as it is sent: a JPEG file and the digest of its pixels; or, with `path` None, the `reason` why it cannot be had."""
@@ -127,12 +102,12 @@ def describe(
     frames: Sequence[Frame],
     model: SeeingModel,
     prompt: Prompt,
-    answers: Answers,
+    answers: Answers[Answer],
     *,
     left_out: int = 0,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> Described:
-    """Have `model` look at each frame that `answers` does not know, in order of time; equal pictures are shown once.
+    """Have `model` look at each frame that `answers` does not know by its digest, in order of time; equal pictures are shown once.
 
     After `MAX_MISSES` questions in a row without an answer nobody is asked any more. `left_out` further frames were not to be asked for, which is said.
     """

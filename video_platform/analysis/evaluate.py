@@ -9,6 +9,7 @@ The tested point of a box is the middle of its bottom edge. A state (in a zone, 
 - `count`: each span in which enough objects are there at once is an episode; `absent`: each in which none is.
 - `near`: each span over which two objects are close; `speed`: each over which one is fast.
 - `silent`: each span without footage of the camera, at the moment where footage goes on (`silence`).
+- `sees`, `says`: nothing here; `described` judges them.
 
 `merge` makes episodes that lie close together one. `cooldown` acts per rule: after an episode, others of the rule that start within it are not reported but
 counted in its `why`.
@@ -29,6 +30,12 @@ from video_platform.rules import CameraRules, Rule
 
 MAX_WHY_TRACKS = 20
 """Tracks that the facts of one episode describe; all of them stand in `track_ids`."""
+
+NOT_OVER_TRACKS = (
+    "no track answers a `{kind}` rule, and only tracks are judged here; applied, it is asked of each video that comes, and `vp backfill start --cause rules` "
+    "asks it of the past"
+)
+UNKNOWN_TIME = "the rule has a schedule, and the recording time of this video is unknown; set it with `vp set VIDEO --recorded-at TIME`"
 
 NOTHING = continuing.Judged([], [])
 
@@ -75,7 +82,7 @@ class Found:
     def __init__(self, seen: Observed, recorded_at: Sequence[datetime | None], passed_over: Collection[str] = ()) -> None:
         """`recorded_at` is the wall-clock time of second 0 of each video of `seen`; of rules `passed_over` only is told whether they can be evaluated."""
         self.seen, self._recorded_at, self._passed_over = seen, recorded_at, frozenset(passed_over)
-        self._rules = [rule for rule in seen.rules.rules if not rule.why_not and rule.name not in self._passed_over]
+        self._rules = [rule for rule in seen.rules.rules if not rule.described and rule.name not in self._passed_over]
         self._hits: dict[str, dict[int, list[Hit]]] = {rule.name: self._of(rule) for rule in self._rules if rule.kind != "silent"}
 
     def judge(self, video: int, earlier: EarlierFootage | None) -> Evaluation:
@@ -143,15 +150,15 @@ class Found:
 
 
 def _why_not(rule: Rule, names: Sequence[str], recorded_at: datetime | None, earlier: EarlierFootage | None) -> str | None:
-    if rule.why_not:
-        return rule.why_not
+    if rule.described:
+        return NOT_OVER_TRACKS.format(kind=rule.kind)
     if rule.kind == "silent":
         return silence.why_unknown(recorded_at, earlier)
     lacking = [name for name in rule.classes if name not in names]
     if lacking and (rule.kind == "near" or len(lacking) == len(rule.classes)):
         return f"the detector that made these tracks has no class {', '.join(lacking)}"
     if rule.schedule and recorded_at is None:
-        return "the rule has a schedule, and the recording time of this video is unknown; set it with `vp set VIDEO --recorded-at TIME`"
+        return UNKNOWN_TIME
     return None
 
 

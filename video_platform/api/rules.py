@@ -4,11 +4,10 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from video_platform import rules, rules_files
+from video_platform import evaluable, rules, rules_files
 from video_platform.api import shapes_rules
 from video_platform.api.problems import listed
 from video_platform.api.services import Ours, Services
-from video_platform.detectors import class_names
 from video_platform.errors import Problem, RulesError
 from video_platform.services.database import rulesets
 
@@ -29,7 +28,8 @@ def check_rules(ours: Ours, given: shapes_rules.RulesText) -> shapes_rules.Check
         parsed = _parse(ours, given.text)
     except RulesError as error:
         return shapes_rules.CheckedRules(ok=False, rules=[], problems=_problems(error))
-    return shapes_rules.CheckedRules(ok=True, rules=[rule.name for rule in parsed.rules], problems=[])
+    lacking = evaluable.why_not(ours.platform.settings, parsed)
+    return shapes_rules.CheckedRules(ok=True, rules=[rule.name for rule in parsed.rules], problems=[], cannot_evaluate=lacking)
 
 
 @router.post("/apply", operation_id="apply_rules")
@@ -39,7 +39,7 @@ def apply_rules(ours: Ours, given: shapes_rules.RulesApplication) -> shapes_rule
 
 
 def _parse(ours: Services, text: str) -> rules.RuleSet:
-    return rules.parse(text, classes=class_names(ours.platform.settings), source="rules")
+    return rules.parse(text, classes=evaluable.classes(ours.platform.settings), source="rules")
 
 
 def _problems(error: RulesError) -> list[shapes_rules.ProblemOut]:

@@ -58,11 +58,12 @@ class ProblemOut(BaseModel):
 
 
 class CheckedRules(BaseModel):
-    """Whether a rules file can be used."""
+    """Whether a rules file can be used; `cannot_evaluate` says of rules that nothing here can evaluate what to install or set."""
 
     ok: bool
     rules: list[str]
     problems: list[ProblemOut]
+    cannot_evaluate: dict[str, str] = Field(default_factory=dict)
 
 
 class RuleVersionOut(BaseModel):

@@ -18,7 +18,7 @@ RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file (d
 @app.command("check")
 def check(file: RulesFile, as_json: AsJson = False) -> None:
     """Say every mistake of a rules file with its line, and what would change if it were applied."""
-    from video_platform import settings
+    from video_platform import evaluable, settings
     from video_platform.cli import opening, output
     from video_platform.errors import RulesError
     from video_platform.services.database import rulesets
@@ -41,12 +41,13 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
         changes = dict(active.rule_set.changes(rule_set)) if active else {}
     except RulesError as error:
         unreadable = error.message
+    lacking = evaluable.why_not(platform.settings, rule_set)
     if as_json:
-        output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": _not_evaluated(rule_set)})
+        output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": lacking})
         return
     output.say(f"{file}: valid, {len(rule_set.rules)} rules, {len(rule_set.zones)} zones, {len(rule_set.lines)} lines")
-    for name, reason in _not_evaluated(rule_set).items():
-        output.say(f"  rule {name} cannot be evaluated here: {reason}")
+    for name, reason in lacking.items():
+        output.say(f"  rule {name} cannot be evaluated: {reason}")
     for what, how in changes.items():
         output.say(f"  {what}: {how}, compared with what is active")
     if unreadable:
@@ -70,6 +71,7 @@ def listing(
     as_json: AsJson = False,
 ) -> None:
     """List the active rules, or the versions of the rule set; when this version of the program cannot read the rules, the versions too."""
+    from video_platform import evaluable
     from video_platform.cli import opening, output
     from video_platform.errors import RulesError
     from video_platform.services.database import rulesets
@@ -93,8 +95,16 @@ def listing(
             _table_of(versions)
             output.print_error(error)
         raise typer.Exit(1) from None
+    lacking = evaluable.why_not(platform.settings, rule_set)
     rows = [
-        {"name": rule.name, "kind": rule.kind, "severity": rule.severity, "channels": rule.channels, "cameras": rule.cameras, "cannot_evaluate": rule.why_not}
+        {
+            "name": rule.name,
+            "kind": rule.kind,
+            "severity": rule.severity,
+            "channels": rule.channels,
+            "cameras": rule.cameras,
+            "cannot_evaluate": lacking.get(rule.name),
+        }
         for rule in rule_set.rules
     ]
     if as_json:
@@ -127,10 +137,10 @@ def apply(
         text = read_rules(platform.settings, file)[0]
         before = rulesets.active(platform.db)
         now = deeds(platform, catalog).apply_rules(text, source=str(file), why=why)
-        older = len(rulesets.outdated(platform.db))
+        older = len(rulesets.outdated_in_any(platform.db))
     output.say(f"version {now.id} was already active" if before and before.id == now.id else f"version {now.id} is active")
     if older:
-        output.say(f"{output.count(older, 'video has', 'videos have')} alerts of older rules; `vp retry --older-rules` makes only alerts and clips again")
+        output.say(f"{output.count(older, 'video has', 'videos have')} alerts of older rules; `vp retry --older-rules` makes only their alerts again")
 
 
 @app.command("preview")
@@ -158,7 +168,3 @@ def preview(
         moment = at_s if at_s is not None else (record.duration_s or 0.0) / 2
         drawing.draw(platform.settings, platform.store, record, shown, at_s=moment, target=target)
     output.say(f"{target}: {len(shown.zones)} zones and {len(shown.lines)} lines for camera {record.camera}, at {output.clock(moment)}")
-
-
-def _not_evaluated(rule_set: object) -> dict[str, str]:
-    return {rule.name: rule.why_not for rule in rule_set.rules if rule.why_not}  # type: ignore[attr-defined]

@@ -14,14 +14,15 @@ from video_platform.layout import CAPTIONS, DETECTIONS, LLM_SUMMARY
 from video_platform.pipeline.made import Plan
 
 RULES = "rules"
+DESCRIBED_RULES = "described_rules"
 DETECTOR = "detector"
 PROMPTS = "prompts"
 VISION = "vision"
-ALL = (RULES, DETECTOR, PROMPTS, VISION)
+ALL = (RULES, DESCRIBED_RULES, DETECTOR, PROMPTS, VISION)
 
 
 def counted(plan: Plan) -> dict[str, str]:
-    """Source asset -> its version that `plan` counts. The rules of one camera do not tell the whole set: `alerts` names its version itself."""
+    """Source asset -> its version that `plan` counts. What judges rules names their version itself: those of one camera do not tell the whole set."""
     if plan.asset == DETECTIONS:
         return {DETECTOR: content_hash(plan.configuration)}
     if plan.asset == LLM_SUMMARY:

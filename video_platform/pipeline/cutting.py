@@ -54,7 +54,7 @@ def cut(at: Step, alerts: Handle, tracks: Handle, processed_video: Handle) -> Ma
     configuration = recipes.highlights(at.desk.settings, at.record)
     plan = at.plan(HIGHLIGHTS, configuration, {ALERTS: alerts, TRACKS: tracks, PROCESSED_VIDEO: processed_video})
     if plan.stored:
-        _show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
+        show(at, plan.stored.files)  # the ledger may have forgotten them: it does when an alert's span moves there and back
     return at.reused(plan) if plan.stored else _cut(at, plan, alerts, tracks, processed_video)
 
 
@@ -65,10 +65,7 @@ def _cut(at: Step, plan: Plan, alerts: Handle, tracks: Handle, processed_video: 
     wanted = [_span(alert, duration_s) for alert in found[:MAX_CLIPS]]
     film = _film(at, plan, found, tracks)
     cut = _made(at, processed_video, tracks, wanted, film) if wanted or film.of.keys() - film.kept.keys() else {"clips": {}, "reel": None, "lapse": None}
-    clips = {id_: Path(result) for id_, result in cut["clips"].items() if isinstance(result, str)}
-    notes = [f"no clip of alert {id_}: {result['error']}" for id_, result in cut["clips"].items() if not isinstance(result, str)]
-    if len(found) > MAX_CLIPS:
-        notes.append(f"{len(found)} alerts, clips of the first {MAX_CLIPS}")
+    clips, notes = _clips(cut["clips"], len(found))
     films, facts = _films(at, film, cut)
     lengths = {name: facts[name] for name in ("reel_s", "timelapse_s") if name in facts}
     return at.made(
@@ -83,7 +80,7 @@ def _cut(at: Step, plan: Plan, alerts: Handle, tracks: Handle, processed_video: 
         kept=[entry for entries in film.kept.values() for entry in entries],
         facts={"clips": len(clips), "alerts": len(found), "reel_of": _source(film, found), **facts},
         duration_s=duration_s,
-        before_manifest=lambda entries: _show(at, entries),
+        before_manifest=lambda entries: show(at, entries),
     )
 
 
@@ -138,8 +135,6 @@ def _still_there(at: Step, before: Manifest, role: str, of: str) -> list[FileEnt
 
 
 def _made(at: Step, processed_video: Handle, tracks: Handle, wanted: list[dict[str, Any]], film: _Film) -> dict[str, Any]:
-    from video_platform.analysis import worker
-
     settings, record = at.desk.settings, at.record
     source = {
         "path": str(processed_video.path("video")),
@@ -148,19 +143,22 @@ def _made(at: Step, processed_video: Handle, tracks: Handle, wanted: list[dict[s
         "recorded_at": record.recorded_at.isoformat() if record.recorded_at else None,
         "zone": recipes.zone_name(settings, record),
     }
-    payload: dict[str, Any] = {
-        "path": source["path"],
-        "out_dir": str(at.folder),
-        "wanted": wanted,
-        "sources": [source],
-        "limits": asdict(media_limits(settings)),
-    }
+    films: dict[str, Any] = {"sources": [source]}
     if REEL in film.of and REEL not in film.kept:
-        payload["reel"] = [{"source": 0, "start_s": piece.start_s, "end_s": piece.end_s, "title": piece.title} for piece in film.pieces]
+        films["reel"] = [{"source": 0, "start_s": piece.start_s, "end_s": piece.end_s, "title": piece.title} for piece in film.pieces]
     if TIMELAPSE in film.of and TIMELAPSE not in film.kept:
-        payload["lapse"] = {"moments_s": film.moments_s, "speed": film.speed}
-    length_s = None if record.duration_s is None else record.duration_s + settings.reels.max_s + settings.reels.timelapse_max_s
-    return worker.run("clips", payload, limits=worker_budget(settings, length_s), on_progress=at.progress)
+        films["lapse"] = {"moments_s": film.moments_s, "speed": film.speed}
+    return _run(at, processed_video, wanted, films, films_s=settings.reels.max_s + settings.reels.timelapse_max_s)
+
+
+def _run(at: Step, processed_video: Handle, wanted: list[dict[str, Any]], films: Mapping[str, Any] | None = None, films_s: float = 0.0) -> dict[str, Any]:
+    """What the child process cuts, see task `clips`: these clips, and `films` of up to `films_s`."""
+    from video_platform.analysis import worker
+
+    settings, duration_s = at.desk.settings, at.record.duration_s
+    payload = {"path": str(processed_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
+    limits = worker_budget(settings, None if duration_s is None else duration_s + films_s)
+    return worker.run("clips", {**payload, **(films or {})}, limits=limits, on_progress=at.progress)
 
 
 def _films(at: Step, film: _Film, cut: Mapping[str, Any]) -> tuple[list[NewFile], dict[str, Any]]:
@@ -198,7 +196,7 @@ def _span(alert: Mapping[str, Any], duration_s: float | None) -> dict[str, Any]:
     return {"id": alert["id"], "start_s": start_s, "end_s": max(end_s, start_s)}
 
 
-def _show(at: Step, entries: Sequence[FileEntry]) -> None:
+def show(at: Step, entries: Sequence[FileEntry]) -> None:
     """Clips appear on the alerts as soon as their files are stored."""
     from video_platform.services.database import ledger
 
@@ -208,3 +206,17 @@ def _show(at: Step, entries: Sequence[FileEntry]) -> None:
     for id_, key in clips.items():
         if already.get(id_) != key:
             ledger.set_media(at.desk.platform.db, id_, clip=key)
+
+
+def clips_of(at: Step, processed_video: Handle, alerts: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Path], list[str]]:
+    """Clips of these alerts (`id`, `start_s`, `end_s`) in the folder of the step, by id, and what to say of those that could not be cut."""
+    wanted = [_span(alert, at.record.duration_s) for alert in alerts[:MAX_CLIPS]]
+    return _clips(_run(at, processed_video, wanted)["clips"] if wanted else {}, len(alerts))
+
+
+def _clips(cut: Mapping[str, Any], alerts: int) -> tuple[dict[str, Path], list[str]]:
+    """Clips by the ids of their alerts, of so many, and what to say of those that could not be cut."""
+    notes = [f"no clip of alert {id_}: {result['error']}" for id_, result in cut.items() if not isinstance(result, str)]
+    if alerts > MAX_CLIPS:
+        notes.append(f"{alerts} alerts, clips of the first {MAX_CLIPS}")
+    return {id_: Path(result) for id_, result in cut.items() if isinstance(result, str)}, notes

@@ -8,7 +8,7 @@ between makes it run again, and reconciling the same episodes again raises nothi
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,8 +45,13 @@ class ActiveRules:
 
     @property
     def data_version(self) -> str:
-        """What Dagster compares: all of the set that decides alerts, of any camera."""
-        return content_hash(self.rule_set.evaluation)
+        """What Dagster compares: all of the set that decides alerts over tracks, of any camera."""
+        return content_hash(self.rule_set.on_tracks.evaluation)
+
+    @property
+    def described_version(self) -> str:
+        """The same of what asset `described_alerts` judges."""
+        return content_hash(self.rule_set.on_description.evaluation)
 
 
 def active_rules(desk: Desk, before: ActiveRules | None = None) -> ActiveRules:
@@ -65,7 +70,7 @@ def judge(at: Step, active: ActiveRules, tracks: Handle, raw_video: Handle) -> M
     """The alerts of one video by these rules: the stored ones where nothing they are made from has changed and the ledger has them."""
     earlier = _earlier(at, at.record, active)
     plan = at.plan(ALERTS, _settings(at.record, active, earlier), {TRACKS: tracks})
-    if plan.stored and not _in_ledger(at, plan):
+    if plan.stored and not in_ledger(at, plan):
         plan = replace(plan, stored=None)
     made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, earlier, tracks, raw_video)
     _ask_for_newer_rules(at, active)
@@ -83,7 +88,7 @@ def _earlier(at: Step, record: VideoRecord, active: ActiveRules) -> EarlierFoota
     from video_platform.analysis import continuing
     from video_platform.services.database import footage
 
-    camera_rules = active.rule_set.for_camera(record.camera)
+    camera_rules = active.rule_set.for_camera(record.camera).on_tracks
     return continuing.counted(camera_rules, record.recorded_at, footage.before(at.desk.platform.db, record))
 
 
@@ -123,10 +128,11 @@ def _ask_for(at: Step, record: VideoRecord, active: ActiveRules, why: str) -> No
     at.desk.platform.ingest.request_processing(record.video_id, lane=at.lane, request_id=request_id)
 
 
-def _in_ledger(at: Step, plan: Plan) -> bool:
+def in_ledger(at: Step, plan: Plan) -> bool:
+    """Whether the ledger reflects what this plan would evaluate."""
     from video_platform.services.database import ledger
 
-    return ledger.evaluated(at.desk.platform.db, at.video_id, ALERTS) == plan.fingerprint
+    return ledger.evaluated(at.desk.platform.db, at.video_id, plan.asset) == plan.fingerprint
 
 
 def _evaluate(at: Step, plan: Plan, active: ActiveRules, earlier: EarlierFootage | None, source: Handle, raw_video: Handle) -> Made:
@@ -135,19 +141,19 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, earlier: EarlierFootage
     at.begin()
     tracks, names, _ = tables.read_tracks(source.path("tracks"))
     samples = tables.read_samples(source.path("samples"))
-    camera_rules = active.rule_set.for_camera(at.record.camera)
+    camera_rules = active.rule_set.for_camera(at.record.camera).on_tracks
     when = {"recorded_at": at.record.recorded_at, "earlier": earlier}
     evaluation = evaluate.evaluate(tracks, samples, names, camera_rules, **when, aspect=at.record.aspect or 1.0)
     change = _reconcile(at, plan, active, source.content_hash, evaluation)
     sheet = _sheet(evaluation, change.alerts)
     path = at.folder / "alerts.json"
     path.write_text(json.dumps(canonical(sheet, digits=6), ensure_ascii=False))
-    snapshots, notes = _snapshots(at, change.alerts, tracks, camera_rules, raw_video)
+    pictures, notes = snapshots(at, change.alerts, lambda alert: _wanted(alert, tracks, camera_rules), raw_video)
     return at.made(
         plan,
         content_hash=content_hash(sheet),
         verdict=checks.verdict(*notes, every_episode_is_in_the_ledger=len(change.alerts) >= len(evaluation.episodes)),
-        files=[NewFile("alerts", path, "application/json"), *(NewFile(f"{SNAPSHOT}{id_}", file, "image/jpeg") for id_, file in snapshots.items())],
+        files=[NewFile("alerts", path, "application/json"), *(NewFile(f"{SNAPSHOT}{id_}", file, "image/jpeg") for id_, file in pictures.items())],
         facts={
             "alerts": len(change.alerts),
             "raised": len(change.raised),
@@ -158,15 +164,15 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, earlier: EarlierFootage
             "rules_version": active.version,
         },
         duration_s=at.record.duration_s,
-        thumbnail=next(iter(snapshots.values()), None),
-        before_manifest=lambda entries: _show(at, entries),
+        thumbnail=next(iter(pictures.values()), None),
+        before_manifest=lambda entries: show(at, entries),
     )
 
 
 def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, evaluation: "Evaluation") -> "LedgerChange":
     from video_platform.services.database import reconciliation
 
-    evaluated = active.rule_set.for_camera(at.record.camera).rules
+    evaluated = active.rule_set.for_camera(at.record.camera).on_tracks.rules
     given = reconciliation.EvaluationInput(
         video_id=at.video_id,
         asset=ALERTS,
@@ -194,24 +200,26 @@ def _sheet(evaluation: "Evaluation", active: Sequence[AlertRecord]) -> dict[str,
         "near_misses": [asdict(miss) for miss in evaluation.near_misses],
         "cannot_evaluate": [{"rule": rule, "reason": reason} for rule, reason in evaluation.cannot_evaluate],
         "open": [asdict(state) for state in evaluation.open],
-        "alerts": [{"id": alert.id, "rule": alert.rule, "start_s": alert.start_s, "end_s": alert.end_s} for alert in _in_order(active)],
+        "alerts": [{"id": alert.id, "rule": alert.rule, "start_s": alert.start_s, "end_s": alert.end_s} for alert in in_order(active)],
     }
 
 
-def _in_order(active: Sequence[AlertRecord]) -> list[AlertRecord]:
+def in_order(active: Sequence[AlertRecord]) -> list[AlertRecord]:
+    """In the order in which they are listed and drawn."""
     return sorted(active, key=lambda alert: (alert.start_s, alert.rule, alert.id))
 
 
-def _snapshots(
-    at: Step, active: Sequence[AlertRecord], tracks: "Tracks", camera_rules: rules.CameraRules, raw_video: Handle
-) -> tuple[dict[str, Path], list[str]]:
-    """The picture of each alert, drawn from the footage in the child process; one that cannot be made is a note, the alert stays."""
+def snapshots(at: Step, active: Sequence[AlertRecord], draw: Callable[[AlertRecord], dict[str, Any]], raw_video: Handle) -> tuple[dict[str, Path], list[str]]:
+    """The picture of each alert by its id, from the footage in the child process, and what to say of those that are missing.
+
+    `draw` says when, and what over it. An alert whose picture cannot be made stays.
+    """
     from video_platform.analysis import worker
 
     if not active:
         return {}, []
     settings = at.desk.settings
-    wanted = [_wanted(alert, tracks, camera_rules) for alert in _in_order(active)[:MAX_SNAPSHOTS]]
+    wanted = [draw(alert) for alert in in_order(active)[:MAX_SNAPSHOTS]]
     payload = {"path": str(raw_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
     result = worker.run("snapshots", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
     found = {each["id"]: result.get(each["id"], {"error": "no answer"}) for each in wanted}
@@ -250,7 +258,7 @@ def _boxes(tracks: "Tracks", track_ids: Sequence[int], at_s: float, label: str) 
     return found
 
 
-def _show(at: Step, entries: Sequence[FileEntry]) -> None:
+def show(at: Step, entries: Sequence[FileEntry]) -> None:
     """Snapshots appear on the alerts as soon as their files are stored; what the ledger now says is kept before the manifest counts."""
     from video_platform import keeping
     from video_platform.services.database import ledger

@@ -1,5 +1,6 @@
 """One step of one video: whether it must be made at all, what making it cost, what it yields. The one place that decides on reuse."""
 
+import logging
 import resource
 import shutil
 import time
@@ -24,6 +25,8 @@ from video_platform.records import Cost, FileEntry, Lane, Manifest, Verdict, Vid
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
+
+log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 1.0
 """The run log and the database hear of progress at most this often."""
@@ -181,7 +184,9 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
         from video_platform import keeping
         from video_platform.services.database import search, videos
 
-        if step_name == layout.SEARCH_INDEX:
+        if step_name == layout.DESCRIBED_ALERTS:
+            log.warning("described_alerts of video %s failed (%s): %s The alerts that were there stay.", video_id, code, message)
+        elif step_name == layout.SEARCH_INDEX:
             search.failed(desk.platform.db, video_id, message)
         elif step_name in recipes.IN_WORDS:  # the summary, or what it waits for
             videos.summary_failed(desk.platform.db, video_id, code, message)

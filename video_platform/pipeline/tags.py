@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from video_platform.records import Lane
 
 LANE = "vp/lane"
+ASKED_LANE = "vp/asked-lane"
+"""The lane on whose behalf a run that has none describes a video: it waits for a slot of pool llm, and notifies as its lane would."""
+
 FORCE = "vp/force"
 NOTIFY = "vp/notify"
 CAMERA = "vp/camera"
@@ -51,7 +54,7 @@ INBOX_PRIORITY = 40
 
 def lane_of(tags: Mapping[str, str]) -> Lane:
     """The lane a run belongs to; runs that no sensor started (the buttons of Dagster's own pages, a backfill) were requested by a person."""
-    text = tags.get(LANE, "")
+    text = tags.get(LANE) or tags.get(ASKED_LANE, "")
     return Lane(text) if text in set(Lane) else Lane.REQUEST
 
 

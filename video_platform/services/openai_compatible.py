@@ -139,7 +139,7 @@ def seer(settings: LanguageModelSettings) -> State | None:
         return None
     found = look(settings, settings.vision_model)
     if found.digest is None:
-        return State(False, str(found.problem), f"look at {VARIABLE}VISION_MODEL, or set it to nothing")
+        return State(False, str(found.problem), f"look at {VARIABLE}VISION_MODEL, or set it to nothing", "not_there" if found.models else None)
     return State(True, f"{settings.vision_model} at {found.address} (OpenAI-compatible) is shown pictures; whether it can see, its answers tell")
 
 

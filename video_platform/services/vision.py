@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from video_platform.services import ollama
+from video_platform.services import language_models, ollama
 from video_platform.services.ollama import VARIABLE, OllamaModel
+from video_platform.services.openai_compatible import OpenAICompatibleModel
 from video_platform.settings import LanguageModelSettings
 
 Lack = Literal["none_named", "not_wanted", "not_there", "no_vision", "away"]
@@ -16,7 +17,7 @@ class Eyes:
     """Who looks at pictures: a model, or nobody, for a `lack` that `reason` puts in words with what to do. `name` is of the model that the settings name."""
 
     name: str
-    model: OllamaModel | None = None
+    model: OllamaModel | OpenAICompatibleModel | None = None
     lack: Lack | None = None
     reason: str = ""
 
@@ -29,7 +30,7 @@ class Eyes:
 def choose(settings: LanguageModelSettings) -> Eyes:
     """Who looks at pictures now; takes some seconds at most and never raises."""
     name = settings.vision_model
-    state = ollama.seer(settings)
+    state = language_models.seer(settings)
     if state is None:
         example = f"{VARIABLE}VISION_MODEL={ollama.SEEING_MODEL}"
         return Eyes("", lack="none_named", reason=f"no vision model is named; set for example {example}")
@@ -37,7 +38,5 @@ def choose(settings: LanguageModelSettings) -> Eyes:
         return Eyes(name, lack="not_wanted", reason=state.found)
     if not state.ok:
         return Eyes(name, lack=state.lack or "away", reason=f"{state.found}; {state.advice}")
-    found = ollama.look(settings.model_copy(update={"model": name, "digest": ""}))
-    if found.digest is None:
-        return Eyes(name, lack="away", reason=f"{found.problem}")
-    return Eyes(name, ollama.model_of(settings, found, name))
+    found = language_models.choose(settings.model_copy(update={"model": name, "digest": ""}))
+    return Eyes(name, found.model) if found.model else Eyes(name, lack="away", reason=f"{found.reason}")

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from video_platform import detectors, events, inbox, rules, rules_files, scene_model
+from video_platform import detectors, evaluable, events, inbox, rules, rules_files, scene_model
 from video_platform.errors import Problem, RulesError
 from video_platform.platform import Platform
 from video_platform.services import language_models
@@ -66,7 +66,7 @@ def read_rules(settings: Settings, path: Path) -> tuple[str, rules.RuleSet]:
         RulesError: with every problem, or because the file cannot be read.
     """
     try:
-        return rules_files.load(path, detectors.class_names(settings))
+        return rules_files.load(path, evaluable.classes(settings))
     except (OSError, ValueError) as error:
         raise RulesError([Problem(f"it cannot be read: {getattr(error, 'strerror', None) or error}")], source=str(path)) from error
 

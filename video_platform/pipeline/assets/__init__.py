@@ -7,6 +7,7 @@ from video_platform.pipeline.assets.alerts import alerts
 from video_platform.pipeline.assets.captions import captions
 from video_platform.pipeline.assets.configuration import configuration
 from video_platform.pipeline.assets.daily_digest import daily_digest, footage_of_the_day
+from video_platform.pipeline.assets.described_alerts import described_alerts
 from video_platform.pipeline.assets.highlights import highlights
 from video_platform.pipeline.assets.llm_summary import llm_summary
 from video_platform.pipeline.assets.one_pass import one_pass
@@ -15,7 +16,21 @@ from video_platform.pipeline.assets.search_index import search_index
 from video_platform.pipeline.assets.tracks import tracks
 from video_platform.pipeline.assets.transcript import transcript
 
-ALL = [raw_video, one_pass, tracks, alerts, highlights, transcript, captions, llm_summary, search_index, configuration, footage_of_the_day, daily_digest]
+ALL = [
+    raw_video,
+    one_pass,
+    tracks,
+    alerts,
+    highlights,
+    transcript,
+    captions,
+    described_alerts,
+    llm_summary,
+    search_index,
+    configuration,
+    footage_of_the_day,
+    daily_digest,
+]
 
 __all__ = [
     "ALL",
@@ -23,6 +38,7 @@ __all__ = [
     "captions",
     "configuration",
     "daily_digest",
+    "described_alerts",
     "footage_of_the_day",
     "highlights",
     "llm_summary",

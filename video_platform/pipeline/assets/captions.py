@@ -23,7 +23,7 @@ from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import Captions, Manifest, Scene, TrackSheet
 
 if TYPE_CHECKING:
-    from video_platform.analysis.captions import Described, Frame
+    from video_platform.analysis.captions import Answer, Described, Frame
     from video_platform.analysis.key_frames import Choice
     from video_platform.captioning import Describer
 
@@ -57,7 +57,7 @@ def captions(context: dg.AssetExecutionContext, raw_video: Handle, tracks: Handl
         stored = read_manifest(at.desk.platform.store, at.video_id, CAPTIONS)
         plan = at.plan(CAPTIONS, _counted(describer, stored), {RAW_VIDEO: raw_video, TRACKS: tracks, SCENES: scenes})
         if plan.stored:
-            answers.forget(at.desk.platform.store, at.video_id)  # a run may have been killed after the manifest
+            answers.forget(at.desk.platform.store, at.video_id, CAPTIONS)  # a run may have been killed after the manifest
             made = at.reused(plan)
         else:
             made = _describe(at, plan, describer, stored, raw_video, tracks, scenes)
@@ -88,9 +88,8 @@ def _describe(at: Step, plan: Plan, describer: "Describer", stored: Manifest | N
         wish = at.desk.settings.captions
         sheet = TrackSheet.model_validate(tracks.read_json("player"))
         chosen = key_frames.choose(sheet.tracks, spans, per_second=wish.per_second, max_frames=wish.max_frames)
-        counts = stored is not None and not at.desk.forces(CAPTIONS) and answers.same_asked(stored, describer.configuration)
-        made = _made_before(at, stored) if stored is not None and counts else None
-        kept = answers.KeptAnswers(store, at.video_id, model_digest=model.digest, prompt_hash=prompt.hash, made=made)
+        known = _known(at, stored, describer) if stored is not None and not at.desk.forces(CAPTIONS) else {}
+        kept = answers.StoredAnswers(store, at.video_id, CAPTIONS, module.Answer, known, asked=f"{model.digest}\n{prompt.hash}")
         try:
             frames = _frames(at, chosen, raw_video)
         except (MediaError, WorkerError) as error:
@@ -138,7 +137,7 @@ def _candidate(at: Step, plan: Plan, described: "Described", chosen: "Choice", d
     )
     if described.away:  # what was answered before the model went away is there for the next run
         return made
-    return replace(made, after_manifest=lambda: answers.forget(at.desk.platform.store, at.video_id))
+    return replace(made, after_manifest=lambda: answers.forget(at.desk.platform.store, at.video_id, CAPTIONS))
 
 
 def _written(at: Step, role: str, text: str) -> Path:
@@ -147,15 +146,19 @@ def _written(at: Step, role: str, text: str) -> Path:
     return path
 
 
-def _made_before(at: Step, stored: Manifest) -> Captions | None:
-    """The stored captions; None when they cannot be read, and then their frames are asked for again."""
+def _known(at: Step, stored: Manifest, describer: "Describer") -> "dict[str, Answer]":
+    """The answers that stored captions of the same model and prompt hold, whatever frames were asked for; none when they cannot be read."""
+    from video_platform.analysis.captions import Answer
     from video_platform.errors import ObjectNotFound
 
     entry = stored.file("captions")
+    if entry is None or any(stored.configuration.get(name) != describer.configuration.get(name) for name in ("model", "digest", "prompt")):
+        return {}
     try:
-        return Captions.model_validate_json(at.desk.platform.store.get_bytes(entry.key)) if entry else None
+        made = Captions.model_validate_json(at.desk.platform.store.get_bytes(entry.key))
     except (ObjectNotFound, ValueError):
-        return None
+        return {}
+    return {each.digest: Answer(text=each.text) for each in made.captions if each.text}
 
 
 def _frames(at: Step, chosen: "Choice", raw_video: Handle) -> "list[Frame]":

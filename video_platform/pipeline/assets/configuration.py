@@ -13,14 +13,15 @@ from video_platform.errors import ModelUnavailable, PlatformError
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS
 from video_platform.pipeline import configured
-from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, VISION
+from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES, VISION
 from video_platform.pipeline.judging import active_rules
 from video_platform.pipeline.resources import Desk
 
 log = logging.getLogger(__name__)
 
 DESCRIPTIONS = {
-    RULES: "The active rule set, of all cameras: what of it decides alerts. Comments, order, severity and channels do not count.",
+    RULES: "The active rule set, of all cameras: what of it decides alerts over tracks. Comments, order, severity and channels do not count.",
+    DESCRIBED_RULES: "The `sees` and `says` rules of the active set, of all cameras: what of them decides alerts.",
     DETECTOR: "The detector, its model file, and how often and down to which score it looks.",
     PROMPTS: "Who writes summaries, a language model or the template, and with which words.",
     VISION: "Who describes frames, with which words, and how many of them.",
@@ -55,7 +56,12 @@ def look(asset: str, desk: Desk) -> Seen:
 
 def _rules(desk: Desk) -> Seen:
     active = active_rules(desk)
-    return Seen(RULES, active.data_version, {"rules_version": active.version, "rules": len(active.rule_set.rules)})
+    return Seen(RULES, active.data_version, {"rules_version": active.version, "rules": len(active.rule_set.on_tracks.rules)})
+
+
+def _described_rules(desk: Desk) -> Seen:
+    active = active_rules(desk)
+    return Seen(DESCRIBED_RULES, active.described_version, {"rules_version": active.version, "rules": len(active.rule_set.on_description.rules)})
 
 
 def _detector(desk: Desk) -> Seen:
@@ -86,7 +92,13 @@ def _vision(desk: Desk) -> Seen:
     return Seen(VISION, content_hash(counts), {name: str(value) for name, value in counts.items()})
 
 
-LOOKS: Mapping[str, Callable[[Desk], Seen]] = {RULES: _rules, DETECTOR: _detector, PROMPTS: _prompts, VISION: _vision}
+LOOKS: Mapping[str, Callable[[Desk], Seen]] = {
+    RULES: _rules,
+    DESCRIBED_RULES: _described_rules,
+    DETECTOR: _detector,
+    PROMPTS: _prompts,
+    VISION: _vision,
+}
 
 
 def observed(instance: dg.DagsterInstance, asset: str) -> str | None:
@@ -133,4 +145,4 @@ def _observable() -> dg.AssetsDefinition:
 
 
 configuration = _observable()
-"""The source assets `rules`, `detector`, `prompts` and `vision`: never made, only observed."""
+"""The source assets `rules`, `described_rules`, `detector`, `prompts` and `vision`: never made, only observed."""

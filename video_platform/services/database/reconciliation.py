@@ -1,6 +1,6 @@
 """Bringing the alerts ledger to what an evaluation says; the only writer of what an alert *is*."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -31,7 +31,8 @@ class EvaluationInput:
     `rule_facts` names every rule that was evaluated: severity and notification channels. `notify` asks for notifications of what is raised also when the
     ledger would stay silent: it speaks by itself only on a video's first evaluation, not in the backfill lane, and not of footage recorded over
     `fresh_hours` ago. `open_states` still held at the end of the video: the camera's next one may go on with them. `processed_key` tells one
-    `video.processed.v1` from the next; the same key announces once.
+    `video.processed.v1` from the next; the same key announces once. `unjudged` are rules that could not be judged whole: what they raised before stays.
+    `provisional`: something that was to be asked is away, so this does not count as an evaluation, and the next one may be the first.
     """
 
     video_id: str
@@ -49,6 +50,8 @@ class EvaluationInput:
     open_states: Sequence[OpenState] = ()
     notify: bool = False
     fresh_hours: float = FRESH_HOURS
+    unjudged: Collection[str] = ()
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,12 @@ class _Reconciliation:
         for decision in decide(self.rows, self.input.episodes, self.input.tracks_hash):
             for row, episode in decision.kept:
                 self._keep(row, episode)
-            for row in decision.gone:
+            for row in decision.gone if decision.rule not in self.input.unjudged else ():
                 self._supersede(row)
             for new in decision.new:
                 self._add(new.episode, split_of=new.split_of)
-        self._record_evaluation()
+        if not self.input.provisional:
+            self._record_evaluation()
         if self.new_rows:
             self.connection.execute(sa.insert(alerts), self.new_rows)
         active = ledger_rows.select(self.connection, alerts.c.video_id == self.video.video_id, alerts.c.asset == self.input.asset, ledger_rows.ACTIVE)

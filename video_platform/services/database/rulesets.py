@@ -12,7 +12,7 @@ from video_platform import rules
 from video_platform.access import ANYONE, Person
 from video_platform.errors import NotFound, RulesError
 from video_platform.fingerprints import canonical
-from video_platform.layout import ALERTS
+from video_platform.layout import ALERTS, DESCRIBED_ALERTS
 from video_platform.records import VideoState
 from video_platform.services.database.engine import Database
 from video_platform.services.database.tables import counters, evaluations, rule_sets, videos
@@ -108,15 +108,21 @@ def judged_by(db: Database, video_id: str) -> JudgedBy | None:
     return JudgedBy(name, rule_set, row.tracks_hash)
 
 
-def outdated(db: Database, person: Person = ANYONE) -> list[str]:
+def outdated_in_any(db: Database, person: Person = ANYONE) -> list[str]:
+    """Those of `outdated`, by whichever asset judged them."""
+    return list(dict.fromkeys([*outdated(db, person), *outdated(db, person, asset=DESCRIBED_ALERTS)]))
+
+
+def outdated(db: Database, person: Person = ANYONE, *, asset: str = ALERTS) -> list[str]:
     """The ready videos that `person` may see, oldest ingest first, whose alerts come from rules that said something else for their camera than the active ones.
 
-    Only what decides alerts counts: another comment, severity or channel, or a rule of another camera, makes no video outdated.
+    Of an `asset` only the rules count that it judges, and only videos that it has judged. Only what decides alerts counts: another comment, severity or
+    channel, or a rule of another camera, makes no video outdated.
     """
     evaluated = (
         sa.select(videos.c.video_id, videos.c.camera, evaluations.c.rules_version)
         .join(evaluations, evaluations.c.video_id == videos.c.video_id)
-        .where(videos.c.state == str(VideoState.READY), evaluations.c.asset == ALERTS)
+        .where(videos.c.state == str(VideoState.READY), evaluations.c.asset == asset)
         .order_by(videos.c.ingested_at, videos.c.video_id)
     )
     with db.read() as connection:
@@ -136,7 +142,10 @@ def outdated(db: Database, person: Person = ANYONE) -> list[str]:
     @cache
     def says(version: str, camera: str) -> object:
         found = rule_set(version)
-        return None if found is None else canonical(found.for_camera(camera).configuration(camera))
+        if found is None:
+            return None
+        mine = found.for_camera(camera)
+        return canonical((mine.on_tracks if asset == ALERTS else mine.on_description).configuration(camera))
 
     return [row.video_id for row in rows if person.may_see(row.camera) and says(row.rules_version, row.camera) != says(in_force, row.camera)]
 

@@ -1,0 +1,106 @@
+"""Asking a model that is shown frames: each question of a picture once, with what was answered before kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from video_platform.analysis import seen
+from video_platform.analysis.schedules import Interval, within
+from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel
+from video_platform.analysis.seen import Answer
+from video_platform.errors import ModelReplyInvalid, ModelUnavailable
+from video_platform.records import Scene
+
+NOT_ASKED = "the model went away before its turn"
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Still:
+    """The frame at `at_s` as it is shown: a JPEG file with the digest of its pixels; with `path` None, the `reason` why it cannot be had."""
+
+    at_s: float
+    path: Path | None
+    digest: str = ""
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked on behalf of one rule, at the moments that lie in `spans`; None is always."""
+
+    rule: str
+    text: str
+    spans: tuple[Interval, ...] | None = None
+
+
+class Asker:
+    """Asks one model about one video, with `answers` by `seen.key_of`.
+
+    `away` says why it could not be asked for all, None while it can; `asked` questions were put now, `kept` were known.
+    """
+
+    def __init__(self, model: SeeingModel, answers: Answers[bool]) -> None:
+        self._model, self._answers = model, answers
+        self.away: str | None = None
+        self.asked = self.kept = self.tokens = self._misses = 0
+
+    def all(
+        self,
+        questions: Sequence[Question],
+        moments: Sequence[float],
+        stills: Callable[[Sequence[float]], Sequence[Still]],
+        scenes: Sequence[Scene],
+        say: Progress,
+    ) -> dict[str, list[Answer]]:
+        """Rule -> the answers to its question, in order of time.
+
+        Each is asked at every one of the `moments` in its spans, and once more near a yes that stands alone. `stills` gives the frames at some moments.
+        """
+        first = self._round(stills(_of_any(questions, moments)), dict.fromkeys(questions), say)
+        again = {each: at_s for each in questions if (at_s := _in(each, seen.asked_again(first[each.rule], scenes)))}
+        if again and self.away is None:
+            second = self._round(stills(sorted({at for moments in again.values() for at in moments})), again, say)
+            first = {rule: sorted([*given, *second.get(rule, ())], key=lambda answer: answer.at_s) for rule, given in first.items()}
+        return first
+
+    def _round(self, stills: Sequence[Still], questions: Mapping[Question, Sequence[float] | None], say: Progress) -> dict[str, list[Answer]]:
+        """The answers about these frames: each question of all frames in its spans, or of those at its moments."""
+        found: dict[str, list[Answer]] = {question.rule: [] for question in questions}
+        for number, still in enumerate(stills):
+            for question, moments in questions.items():
+                if _in(question, [still.at_s]) if moments is None else still.at_s in moments:
+                    found[question.rule].append(self._answer(question, still))
+            say((number + 1) / len(stills), f"frame {number + 1} of {len(stills)} asked about")
+        return found
+
+    def _answer(self, question: Question, still: Still) -> Answer:
+        if still.path is None:
+            return Answer(still.at_s, "", None, still.reason)
+        key = seen.key_of(still.digest, self._model, question.text)
+        known = self._answers.get(key)
+        if known is not None:
+            self.kept += 1
+            return Answer(still.at_s, still.digest, known)
+        if self.away is not None:
+            return Answer(still.at_s, still.digest, None, NOT_ASKED)
+        try:
+            yes, tokens = seen.ask(self._model, still.path.read_bytes(), question.text, still.at_s)
+        except ModelUnavailable as error:
+            if not isinstance(error, ModelReplyInvalid):  # what answers nonsense is there
+                self._misses += 1
+                self.away = error.message if self._misses >= MAX_MISSES else None
+            return Answer(still.at_s, still.digest, None, error.message)
+        self._misses = 0
+        self.asked, self.tokens = self.asked + 1, self.tokens + tokens
+        self._answers.put(key, yes)
+        return Answer(still.at_s, still.digest, yes)
+
+
+def _of_any(questions: Sequence[Question], moments: Sequence[float]) -> list[float]:
+    return [at_s for at_s in moments if any(_in(question, [at_s]) for question in questions)]
+
+
+def _in(question: Question, moments: Sequence[float]) -> list[float]:
+    return [at_s for at_s in moments if question.spans is None or within(at_s, question.spans)]
