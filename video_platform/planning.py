@@ -62,7 +62,6 @@ class Cause(StrEnum):
 EVERY = tuple(each for each in Cause if each is not Cause.WAITING)
 """What a plan is over where nobody says: `waiting` names again what `summary` and `unfinished` do, chosen for whoever has just got a model."""
 
-
 OF_ONE_MODEL = (Cause.SUMMARY, Cause.CAPTIONS, Cause.VISION)
 """Causes of one who is asked for words: who writes summaries, who describes frames, who answers questions about them. In the order of `Present`."""
 

@@ -40,6 +40,7 @@ HOLDS = {
     "highlights": {"clips": "clips", "reel_s": "s of reel", "timelapse_s": "s of time-lapse"},
     "transcript": {"state": "", "words": "words"},
     "captions": {"described": "frames described"},
+    "described_alerts": {"alerts": "alerts on what is seen and said"},
     "llm_summary": {"title": ""},
     "search_index": {"passages": "passages that search finds"},
 }

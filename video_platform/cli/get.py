@@ -14,8 +14,9 @@ FIRST_ROLE = {
     "scenes": "scenes",
     "alerts": "alerts",
     "highlights": "reel",
-    "captions": "captions",
     "transcript": "transcript",
+    "captions": "captions",
+    "described_alerts": "alerts",
     "llm_summary": "summary",
     "search_index": "passages",
 }
@@ -34,7 +35,8 @@ def get(
         typer.Option(
             "--asset",
             "-a",
-            help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, transcript, captions, llm_summary or search_index.",
+            help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, transcript, captions, described_alerts, llm_summary or "
+            "search_index.",
         ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; - is standard output. Default: VIDEO-ASSET here.")] = None,
