@@ -36,7 +36,7 @@ def _plan() -> Plan:
 
 def waiting() -> Plan:
     """The videos that wait for a model, which is asked whether it is there."""
-    data.must_see_pipeline()
+    rights.must_see_pipeline()
     return _waiting()
 
 

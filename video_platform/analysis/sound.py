@@ -116,7 +116,7 @@ class Sound:
         if self._given_up:
             return []
         try:
-            return [part.to_ndarray() for part in self._resampler.resample(frame)]
+            return [np.asarray(part.to_ndarray(), np.float32) for part in self._resampler.resample(frame)]
         except (FFmpegError, ValueError) as error:
             if isinstance(error, MemoryError):
                 raise

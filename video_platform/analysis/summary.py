@@ -51,11 +51,15 @@ _FIGURES = re.compile(r"[0-9]+")
 
 
 class LanguageModel(Protocol):
-    """What writes: `chat` gives an answer in the form of a JSON schema and the tokens it took. `engine` is how it is spoken to."""
+    """What writes: `chat` gives an answer in the form of a JSON schema and the tokens it took."""
 
-    engine: Literal["ollama", "openai_compatible"]
     name: str
     digest: str
+
+    @property
+    def engine(self) -> Literal["ollama", "openai_compatible"]:
+        """How it is spoken to."""
+        ...
 
     def chat(self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, object]) -> tuple[str, int]:
         """Raises `ModelUnavailable`, or `ModelReplyInvalid` when the answer was cut."""
