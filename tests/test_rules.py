@@ -142,6 +142,11 @@ WRONG_RULES = [
     ("name: a, when: {appears: person}, min_score: {persn: 0.4}", "column 52: rules[0].min_score.persn: the detector has no class 'persn'; did you mean"),
     ("name: a, when: {appears: person}, min_score: {person: 4}", "rules[0].min_score.person: a number from 0 to 1 is needed here, not '4'"),
     ("name: a, when: {silent: gate-1}", "rules[0].when: 'for' is missing"),
+    ("name: a, when: {near: [[person, car], dog], within: 0.1}", "rules[0].when.near[0]: each side is one class here"),
+    ("name: a, when: {appears: person}, schedule: {days: mon-, timezone: UTC}", "'mon-' is no day"),
+    (r'name: a, when: {sees: "\ud800"}', r"rules[0].when.sees: '\ud800' has a character that no text may have"),
+    (r'name: a, when: {appears: person}, cameras: ["gate\0"]', r"'gate\x00' has a character that no text may have"),
+    (r'name: "\UFFFFFFFF", when: {appears: person}', "this is not YAML"),
 ]
 
 
@@ -196,6 +201,13 @@ def test_a_broken_zone_does_not_make_its_rules_wrong_too():
 def test_names_are_unique():
     text = with_rule("name: a, when: {appears: person}") + "  - {name: a, when: {appears: dog}}\n"
     assert problems(text) == ["line 12, column 12: rules[1].name: a rule named 'a' stands on line 11 already; names are unique"]
+
+
+def test_names_that_differ_in_spaces_around_them_are_the_same_name():
+    assert problems(with_rule("name: a, when: {appears: person}") + '  - {name: "a ", when: {appears: dog}}\n') == [
+        "line 12, column 12: rules[1].name: a rule named 'a' stands on line 11 already; names are unique"
+    ]
+    assert "zones.plaza : 'plaza ' is not a name" in problems('version: 1\nzones: {"plaza ": {polygon: [[0, 0], [1, 0], [1, 1]]}}\nrules: []\n')[0]
 
 
 @pytest.mark.parametrize(

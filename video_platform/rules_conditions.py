@@ -42,8 +42,16 @@ def _pair(reader: Reader, node: Node, known: Known) -> tuple[str, str] | None:
     if len(items) != 2:
         reader.problem(node, "two classes are needed here: [person, truck]")
         return None
-    first, second = (class_names(reader, item, known) for item in items)
-    return (first[0], second[0]) if first and second else None
+    first, second = (_one_class(reader, item, known) for item in items)
+    return (first, second) if first and second else None
+
+
+def _one_class(reader: Reader, node: Node, known: Known) -> str | None:
+    if isinstance(node.value, list):
+        reader.problem(node, "each side is one class here: [person, truck]; for other pairs write rules of their own")
+        return None
+    found = class_names(reader, node, known)
+    return found[0] if found else None
 
 
 VALUES: dict[str, tuple[str, Read]] = {

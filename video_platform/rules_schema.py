@@ -79,9 +79,10 @@ def _unique_names(reader: Reader, items: Sequence[Node]) -> None:
     for item in items:
         name = item.value.get("name") if isinstance(item.value, dict) else None
         if name and isinstance(name.value, str):
-            if name.value in lines:
-                reader.problem(name, f"a rule named {name.value!r} stands on line {lines[name.value]} already; names are unique")
-            lines.setdefault(name.value, name.line)
+            called = name.value.strip()  # as the rule is called
+            if called in lines:
+                reader.problem(name, f"a rule named {called!r} stands on line {lines[called]} already; names are unique")
+            lines.setdefault(called, name.line)
 
 
 def _present(entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,11 +281,12 @@ def _days(reader: Reader, node: Node) -> tuple[int, ...] | None:
     """`mon-fri`, `sat`, or a list of such; a span may run over Sunday (`sat-mon`)."""
     found: set[int] = set()
     for text in reader.texts(node, what="a day such as mon, or mon-fri") or ():
-        first, _, last = text.lower().partition("-")
-        if first not in DAYS or (last or first) not in DAYS:
+        first, span, last = text.lower().partition("-")
+        last = last if span else first
+        if first not in DAYS or last not in DAYS:
             reader.problem(node, f"{text!r} is no day; days are {', '.join(DAYS)}, or a span such as mon-fri")
             return None
-        start, end = DAYS.index(first), DAYS.index(last or first)
+        start, end = DAYS.index(first), DAYS.index(last)
         found |= {day % 7 for day in range(start, (end if end >= start else end + 7) + 1)}
     return tuple(sorted(found)) or None
 

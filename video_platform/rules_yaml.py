@@ -29,6 +29,9 @@ MAX_TEXT = 500
 MAX_DURATION_S = 31 * 86400.0
 
 NAME = re.compile(r"\w[\w .:/-]*")
+HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What an escape ("\\0", "\\ud800") can put into a text and no file, database or hash can hold, or no terminal should show; tabs and line ends may stay."""
+
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
 UNIT_S = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -96,7 +99,7 @@ class Reader:
             message = f"this is not YAML: {error.problem or error.context}"
             self.problems.append(Problem(message, "", mark.line + 1 if mark else 0, mark.column + 1 if mark else 0, file))
             return None
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+        except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # `chr` of the escape \UFFFFFFFF overflows
             self.problems.append(Problem(f"this is not YAML: {str(error).splitlines()[0]}", file=file))
             return None
         if root is None:
@@ -183,8 +186,11 @@ class Reader:
         return node.value
 
     def text(self, node: Node, *, what: str = "text") -> str | None:
-        """A scalar that is not empty."""
+        """A scalar that is not empty, without control characters and halves of characters."""
         if isinstance(node.value, str) and node.value.strip() and len(node.value) <= MAX_TEXT:
+            if HARMFUL.search(node.value):
+                self.problem(node, f"{_described(node)} has a character that no text may have (a control character, or half of one); take it out")
+                return None
             return node.value.strip()
         self.problem(node, f"{what} of at most {MAX_TEXT} characters is needed here, not {_described(node)}")
         return None
@@ -202,8 +208,10 @@ class Reader:
         value = text if text is not None else self.text(node, what="a name")
         if value is None:
             return None
-        if len(value) > MAX_NAME or not NAME.fullmatch(value):
-            self.problem(node, f"{value[:MAX_NAME]!r} is not a name: letters, digits, space and _ . : / -, at most {MAX_NAME} characters, no sign first")
+        if len(value) > MAX_NAME or not NAME.fullmatch(value) or value != value.strip():
+            self.problem(
+                node, f"{value[:MAX_NAME]!r} is not a name: letters, digits, space and _ . : / -, at most {MAX_NAME} characters, no sign first, no space last"
+            )
             return None
         return value
 
