@@ -1,16 +1,17 @@
 """Rules over the past: what a draft would change, and making it so."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import archives
 import pytest
 import sqlalchemy as sa
 
-from video_platform import events, history, rules
+from video_platform import events, history, history_child, rules
 from video_platform.errors import NotFound, RulesError
 from video_platform.platform import open_platform
 from video_platform.records import Lifecycle, Mark, VideoState
-from video_platform.services.database import audit, ledger, rulesets
+from video_platform.services.database import audit, backfills, ledger, rulesets
 from video_platform.services.database.tables import metadata
 from video_platform.settings import NotifySettings, Settings
 
@@ -151,6 +152,25 @@ def test_promoting_brings_the_ledger_to_the_draft_and_notifies_nobody(platform, 
     assert history.reconcile(platform).videos == 0  # nothing is left to do
 
 
+def test_two_who_promote_at_once_leave_the_ledger_to_the_rules_that_are_active(platform, archive, monkeypatch):
+    monkeypatch.setattr(history_child, "_platform", lambda: nullcontext(platform))
+    newer, later = BEFORE.replace("for: 6s", "for: 4s"), {}
+
+    def meanwhile(done, camera):
+        """Somebody else promotes, and is told that all is done, when half of the archive is judged by the first."""
+        if camera == "gate-2" and not later:
+            rulesets.apply(platform.db, newer, source="test", who="ben", why="test", now=datetime.now(UTC))
+            later.update(history_child.reconcile({}, lambda *said: None))
+
+    mine = rulesets.apply(platform.db, AFTER, source="test", who="ana", why="test", now=datetime.now(UTC))
+    earlier = history_child.reconcile({}, meanwhile)
+    assert rulesets.outdated(platform.db) == []
+    assert later["videos"] == len(archive)
+    assert earlier["videos"] == 5
+    assert {each["reason"] for each in earlier["left_out"]} == {f"rules newer than version {mine.id} became active meanwhile"}
+    assert not {alert.rule for alert in active(platform).values()} & {"cars", "empty"}
+
+
 def test_the_past_is_notified_of_when_asked_and_once(platform, archive):
     rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
     known = set(outbox(platform, "notification"))
@@ -158,6 +178,33 @@ def test_the_past_is_notified_of_when_asked_and_once(platform, archive):
     new = [alert_id for alert_id in outbox(platform, "notification") if alert_id not in known]
     assert sorted(new) == sorted(alert.id for alert in active(platform).values() if alert.rule == "cars")
     assert done.notified == len(new) > 0
+
+
+def test_a_promotion_that_notifies_and_is_killed_loses_no_pictures(platform, archive, monkeypatch):
+    from video_platform.access import ANYONE
+    from video_platform.catalog import Catalog
+    from video_platform.deeds import Deeds
+
+    monkeypatch.setattr(history_child, "_platform", lambda: nullcontext(platform))
+
+    def killed_half_way(platform, **asked):
+        def stop(done, camera):
+            if camera == "gate-2":
+                raise KeyboardInterrupt
+
+        history_child.reconcile({"notify": True}, stop)
+
+    catalog = Catalog(platform.settings, platform.db, platform.store)
+    deeds = Deeds(platform, catalog, ANYONE)
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "reconcile", killed_half_way)
+        with pytest.raises(KeyboardInterrupt):
+            deeds.promote_rules(AFTER, source="test", why="test", notify_past=True)
+    assert 0 < len(rulesets.outdated(platform.db)) < len(archive)
+    deeds.promote_rules(AFTER, source="test", why="test", notify_past=True)
+    (following,) = backfills.page(platform.db)
+    assert {item.video_id for item in backfills.listed(platform.db, following.id)} == {record.video_id for record in archive}
+    catalog.close()
 
 
 def test_rolling_back_revives_what_there_was(platform, archive):

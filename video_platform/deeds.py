@@ -173,7 +173,7 @@ class Deeds:
         """Bring the alerts of all videos that other rules judged to what the active rules say; a backfill makes their pictures and clips.
 
         The backfill would bring the alerts too, in hours instead of seconds, so it is there before: what is interrupted here comes to an end there. Where
-        people are to be notified of the past, which a backfill never does, it comes after.
+        people are to be notified of the past, which a backfill never does, it comes after, and then also for what an interrupted promotion of these rules did.
         """
         self.person.must(Role.ADMIN, "change rules")
         outdated = rulesets.outdated(self.platform.db)
@@ -181,7 +181,7 @@ class Deeds:
             self._follow(outdated)
         done = history.reconcile(self.platform, notify_past=notify_past, on_progress=on_progress)
         if notify_past:
-            self._follow(outdated)
+            self._follow(list(dict.fromkeys([*outdated, *rulesets.brought(self.platform.db)])))
         if done.videos:
             counts: dict[str, Any] = {
                 "videos": done.videos,

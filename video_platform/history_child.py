@@ -269,7 +269,7 @@ def reconcile(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
             return {**Tally().as_json(), "raised": 0, "superseded": 0, "revived": 0, "kept": 0, "notified": 0}
         past = Past(platform, version.rule_set, progress)
         outdated = set(rulesets.outdated(platform.db))
-        writing = _Writing(past, str(version.id), notify=bool(payload.get("notify")))
+        writing = _Writing(past, version.id, notify=bool(payload.get("notify")))
         cameras = archive.cameras(platform.db)
         for number, camera in enumerate(cameras):
             past.say(number, len(cameras), camera)
@@ -283,14 +283,17 @@ def reconcile(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 class _Writing:
-    """Brings the ledger to what was judged, one video a transaction."""
+    """Brings the ledger to what was judged, one video a transaction, for as long as `version` is the active one."""
 
-    def __init__(self, past: Past, version: str, *, notify: bool) -> None:
+    def __init__(self, past: Past, version: int, *, notify: bool) -> None:
         self._past, self._version, self._notify = past, version, notify
         self.done: Counter[str] = Counter(dict.fromkeys(("raised", "superseded", "revived", "kept", "notified"), 0))
 
     def video(self, video: Evaluated, judged: "Judged") -> None:
-        """One video; one that changed meanwhile, or is in the hands of a run, is left to that run."""
+        """One video; one that changed meanwhile, or is in the hands of a run, is left to that run.
+
+        Where other rules have become active meanwhile it is left out too: whoever made them so may have judged it by them already.
+        """
         camera_rules = self._past.rule_set.for_camera(video.record.camera)
         configuration = {name: canonical(value) for name, value in recipes.alerts(camera_rules, video.record, judged.earlier).items()}
         made_of = fingerprint(recipes.CODE_VERSIONS[ALERTS], configuration, {TRACKS: video.tracks_hash})
@@ -298,6 +301,9 @@ class _Writing:
         with self._past.platform.db.write() as connection:
             current = videos.find(connection, video.record.video_id, lock=True)
             if current is None or not _as_judged(current, video.record):
+                return
+            if not rulesets.still_active(connection, self._version):
+                self._past.tally.left_out.append((current.video_id, f"rules newer than version {self._version} became active meanwhile"))
                 return
             change = reconciliation.reconcile_locked(connection, current, self._input(video, judged, camera_rules, made_of, now))
         self._past.count(video, judged)
@@ -311,7 +317,7 @@ class _Writing:
             fingerprint=made_of,
             content_hash=content_hash(judged.evaluation.episodes),
             tracks_hash=video.tracks_hash,
-            rules_version=self._version,
+            rules_version=str(self._version),
             episodes=judged.evaluation.episodes,
             open_states=judged.evaluation.open,
             rule_facts=_facts(camera_rules),

@@ -56,6 +56,12 @@ def active(db: Database) -> RuleVersion | None:
         return _newest(connection)
 
 
+def still_active(connection: Connection, version_id: int) -> bool:
+    """Whether this version is the newest one, and stays so until the transaction ends."""
+    _one_at_a_time(connection)
+    return connection.execute(sa.select(sa.func.max(rule_sets.c.id))).scalar() == version_id
+
+
 def versions(db: Database, limit: int = 100) -> list[RuleVersion]:
     """The versions, newest first."""
     with db.read() as connection:
@@ -133,6 +139,19 @@ def outdated(db: Database, person: Person = ANYONE) -> list[str]:
         return None if found is None else canonical(found.for_camera(camera).configuration(camera))
 
     return [row.video_id for row in rows if person.may_see(row.camera) and says(row.rules_version, row.camera) != says(in_force, row.camera)]
+
+
+def brought(db: Database) -> list[str]:
+    """The ready videos whose alerts a promotion has brought to the active version, outside of any run: those whose pictures and clips may not have followed."""
+    query = (
+        sa.select(videos.c.video_id)
+        .join(evaluations, evaluations.c.video_id == videos.c.video_id)
+        .where(videos.c.state == str(VideoState.READY), evaluations.c.asset == ALERTS, evaluations.c.run_id.is_(None))
+        .order_by(videos.c.ingested_at, videos.c.video_id)
+    )
+    with db.read() as connection:
+        current = _newest(connection)
+        return [] if current is None else list(connection.execute(query.where(evaluations.c.rules_version == str(current.id))).scalars())
 
 
 def apply(db: Database, text: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:
