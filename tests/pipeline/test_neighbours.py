@@ -67,3 +67,24 @@ def test_in_another_order_whoever_was_too_early_is_asked_for_again(files):
     graph.run(ids[2], UP_TO_ALERTS)
     assert alerts_of(graph, ids[2]) == [("dark", False, None)]
     assert set(requested(graph)) == {ids[1], ids[2]}
+
+
+def test_rules_that_become_active_while_a_video_is_judged_have_it_judged_again(files, monkeypatch):
+    from video_platform.analysis import evaluate
+
+    graph, ids = files
+    real = evaluate.evaluate
+
+    def meanwhile(*given, **more):
+        with graph.platform() as platform:
+            rulesets.apply(platform.db, RULES.replace("6s", "2s"), source="t", who="ana", why="t", now=datetime.now(UTC))
+        return real(*given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "evaluate", meanwhile)
+        assert graph.run(ids[0], UP_TO_ALERTS).success
+    assert alerts_of(graph, ids[0]) == []
+    assert requested(graph) == [ids[0]]
+    assert made(graph.run(ids[0], UP_TO_ALERTS)) == {ALERTS}
+    assert alerts_of(graph, ids[0]) == [("empty", True, None)]
+    assert requested(graph) == [ids[0]]

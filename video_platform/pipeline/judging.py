@@ -68,6 +68,7 @@ def judge(at: Step, active: ActiveRules, tracks: Handle, raw_video: Handle) -> M
     if plan.stored and not _in_ledger(at, plan):
         plan = replace(plan, stored=None)
     made = at.reused(plan) if plan.stored else _evaluate(at, plan, active, earlier, tracks, raw_video)
+    _ask_for_newer_rules(at, active)
     _ask_for_neighbours(at, active, earlier)
     return made
 
@@ -84,6 +85,13 @@ def _earlier(at: Step, record: VideoRecord, active: ActiveRules) -> EarlierFoota
 
     camera_rules = active.rule_set.for_camera(record.camera)
     return continuing.counted(camera_rules, record.recorded_at, footage.before(at.desk.platform.db, record))
+
+
+def _ask_for_newer_rules(at: Step, used: ActiveRules) -> None:
+    """Asks for this video again where other rules became active while it was judged: whoever promoted them left it to this run."""
+    now = active_rules(at.desk, used)
+    if now is not used and canonical(_settings(at.record, now, None)) != canonical(_settings(at.record, used, None)):
+        _ask_for(at, at.record, now, f"version {now.version} of the rules became active while version {used.version} judged it")
 
 
 def _ask_for_neighbours(at: Step, active: ActiveRules, used: EarlierFootage | None) -> None:
