@@ -234,6 +234,18 @@ def test_a_budget_that_is_spent_ends_it_and_a_greater_one_goes_on(home):
     assert len(home.tick()) == 4, "15 s a video, as the others took"
 
 
+def test_what_joins_a_backfill_whose_budget_is_spent_is_made_all_the_same(home):
+    ids = home.ready(3)
+    started = home.start(ids[:2], [TRACKS], budget_s=5.0)
+    home.make(home.tick())
+    (item,) = backfills.listed(home.db, started.id, states=[ItemState.ASKED])
+    backfills.settle(home.db, item, ItemState.DONE, now=NOW, spent_s=15.0)
+    assert home.tick() == []
+    joined = home.start(ids[2:], [TRACKS], join=True)
+    assert (joined.id, joined.state, joined.budget_s) == (started.id, State.RUNNING, None)
+    assert len(home.tick()) == 2
+
+
 def test_runs_that_die_are_asked_for_again_alone_and_given_up_in_the_end(home):
     started = home.start(home.ready(2), [ALERTS, HIGHLIGHTS])
     home.tick()

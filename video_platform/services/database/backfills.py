@@ -138,7 +138,8 @@ def start(
 ) -> Backfill:
     """A new backfill over these videos, in their order.
 
-    With `join` videos go into the open backfill of this cause where there is one, again also where they came to an end, and it runs.
+    With `join` videos go into the open backfill of this cause where there is one, again also where they came to an end, and it runs; without its budget
+    where that is spent, because it would end before the first of them.
 
     Raises:
         StateError: one of this cause is open already.
@@ -148,7 +149,7 @@ def start(
         open_ = sa.select(backfills.c.id, backfills.c.state).where(backfills.c.cause == cause, backfills.c.state.in_([str(state) for state in OPEN]))
         other = None if cause == AGAIN else connection.execute(open_.limit(1)).one_or_none()
         if other is not None and join:
-            _join(connection, other.id, wanted, now)
+            _join(connection, other.id, wanted, now, no_budget=other.state == State.ENDED)
             return _get(connection, other.id)
         if other is not None:
             raise StateError(f"backfill {other.id} of cause {cause} is {other.state}; resume or cancel that one first", backfill=other.id)
@@ -288,7 +289,7 @@ def _add(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], fir
         connection.execute(sa.insert(items), [{**row, **fresh} for row in rows])
 
 
-def _join(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], now: datetime) -> None:
+def _join(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], now: datetime, *, no_budget: bool) -> None:
     """New videos behind those that are there; those that came to an end wait again."""
     mine = items.c.backfill_id == backfill_id
     known = set(connection.execute(sa.select(items.c.video_id).where(mine)).scalars())
@@ -299,7 +300,8 @@ def _join(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], no
             values = {"state": str(ItemState.WAITING), "assets": list(each.assets), "failures": 0, "ended_at": None, "message": None}
             connection.execute(sa.update(items).where(mine, over, items.c.video_id == each.video_id).values(**values))
     _add(connection, backfill_id, [each for each in wanted if each.video_id not in known], last + 1)
-    connection.execute(sa.update(backfills).where(backfills.c.id == backfill_id).values(state=str(State.RUNNING), reason=None, updated_at=now))
+    values = {"state": str(State.RUNNING), "reason": None, "updated_at": now, **({"budget_s": None} if no_budget else {})}
+    connection.execute(sa.update(backfills).where(backfills.c.id == backfill_id).values(**values))
 
 
 def _get(connection: Connection, backfill_id: str) -> Backfill:
