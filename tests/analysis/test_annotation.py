@@ -62,6 +62,13 @@ def test_every_line_is_named_and_the_message_stays_short():
     assert caught.value.message.endswith("and 480 more")
 
 
+def test_of_a_file_of_another_kind_only_the_first_problems_are_kept():
+    with pytest.raises(AnnotationError) as caught:
+        annotation.parse("time;value\n" * 5000, "log.csv")
+    assert len(caught.value.facts["problems"]) == annotation.KEPT_PROBLEMS
+    assert caught.value.message.endswith("and 4,980 more")
+
+
 def test_a_file_without_boxes_or_that_is_no_text_is_refused(tmp_path):
     with pytest.raises(AnnotationError, match="has no boxes"):
         annotation.parse("\n \n")

@@ -8,6 +8,7 @@ unless it is asked otherwise: in PETS09-S2L1, 0 marks people who are well visibl
 benchmark is about.
 """
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ SHOWN_PROBLEMS = 20
 """Problems that the message spells out; a file of the wrong kind has one on every line."""
 
 KEPT_PROBLEMS = 1000
-"""Problems that are kept with the error."""
+"""Problems that are kept with the error; further ones are counted only, or a large file of another kind would fill the memory with them."""
 
 WORLD_COLUMNS = 10
 """Columns of a MOT15 line."""
@@ -81,13 +82,13 @@ class Annotation:
         """
         left, top, box_width, box_height = self.boxes.T
         outside = (left >= width) | (top >= height) | (left + box_width <= 0) | (top + box_height <= 0)
-        problems: list[Problem] = []
+        wrong = _Wrong()
         for line, frame, beside in zip(self.line.tolist(), self.frame.tolist(), outside.tolist(), strict=True):
             if frame > frames:
-                problems.append(Problem(f"frame {frame} of a video that has {frames}", "frame", line))
+                wrong.say(f"frame {frame} of a video that has {frames}", "frame", line)
             elif beside:
-                problems.append(Problem(f"the box lies outside the picture of {width}x{height} pixels", "box", line))
-        _refuse(problems, self.source, f"it is the annotation of another video, or of one of another size than {width}x{height}")
+                wrong.say(f"the box lies outside the picture of {width}x{height} pixels", "box", line)
+        wrong.refuse(self.source, f"it is the annotation of another video, or of one of another size than {width}x{height}")
 
 
 def read(path: Path, *, considered_only: bool = False) -> Annotation:
@@ -115,10 +116,10 @@ def parse(text: str, source: str = "the annotation", *, considered_only: bool = 
         AnnotationError: with every line that cannot be used.
     """
     reading = _Reading(considered_only)
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):  # lines as editors count them
         if line.strip():
             reading.line(number, line)
-    _refuse(reading.problems, source, "")
+    reading.wrong.refuse(source)
     if not reading.rows:
         raise AnnotationError(f"{source} has no boxes; a line is frame,object,left,top,width,height,1,class,visibility", problems=[])
     frame, object_id, left, top, width, height, considered, class_number, line_number = (np.array(column) for column in zip(*reading.rows, strict=True))
@@ -126,6 +127,28 @@ def parse(text: str, source: str = "the annotation", *, considered_only: bool = 
     whole = (column.astype(np.int64) for column in (frame, object_id, class_number, line_number))
     frame, object_id, class_number, line_number = whole
     return Annotation(source, frame, object_id, boxes, class_number, considered.astype(bool), line_number, reading.counted_all_the_same)
+
+
+class _Wrong:
+    """What was wrong: how much, and the first of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: list[Problem] = []
+
+    def say(self, message: str, name: str, line: int) -> None:
+        """One thing that is wrong, in a column of a line."""
+        self.count += 1
+        if self.count <= KEPT_PROBLEMS:
+            self._kept.append(Problem(message, name, line))
+
+    def refuse(self, source: str, remedy: str = "") -> None:
+        """Raise AnnotationError when anything was wrong."""
+        if not self.count:
+            return
+        shown = [str(problem) for problem in self._kept[:SHOWN_PROBLEMS]]
+        said = [*shown, *([f"and {self.count - SHOWN_PROBLEMS:,} more"] if self.count > SHOWN_PROBLEMS else []), *([remedy] if remedy else [])]
+        raise AnnotationError(f"{source} cannot be used: {'; '.join(said)}", problems=self._kept, source=source)
 
 
 Row = tuple[int, int, float, float, float, float, bool, int, int]
@@ -138,7 +161,7 @@ class _Reading:
         self.counted_all_the_same = 0
         self._considered_only = considered_only
         self.rows: list[Row] = []
-        self.problems: list[Problem] = []
+        self.wrong = _Wrong()
         self._seen: dict[tuple[int, int], int] = {}
         self._classes: dict[int, tuple[int, int]] = {}
 
@@ -147,9 +170,9 @@ class _Reading:
         columns = [column.strip() for column in text.split(",")]
         if not 6 <= len(columns) <= WORLD_COLUMNS:
             said = f"{len(columns)} values; a line has frame,object,left,top,width,height, and may go on with considered,class,visibility"
-            self.problems.append(Problem(said, "", number))
+            self.wrong.say(said, "", number)
             return
-        before = len(self.problems)
+        before = self.wrong.count
         frame = self._whole(number, "frame", columns[0], 1)
         object_id = self._whole(number, "object", columns[1], 0)
         left, top = (self._number(number, name, given) for name, given in (("left", columns[2]), ("top", columns[3])))
@@ -157,7 +180,7 @@ class _Reading:
         considered = self._number(number, "considered", columns[6]) != 0 if len(columns) > 6 else True
         given_class = columns[7] if 7 < len(columns) < WORLD_COLUMNS else str(NO_CLASS)
         class_number = self._whole(number, "class", given_class, NO_CLASS)
-        if len(self.problems) > before:
+        if self.wrong.count > before:
             return
         if not considered and len(columns) == WORLD_COLUMNS and not self._considered_only:
             considered = True
@@ -169,10 +192,10 @@ class _Reading:
         """An object has one box in a frame, and one class."""
         earlier = self._seen.setdefault((frame, object_id), number)
         if earlier != number:
-            self.problems.append(Problem(f"object {object_id} has a box in frame {frame} on line {earlier} already", "object", number))
+            self.wrong.say(f"object {object_id} has a box in frame {frame} on line {earlier} already", "object", number)
         known, known_on = self._classes.setdefault(object_id, (class_number, number))
         if known != class_number:
-            self.problems.append(Problem(f"object {object_id} is of class {class_number} here and of class {known} on line {known_on}", "class", number))
+            self.wrong.say(f"object {object_id} is of class {class_number} here and of class {known} on line {known_on}", "class", number)
 
     def _number(self, line: int, name: str, text: str, above: float = -math.inf) -> float:
         try:
@@ -180,21 +203,14 @@ class _Reading:
         except ValueError:
             value = math.nan
         if not abs(value) <= LARGEST_NUMBER:
-            self.problems.append(Problem(f"{text[:40]!r} is no number", name, line))
+            self.wrong.say(f"{text[:40]!r} is no number", name, line)
         elif value <= above:
-            self.problems.append(Problem(f"{text[:40]} must be more than {above:g}", name, line))
+            self.wrong.say(f"{text[:40]} must be more than {above:g}", name, line)
         return value
 
     def _whole(self, line: int, name: str, text: str, least: int) -> float:
-        before = len(self.problems)
+        before = self.wrong.count
         value = self._number(line, name, text)
-        if len(self.problems) == before and (value != int(value) or value < least):
-            self.problems.append(Problem(f"{text[:40]} must be a whole number of at least {least}", name, line))
+        if self.wrong.count == before and (value != int(value) or value < least):
+            self.wrong.say(f"{text[:40]} must be a whole number of at least {least}", name, line)
         return value
-
-
-def _refuse(problems: list[Problem], source: str, remedy: str) -> None:
-    if not problems:
-        return
-    said = [*map(str, problems[:SHOWN_PROBLEMS]), *([f"and {len(problems) - SHOWN_PROBLEMS:,} more"] if len(problems) > SHOWN_PROBLEMS else [])]
-    raise AnnotationError(f"{source} cannot be used: {'; '.join([*said, *([remedy] if remedy else [])])}", problems=problems[:KEPT_PROBLEMS], source=source)
