@@ -207,6 +207,7 @@ def test_a_text_with_other_problems_can_be_drawn_on() -> None:
         (lambda: add("version: 1\nzones: 7\nrules: []\n", ZONES, "x", [(0, 0), (1, 0), (1, 1)]), "mend line 2"),
         (lambda: add("- a\n", ZONES, "x", [(0, 0), (1, 0), (1, 1)]), "no mapping"),
         (lambda: add("version: 1\nrules: []\n...\n", ZONES, "x", [(0, 0), (1, 0), (1, 2)]), "outside"),
+        (lambda: remove("version: 1\nzones: {a: {polygon: []}}\nzones: {b: {polygon: []}}\n", ZONES, "a"), "line 3: the key 'zones' is there twice"),
         (lambda: add(BLOCK.replace("\n", "\r"), ZONES, "x", [(0, 0), (1, 0), (1, 1)]), "layout of this text"),
     ],
 )

@@ -209,9 +209,19 @@ def _number(text: str) -> float | str:
 
 
 def _data(node: yaml.Node) -> Any:
-    """What the text says, for comparing: a number is one however it is written."""
+    """What the text says, for comparing: a number is one however it is written.
+
+    Raises:
+        InputError: a key is there twice, so that it says two things.
+    """
     if isinstance(node, yaml.MappingNode):
-        return {key.value if isinstance(key, yaml.ScalarNode) else "": _data(value) for key, value in node.value}
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if name in found:
+                raise InputError(f"line {key.start_mark.line + 1}: the key {name[:MAX_NAME]!r} is there twice; keep one, then draw")
+            found[name] = _data(value)
+        return found
     if isinstance(node, yaml.SequenceNode):
         return [_data(item) for item in node.value]
     return _number(node.value)
