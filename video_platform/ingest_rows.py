@@ -19,6 +19,9 @@ from video_platform.services.database.tables import videos as table
 OUTCOME = ("step", "progress", "run_id", "failure_code", "failure_message", "summary_failure_code", "summary_failure_message")
 """Columns that say how far the runs of a video came."""
 
+YEARS = range(1900, 2200)
+"""Years in which footage may have been recorded: at the zero of a clock (year 1) or its end (9999) no day lies before or after to reckon with."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -61,6 +64,9 @@ def said(name: str, camera: str | None, recorded_at: datetime | None, lane: Lane
         check_camera(camera)
     if recorded_at is not None and recorded_at.tzinfo is None:
         raise InputError(f"the recording time {recorded_at.isoformat()} needs a time zone, for example {recorded_at.isoformat()}Z")
+    if recorded_at is not None and recorded_at.year not in YEARS:
+        years = f"from {YEARS[0]} to {YEARS[-1]}"
+        raise InputError(f"nothing was recorded at {recorded_at.isoformat()}: a year {years} is needed; leave the time out where it is not known")
     return Given(display_name(name), None if camera == DEFAULT_CAMERA else camera, recorded_at, lane, announce, renamed)
 
 

@@ -1,6 +1,7 @@
 """Names, kinds and folders of files."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ class TestNames:
         assert objects(platform) == []
         with pytest.raises(InputError):
             check_camera(camera)
+
+    @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00", "0026-11-23T08:30:00+01:00"])
+    def test_no_recording_time_at_the_ends_of_the_calendar(self, platform: Platform, ingest: Ingest, footage, text: str) -> None:
+        with pytest.raises(InputError, match="a year from 1900 to 2199 is needed"):
+            ingest.ingest_path(footage(), recorded_at=datetime.fromisoformat(text))
+        record = ingest.ingest_path(footage()).record
+        with pytest.raises(InputError, match="a year from 1900 to 2199 is needed"):
+            ingest.correct(record.video_id, recorded_at=datetime.fromisoformat(text))
 
     def test_a_recording_time_needs_a_zone(self, ingest: Ingest, footage) -> None:
         with pytest.raises(InputError, match="time zone"):
