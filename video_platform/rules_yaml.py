@@ -28,7 +28,7 @@ MAX_NAME = 80
 MAX_TEXT = 500
 MAX_DURATION_S = 31 * 86400.0
 
-NAME = re.compile(r"\w[\w .:/-]*")
+NAME = re.compile(r"\w([\w .:/-]*[\w.:/-])?")
 HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """What an escape ("\\0", "\\ud800") can put into a text and no file, database or hash can hold, or no terminal should show; tabs and line ends may stay."""
 
@@ -208,7 +208,7 @@ class Reader:
         value = text if text is not None else self.text(node, what="a name")
         if value is None:
             return None
-        if len(value) > MAX_NAME or not NAME.fullmatch(value) or value != value.strip():
+        if len(value) > MAX_NAME or not NAME.fullmatch(value):
             self.problem(
                 node, f"{value[:MAX_NAME]!r} is not a name: letters, digits, space and _ . : / -, at most {MAX_NAME} characters, no sign first, no space last"
             )
