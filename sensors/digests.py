@@ -1,10 +1,12 @@
 """Digests of days: which day a video that came, went or changed belongs to, and its digest asked for; no other day is touched."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from sensors.run_outcomes import ENDED
 from video_platform import digests, errors
 from video_platform.pipeline import tags
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
@@ -25,6 +27,12 @@ QUIET = timedelta(seconds=60)
 
 AT_MOST_EVERY = timedelta(minutes=10)
 """While a day goes on, its digest is not made for every file of every camera."""
+
+AGAIN_AFTER = timedelta(hours=1)
+"""A day whose run has ended and left it outdated is asked for again after this long: the disk was full, or the store away."""
+
+LOOKED_UP = 100
+"""Days whose runs are asked for at once."""
 
 
 @dg.sensor(
@@ -47,12 +55,12 @@ def look(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.S
     db = desk.platform.db
     mark = f"{digests.CODE_VERSION}/{digests.zone_of(desk.settings)[1]}/{rows.mark(db)}"
     changed = rows.want(db, digests.wanted(db, desk.settings), now) if context.cursor != mark else []
-    due = [day for day in rows.listed(db, outdated=True) if _due(day, desk, now)][:MAX_ASKED]
+    asked = _to_ask(context.instance, [day for day in rows.listed(db, outdated=True) if _due(day, desk, now)], now)
     seen = [day for day in (rows.get(db, each) for each in changed) if day is not None]
-    keys = sorted({day.day.isoformat() for day in [*due, *seen]})
+    keys = sorted({day.day.isoformat() for day in [*(day for day, _ in asked), *seen]})
     return dg.SensorResult(
-        run_requests=[_run(day) for day in due] or None,
-        skip_reason=None if due else dg.SkipReason(f"{len(seen)} days changed; none is due" if seen else "no day changed"),
+        run_requests=[_run(day, before) for day, before in asked] or None,
+        skip_reason=None if asked else dg.SkipReason(f"{len(seen)} days changed; none is due" if seen else "no day changed"),
         dynamic_partitions_requests=[DAYS.build_add_request(keys)] if keys else None,
         asset_events=[dg.AssetObservation(FOOTAGE, partition=day.day.isoformat(), tags={DATA_VERSION_TAG: day.wanted}) for day in seen],
         cursor=mark,
@@ -67,8 +75,27 @@ def _due(day: Day, desk: Desk, now: datetime) -> bool:
     return not goes_on or day.made_at is None or not timedelta() <= now - day.made_at < AT_MOST_EVERY
 
 
-def _run(day: Day) -> dg.RunRequest:
-    """One run for a day and what its digest is made from; one that failed is asked for again when the day changes, or by hand."""
-    key = day.day.isoformat()
-    own = {tags.LANE: Lane.BACKFILL.value, tags.PRIORITY: str(tags.DIGEST_PRIORITY)}
-    return dg.RunRequest(run_key=f"{key}@{day.wanted}", partition_key=key, tags=own)
+def _to_ask(instance: dg.DagsterInstance, days: Sequence[Day], now: datetime) -> list[tuple[Day, int]]:
+    """The first days that no run has now, each with how many runs it had since it changed; those that fail stand before no other."""
+    found: list[tuple[Day, int]] = []
+    for start in range(0, len(days), LOOKED_UP):
+        part = days[start : start + LOOKED_UP]
+        records = instance.get_run_records(dg.RunsFilter(tags={tags.DIGEST: [_key(day) for day in part]}))  # newest first
+        for day in part:
+            mine = [record for record in records if record.dagster_run.tags[tags.DIGEST] == _key(day)]
+            if not mine or (mine[0].dagster_run.status in ENDED and now.timestamp() - (mine[0].end_time or 0.0) >= AGAIN_AFTER.total_seconds()):
+                found.append((day, len(mine)))
+        if len(found) >= MAX_ASKED:
+            break
+    return found[:MAX_ASKED]
+
+
+def _key(day: Day) -> str:
+    """What a change of a day is called; its fingerprint alone would not do: rules that are rolled back bring an earlier one back, and no key runs twice."""
+    return f"{day.day.isoformat()}@{day.wanted}@{day.changed_at.timestamp():.3f}"
+
+
+def _run(day: Day, before: int) -> dg.RunRequest:
+    """One run for a day and what its digest is made from, after so many that did not get there."""
+    own = {tags.LANE: Lane.BACKFILL.value, tags.PRIORITY: str(tags.DIGEST_PRIORITY), tags.DIGEST: _key(day)}
+    return dg.RunRequest(run_key=f"{_key(day)}#{before}", partition_key=day.day.isoformat(), tags=own)

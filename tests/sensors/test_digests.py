@@ -9,7 +9,7 @@ from graphs import Ticking
 from staleness import stale_day
 
 from sensors import digests_sensor
-from sensors.digests import AT_MOST_EVERY, QUIET, look
+from sensors.digests import AGAIN_AFTER, AT_MOST_EVERY, QUIET, look
 from video_platform import digests
 from video_platform.definitions import build
 from video_platform.errors import NotFound
@@ -38,8 +38,8 @@ def bring(at, folder, name, recorded_at, camera="gate"):
     return record.video_id
 
 
-def tick(at, now):
-    """One tick at `now`; the days it asks for, made here as the daemon would have them made."""
+def tick(at, now, *, keys=None, succeeds=True):
+    """One tick at `now`; the days it asks for, made here as the daemon would have them made. The keys of the runs go into `keys`."""
     with dg.build_sensor_context(instance=at.instance, cursor=at.cursor) as context:
         result = look(context, Desk(at.workplace, None, force=False), now)
     at.cursor = result.cursor
@@ -50,7 +50,10 @@ def tick(at, now):
     for request in result.run_requests or []:
         workplace = Workplace(at.workplace.settings)
         job = build(workplace).resolve_job_def(MAKE_DIGEST)
-        assert job.execute_in_process(instance=at.instance, partition_key=request.partition_key, tags=request.tags).success
+        made = job.execute_in_process(instance=at.instance, partition_key=request.partition_key, tags=request.tags, raise_on_error=False)
+        assert made.success == succeeds
+        if keys is not None:
+            keys.append(request.run_key)
         workplace.close()
     return [request.partition_key for request in result.run_requests or []]
 
@@ -111,3 +114,37 @@ def test_a_day_that_goes_on_is_not_made_for_every_file(at, tmp_path):
     tick(at, datetime.now(UTC))
     assert tick(at, min(made_at + AT_MOST_EVERY - timedelta(seconds=1), datetime.now(UTC).replace(hour=23, minute=59))) == []
     assert tick(at, made_at + AT_MOST_EVERY) == today
+
+
+def test_a_day_that_becomes_what_it_was_before_is_made_again_under_another_key(at, tmp_path):
+    """As after rules that are promoted and rolled back: Dagster makes no second run of one key."""
+    platform, keys = at.workplace.platform, []
+    now = datetime.now(UTC)
+    video_id = bring(at, tmp_path, "a.mp4", MONDAY)
+    fingerprints = []
+    for minutes, recorded_at in ((0, MONDAY), (10, MONDAY + timedelta(hours=1)), (20, MONDAY)):
+        if minutes:
+            platform.ingest.correct(video_id, recorded_at=recorded_at)
+        tick(at, now + timedelta(minutes=minutes), keys=keys)
+        assert tick(at, now + timedelta(minutes=minutes) + QUIET, keys=keys) == ["2026-11-23"]
+        fingerprints.append(rows.get(platform.db, MONDAY.date()).made)
+    assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+    assert len(set(keys)) == 3
+
+
+def test_a_day_whose_run_fails_is_asked_for_again_later(at, tmp_path, monkeypatch):
+    from video_platform.analysis import digest
+
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    now, keys = datetime.now(UTC), []
+    bring(at, tmp_path, "a.mp4", MONDAY)
+    tick(at, now, keys=keys)
+    with monkeypatch.context() as patched:
+        patched.setattr(digest, "compose", full)
+        assert tick(at, now + QUIET, keys=keys, succeeds=False) == ["2026-11-23"]
+    assert tick(at, datetime.now(UTC) + AGAIN_AFTER - timedelta(minutes=1), keys=keys) == []
+    assert tick(at, datetime.now(UTC) + AGAIN_AFTER, keys=keys) == ["2026-11-23"]
+    assert len(set(keys)) == 2
+    assert rows.get(at.workplace.platform.db, MONDAY.date()).current

@@ -22,6 +22,9 @@ TAKEN_BACK = "vp/taken-back"
 FORCE_ASSET = "vp/force-asset"
 """The one asset that a run makes also where nothing changed; what follows is decided by content."""
 
+DIGEST = "vp/digest"
+"""Which change of a day a digest is made after."""
+
 INBOX = "vp/inbox"
 """Which object of the inbox a run takes in: `inbox.identity`."""
 
