@@ -35,7 +35,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     DETECTIONS: "1",
     SCENES: "2",
     TRACKS: "1",
-    ALERTS: "2",
+    ALERTS: "3",
     HIGHLIGHTS: "2",
     TRANSCRIPT: "1",
     CAPTIONS: "1",
