@@ -19,9 +19,10 @@ from video_platform.analysis.outputs import writing_to
 from video_platform.analysis.pictures import PictureMaker, fitted, square_size
 from video_platform.analysis.proxy import PRESET, TIME_BASE
 from video_platform.analysis.reel_picture import Boxes, Canvas, Clock
-from video_platform.analysis.reel_sound import ReelSound, usable
+from video_platform.analysis.reel_sound import ReelSound
 from video_platform.analysis.reel_words import Cue, vtt
 from video_platform.analysis.seeking import REORDER_S, Seeker, packets_from
+from video_platform.analysis.sound import is_usable
 from video_platform.errors import MediaError
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _look(sources: Sequence[Source], limits: Limits | None) -> tuple[list[tuple[
         try:
             with media.open_video(source.path, limits) as video:
                 sizes.append(_size(video))
-                sound = sound or usable(video.audio)
+                sound = sound or is_usable(video.audio)
         except MediaError as error:
             closed[index] = error.message
     return sizes, sound, closed
@@ -262,7 +263,7 @@ class _Film:
 
     def wants_sound_until(self, packet: "av.Packet", video: OpenVideo, end_s: float) -> bool:
         """Whether sound of the piece may still come after this packet of pictures: it is stored a little later."""
-        if self._sound is None or not usable(video.audio) or packet.dts is None:
+        if self._sound is None or not is_usable(video.audio) or packet.dts is None:
             return False
         return video.frame_time_s(packet.dts) < end_s + SOUND_LATER_S
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from video_platform.analysis.audio import BIT_RATE, DRIFT_S, MAX_CHANNELS, PLAUSIBLE_RATES, SILENCE_CHUNK_S
+from video_platform.analysis.audio import BIT_RATE
+from video_platform.analysis.sound import DRIFT_S, SILENCE_CHUNK_S, is_usable
 
 if TYPE_CHECKING:
     import av
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 RATE = 48_000
 CHANNELS = 2
 LAYOUT = "stereo"
-
-
-def usable(source: "AudioStream | None") -> bool:
-    """Whether a source's sound can be carried."""
-    context = source.codec_context if source is not None else None
-    return context is not None and context.sample_rate in PLAUSIBLE_RATES and 0 < context.channels <= MAX_CHANNELS
 
 
 class ReelSound:
@@ -41,7 +36,7 @@ class ReelSound:
         """What comes next is of `source`: its moment `origin_s` (seconds on its container's clock) is heard at `at_s`, and nothing of it after `end_s`."""
         import av
 
-        self._source = source.codec_context if source is not None and usable(source) else None
+        self._source = source.codec_context if source is not None and is_usable(source) else None
         self._resampler = av.AudioResampler(format="fltp", layout=LAYOUT, rate=RATE)
         self._shift_s, self._until_s = at_s - origin_s, end_s
         self._placing = True
