@@ -9,7 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -228,14 +228,8 @@ def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
         made_of = {"code_version": text_of(recipes.CODE_VERSIONS[ALERTS]), "configuration": configuration, "inputs": inputs}
         if hash_of_text(text_of_mapping(made_of)) != video.fingerprint:
             return frozenset()
-    said = [_said(each) for each in before.values()]
-    now = _said(past.rule_set.for_camera(camera))
-    return frozenset(name for name, words in now.items() if said and all(each.get(name) == words for each in said))
-
-
-def _said(camera_rules: rules.CameraRules) -> dict[str, str]:
-    """Rule -> a hash of all that decides what it finds."""
-    return {rule.name: content_hash(replace(camera_rules, rules=(rule,)).configuration()) for rule in camera_rules.rules}
+    now = past.rule_set.for_camera(camera).hashes
+    return frozenset(name for name, said in now.items() if before and all(each.hashes.get(name) == said for each in before.values()))
 
 
 def _tell(video: Evaluated, judged: "Judged", ledger: "_Ledger", rule_facts: decisions.RuleFacts, told: _Told) -> None:

@@ -32,7 +32,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     DETECTIONS: "1",
     SCENES: "1",
     TRACKS: "1",
-    ALERTS: "2",
+    ALERTS: "3",
     HIGHLIGHTS: "1",
     LLM_SUMMARY: "1",
     SEARCH_INDEX: "1",

@@ -175,6 +175,15 @@ class CameraRules:
             **({"ignore": {name: (mask.polygon, mask.classes) for name, mask in self.masks.items()}} if self.masks and self.rules else {}),
         }
 
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Rule -> a hash of all that decides what it finds on this camera: what it says, the shape of its zone and line, and what is ignored."""
+        ignored = content_hash({name: (mask.polygon, mask.classes) for name, mask in self.masks.items()})
+        return {
+            rule.name: content_hash((rule.evaluation, self.zones.get(rule.when.zone or ""), self.lines.get(rule.when.line or ""), ignored))
+            for rule in self.rules
+        }
+
 
 @dataclass(frozen=True)
 class RuleSet:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from judged import IN, OUT, found, rule_set
+from judged import IN, OUT, PLACES, found, rule_set
 from walks import NAMES, film, steps
 
 from video_platform.analysis import continuing
@@ -16,11 +16,11 @@ FIRST = "0123456789abcdef"
 DWELLS = "name: stays, when: {dwells: plaza, class: person, for: 10s}"
 
 
-def in_files(line: str, *files: tuple, length_s: float = 8.0, between_s: float = 0.2, second: str | None = None) -> list[Evaluation]:
-    """The evaluations of one camera's files of `length_s`, each file a tuple of walks; `second` is the rule from the second file on."""
+def in_files(line: str, *files: tuple, length_s: float = 8.0, between_s: float = 0.2, second: str | None = None, places: str = PLACES) -> list[Evaluation]:
+    """The evaluations of one camera's files of `length_s`, each file a tuple of walks; `second` is the rule from the second file on, in these `places`."""
     earlier, done, begins = None, [], START
     for number, walks in enumerate(files):
-        rules: CameraRules = rule_set(line if number == 0 or second is None else second)
+        rules: CameraRules = rule_set(line) if number == 0 else rule_set(second or line, places=places)
         tracks, samples = film(*walks, duration_s=length_s)
         done.append(evaluate(tracks, samples, NAMES, rules, recorded_at=begins, earlier=continuing.counted(rules, begins, earlier)))
         ends = begins + timedelta(seconds=length_s)
@@ -92,6 +92,17 @@ def test_a_rule_that_says_something_else_now_goes_on_with_nothing():
     five, six = DWELLS.replace("10s", "5s"), DWELLS.replace("10s", "6s")
     assert told(in_files(five, COMES, GOES, second=six)[1]) == []
     assert told(in_files(five, COMES, GOES, second=f"{five}, severity: critical")[1]) != []
+
+
+MOVED = PLACES.replace("[0.4, 0.4]", "[0.3, 0.4]")
+IGNORED = PLACES.replace("defaults:", "ignore: {pole: {polygon: [[0, 0], [0.05, 0], [0.05, 0.05]]}}\ndefaults:")
+OTHER = PLACES.replace("zones:", "zones:\n  other: {polygon: [[0, 0], [1, 0], [1, 1]]}")
+
+
+@pytest.mark.parametrize(("places", "goes_on"), [(PLACES, True), (MOVED, False), (IGNORED, False), (OTHER, True)])
+def test_a_zone_that_was_moved_or_what_is_ignored_now_lets_nothing_go_on(places, goes_on):
+    five = DWELLS.replace("10s", "5s")
+    assert bool(told(in_files(five, COMES, GOES, second=five, places=places)[1])) is goes_on
 
 
 def test_absence_and_crowds_go_on_too():

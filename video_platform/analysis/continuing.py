@@ -7,7 +7,6 @@ first sample of the next file takes it up: it has lasted as long as both.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from video_platform.analysis.finders import from_the_start, to_the_end
 from video_platform.analysis.hits import CONTINUED_FROM, CONTINUES, Hit
 from video_platform.analysis.observed import Observed
 from video_platform.analysis.states import TOLERANCE_S
-from video_platform.fingerprints import content_hash
 from video_platform.records import EarlierFootage, OpenState
 from video_platform.rules import CameraRules, Rule
 
@@ -39,17 +37,16 @@ def counted(rules: CameraRules, recorded_at: datetime | None, earlier: EarlierFo
     """What of the earlier footage decides the alerts of a video under these rules, for its fingerprint and for `evaluate`; None when nothing does."""
     if earlier is None or recorded_at is None or not rules.rules:
         return None
-    known = {rule.name: rule_hash(rule) for rule in rules.rules if rule.kind in LASTING}
+    known = {rule.name: rule_hash(rules, rule) for rule in rules.rules if rule.kind in LASTING}
     still_open = tuple(state for state in earlier.open if known.get(state.rule) == state.rule_hash) if _joins(recorded_at, earlier) else ()
     if not still_open and not any(rule.kind == "silent" for rule in rules.rules):
         return None
     return replace(earlier, open=still_open)
 
 
-@lru_cache(maxsize=4096)
-def rule_hash(rule: Rule) -> str:
-    """What decides a rule's alerts: a state that was held under another condition goes on with nothing."""
-    return content_hash(rule.evaluation)[:16]
+def rule_hash(rules: CameraRules, rule: Rule) -> str:
+    """What decides a rule's alerts on its camera: a state that was held under another condition, or in a zone of another shape, goes on with nothing."""
+    return rules.hashes[rule.name][:16]
 
 
 def judge(seen: Observed, rule: Rule, hits: Sequence[Hit], recorded_at: datetime | None, earlier: EarlierFootage | None) -> Judged:
@@ -105,7 +102,7 @@ def _facts(rule: Rule, hit: Hit, lasted_s: float, origin: OpenState | None, earl
 
 
 def _open(seen: Observed, rule: Rule, hit: Hit, lasted_s: float, *, reported: bool) -> OpenState:
-    state = OpenState(rule.name, rule_hash(rule), round(hit.end_s, 3), round(lasted_s, 3), reported)
+    state = OpenState(rule.name, rule_hash(seen.rules, rule), round(hit.end_s, 3), round(lasted_s, 3), reported)
     if rule.kind != "dwells":
         return state
     track = hit.tracks[0]
