@@ -13,6 +13,7 @@ from video_platform.services.database.rulesets import RuleVersion
 
 EDITED = "rules-text"  # key of the session: the text that is edited on the page
 KEPT = "rules-text-kept"  # key of the session: that text and the active one it began from, also while another page is shown
+EDITOR = "edited"  # name of the draft that is edited on the page
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def edited(current: RuleVersion) -> str:
     text = st.session_state.get(EDITED, text)
     if text == began:
         text = began = current.text
+        stand_on(EDITOR, current.id)
     st.session_state[EDITED], st.session_state[KEPT] = text, (text, began)
     return text
 
@@ -52,6 +54,29 @@ def leave() -> None:
     """Begin anew from the active text."""
     st.session_state.pop(EDITED, None)
     st.session_state.pop(KEPT, None)
+
+
+def stands_on(name: str, current: RuleVersion) -> int:
+    """The version that a draft was made from or last tried on: what was active when the session first showed it."""
+    return st.session_state.setdefault(_on(name), current.id)
+
+
+def stand_on(name: str, version: int | None) -> None:
+    """Whoever has this draft knows this version now; None where there is no such draft any more."""
+    if version is None:
+        st.session_state.pop(_on(name), None)
+    else:
+        st.session_state[_on(name)] = version
+
+
+def _on(name: str) -> str:
+    return f"rules-on-{name}"
+
+
+def since(version: int) -> rulesets.Since:
+    """What became active after this version."""
+    rights.must_see_rules()
+    return rulesets.since(opened.services().platform.db, version)
 
 
 def parsed(text: str) -> tuple[rules.RuleSet | None, list[Problem]]:
@@ -89,9 +114,14 @@ def compared(text: str, source: str) -> Draft | None:
     return Draft(text, source, problems, "\n".join(lines), [f"{what} {how}" for what, how in changes.items()])
 
 
-def apply(text: str, *, source: str, who: str, why: str) -> RuleVersion:
-    """Make `text` the active rule set; `who` counts only where nobody signs in. Raises RulesError when it cannot be one."""
-    return data.deeds().apply_rules(text, source=source, who=who or None, why=why)
+def apply(text: str, *, source: str, who: str, why: str, base: int) -> RuleVersion:
+    """Make `text`, made from version `base`, the active rule set; `who` counts only where nobody signs in.
+
+    Raises:
+        RulesError: it cannot be one.
+        RulesMovedOn: another version is active.
+    """
+    return data.deeds().apply_rules(text, source=source, who=who or None, why=why, base=base)
 
 
 def outdated_videos() -> int:

@@ -13,12 +13,13 @@ import streamlit as st
 
 from ui import data, links, opened, rights, rule_drafts, words
 from video_platform.access import Role
-from video_platform.errors import PlatformError
+from video_platform.errors import PlatformError, RulesMovedOn
 from video_platform.history import Progress, Reconciled, WhatIf
 from video_platform.records import AlertRecord
 from video_platform.services.database.rulesets import RuleVersion
 
 DONE = "rules-promoted"  # key of the session: what became of the ledger, shown once
+ROLLBACK = "rollback"  # name of what stands on the active version while the way back is offered
 DISCARDED = "rules-discarded"  # key of the session: drafts of the rules file that are not shown any more
 
 LISTED = 200
@@ -52,6 +53,7 @@ def trial_panel(draft: rule_drafts.Draft, key: str) -> None:
             found = data.deeds().try_rules(draft.text, since=since, camera=None if camera is None else words.glob(camera), on_progress=progress)
             _forget(key)
             st.session_state[_trial(key)] = Trial(_digest(draft.text), found)
+            rule_drafts.stand_on(key, found.base)
     trial = st.session_state.get(_trial(key))
     if isinstance(trial, Trial):
         if trial.digest != _digest(draft.text):
@@ -60,8 +62,23 @@ def trial_panel(draft: rule_drafts.Draft, key: str) -> None:
             _result(trial.found)
 
 
-def promotion_form(draft: rule_drafts.Draft, key: str) -> None:
-    """Making a draft active, with who and why."""
+def moved_on(key: str, base: int, active: RuleVersion) -> None:
+    """Other rules are active than those that a draft was made from: what changed, and going on from it."""
+    meanwhile = rule_drafts.since(base)
+    st.warning(
+        f"Other rules became active since this draft was made: {words.plain(meanwhile.words, 600)}. As it stands, the draft would undo that.",
+        icon=":material/update:",
+    )
+    with st.expander("Show what changed meanwhile", icon=":material/difference:"):
+        lines = difflib.unified_diff(meanwhile.before.splitlines(), active.text.splitlines(), f"version {base}", f"version {active.id}", lineterm="", n=3)
+        st.code("\n".join(lines), language="diff", wrap_lines=True)
+    if st.button(f"Go on from version {active.id}", key=f"go-on-{key}", help="The draft stays as it is; promoting it then takes the place of that version."):
+        rule_drafts.stand_on(key, active.id)
+        st.rerun()
+
+
+def promotion_form(draft: rule_drafts.Draft, key: str, base: int) -> None:
+    """Making a draft that stands on version `base` active, with who and why."""
     with st.form(f"promote-{key}", border=True):
         who = "" if rights.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
         why = st.text_input("Why", placeholder="What this change is for", max_chars=500)
@@ -75,7 +92,7 @@ def promotion_form(draft: rule_drafts.Draft, key: str) -> None:
     if past:
         made = _with_progress(
             lambda progress: data.deeds().promote_rules(
-                draft.text, source=draft.source, why=why.strip(), who=who.strip() or None, notify_past=notify, on_progress=progress
+                draft.text, source=draft.source, why=why.strip(), who=who.strip() or None, notify_past=notify, base=base, on_progress=progress
             )
         )
         if made is None:
@@ -83,10 +100,11 @@ def promotion_form(draft: rule_drafts.Draft, key: str) -> None:
         st.session_state[DONE] = made
     else:
         with _told_of_errors():
-            version = rule_drafts.apply(draft.text, source=draft.source, who=who.strip(), why=why.strip())
+            version = rule_drafts.apply(draft.text, source=draft.source, who=who.strip(), why=why.strip(), base=base)
             st.session_state[DONE] = (version, None)
     if DONE in st.session_state:
         _forget(key)
+        rule_drafts.stand_on(key, None)
         data.forget_lists()
         rule_drafts.leave()
         st.rerun()
@@ -96,6 +114,7 @@ def discard_button(draft: rule_drafts.Draft, key: str) -> None:
     """Leaving a draft; a file stays as it is, and is a draft again when it is changed."""
     if st.button("Discard", icon=":material/close:", key=f"discard-{key}", help="The active rules stay."):
         _forget(key)
+        rule_drafts.stand_on(key, None)
         st.session_state.setdefault(DISCARDED, set()).add(_digest(draft.text))
         rule_drafts.leave()
         st.rerun()
@@ -153,10 +172,14 @@ def versions_panel(active: RuleVersion) -> None:
         who = "" if rights.signs_in() else st.text_input("Who", placeholder="Your name", max_chars=120)
         why = st.text_input("Why", placeholder="What is wrong with the active rules", max_chars=500)
         asked = st.form_submit_button(f"Roll back to version {chosen.id}", icon=":material/undo:")
+    shown = rule_drafts.stands_on(ROLLBACK, active)  # the active version that stood here when the button was pressed
+    rule_drafts.stand_on(ROLLBACK, active.id)
     if asked and not why.strip():
         st.warning("Say why, so that the next reader of the list of versions knows.", icon=":material/edit:")
     elif asked:
-        made = _with_progress(lambda progress: data.deeds().roll_back_rules(chosen.id, why=why.strip(), who=who.strip() or None, on_progress=progress))
+        made = _with_progress(
+            lambda progress: data.deeds().roll_back_rules(chosen.id, why=why.strip(), who=who.strip() or None, base=shown, on_progress=progress)
+        )
         if made is not None:
             st.session_state[DONE] = made
             data.forget_lists()
@@ -255,6 +278,8 @@ def _progress(text: str):
 def _told_of_errors():
     try:
         yield
+    except RulesMovedOn:
+        st.error("Nothing was changed: other rules became active meanwhile. Look at what they changed, then go on from them.", icon=":material/update:")
     except PlatformError as error:
         st.error(words.sentence(error.message), icon=":material/error:")
 

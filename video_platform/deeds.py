@@ -91,11 +91,12 @@ class Deeds:
                 audit.note(self.platform.db, name, "alert-mark", alert_id, now=now, video=record.video_id, mark=str(mark))
         return record
 
-    def apply_rules(self, text: str, *, source: str, why: str, who: str | None = None, action: str = "rules-apply") -> RuleVersion:
-        """Make `text` the active rule set; it judges what comes from now on. `action` is what the audit log calls it.
+    def apply_rules(self, text: str, *, source: str, why: str, who: str | None = None, action: str = "rules-apply", base: int | None = None) -> RuleVersion:
+        """Make `text` the active rule set; it judges what comes from now on. `action` is what the audit log calls it, `base` the version it was made from.
 
         Raises:
             RulesError: it cannot be one; nothing changes.
+            RulesMovedOn: another version than `base` is active; nothing changes.
         """
         self.person.must(Role.ADMIN, "change rules")
         name, db = self.signed(who), self.platform.db
@@ -103,7 +104,7 @@ class Deeds:
         before = rulesets.active(db)
         now = datetime.now(UTC)
         with db.together():
-            version = rulesets.apply(db, text, source=source, who=name, why=why, now=now)
+            version = rulesets.apply(db, text, source=source, who=name, why=why, now=now, base=base)
             if before is None or before.id != version.id:
                 audit.note(db, name, action, f"version {version.id}", now=now, source=source, why=why, hash=version.hash)
         keeping.keep_rules_quietly(db, self.platform.store)
@@ -143,6 +144,7 @@ class Deeds:
         who: str | None = None,
         notify_past: bool = False,
         action: str = "rules-promote",
+        base: int | None = None,
         on_progress: history.Progress | None = None,
     ) -> tuple[RuleVersion, history.Reconciled]:
         """Make `text` the active rule set and bring the alerts of all that is stored to it; nobody is notified of the past unless `notify_past`.
@@ -151,22 +153,31 @@ class Deeds:
 
         Raises:
             RulesError: it cannot be one; nothing changes.
+            RulesMovedOn: another version than `base`, which it was made from, is active; nothing changes.
             WorkerError: the version is active, and not every video was judged by it yet.
         """
-        version = self.apply_rules(text, source=source, why=why, who=who, action=action)
+        version = self.apply_rules(text, source=source, why=why, who=who, action=action, base=base)
         return version, self.reconcile_rules(notify_past=notify_past, who=who, on_progress=on_progress)
 
     def roll_back_rules(
-        self, version_id: int, *, why: str, who: str | None = None, notify_past: bool = False, on_progress: history.Progress | None = None
+        self,
+        version_id: int,
+        *,
+        why: str,
+        who: str | None = None,
+        notify_past: bool = False,
+        base: int | None = None,
+        on_progress: history.Progress | None = None,
     ) -> tuple[RuleVersion, history.Reconciled]:
-        """Promote what an earlier version said; it is a new version too, so that nothing that happened is lost.
+        """Promote what an earlier version said; it is a new version too, so that nothing that happened is lost. `base` is the version that is to go.
 
         Raises:
             NotFound: there is no such version.
             RulesError: this program cannot read it.
+            RulesMovedOn: another version than `base` is active; nothing changes.
         """
         earlier = rulesets.get(self.platform.db, version_id)
-        given = {"why": why, "who": who, "notify_past": notify_past, "on_progress": on_progress}
+        given = {"why": why, "who": who, "notify_past": notify_past, "base": base, "on_progress": on_progress}
         return self.promote_rules(earlier.text, source=f"version {earlier.id}", action="rules-rollback", **given)  # type: ignore[arg-type]
 
     def reconcile_rules(self, *, notify_past: bool = False, who: str | None = None, on_progress: history.Progress | None = None) -> history.Reconciled:

@@ -16,6 +16,7 @@
     │   └── SignInRefused          nobody was signed in: wrong, used up, too often
     ├── StateError                 right request, wrong moment
     │   ├── HomeLocked             another process owns this home
+    │   ├── RulesMovedOn           other rules are active than those that a draft was made from
     │   └── VideoDeleted           a tombstone stands where the video was
     ├── IntegrityError             bytes are not what was promised
     ├── ServiceError               an outside system
@@ -199,6 +200,10 @@ class StateError(PlatformError):
 
 class HomeLocked(StateError):
     """Another process owns this home; `owner` says which."""
+
+
+class RulesMovedOn(StateError):
+    """Other rules became active than version `base`, which a draft was made from; `active` is their version, `changes` what is different in them by name."""
 
 
 class VideoDeleted(StateError):

@@ -113,6 +113,31 @@ def test_a_draft_with_problems_and_a_version_that_is_not_are_refused(served):
     assert [each["id"] for each in served.client.get("/api/rules/versions").json()["items"]] == [1]
 
 
+def test_who_promotes_on_a_version_that_is_not_active_any_more_is_told_what_came_meanwhile(served):
+    mine, theirs = GOOD, CARS
+    served.client.post("/api/rules/promote", json={"text": theirs, "who": "ben", "why": "cars too", "base": 1}, timeout=120).raise_for_status()
+    for route in ("apply", "promote"):
+        refused = served.client.post(f"/api/rules/{route}", json={"text": mine, "who": "ana", "why": "dogs", "base": 1}, timeout=120)
+        body = refused.json()
+        assert (refused.status_code, body["title"], body["base"], body["active"], body["changes"]) == (409, "RulesMovedOn", 1, 2, {"rule cars": "added"})
+        assert "after version 1 came version 2 by ben (cars too), with rule cars added" in body["detail"]
+        assert "`vp rules diff 1 2`" in body["detail"]
+    back = served.client.post("/api/rules/versions/1/rollback", json={"who": "ana", "why": "no", "base": 1}, timeout=120)
+    assert back.status_code == 409
+    assert "no version 7" in served.client.post("/api/rules/promote", json={"text": mine, "why": "dogs", "base": 7}, timeout=120).json()["detail"]
+    assert served.client.get("/api/rules").json()["active"]["text"] == theirs
+    again = served.client.post("/api/rules/promote", json={"text": theirs, "who": "ben", "why": "cars too", "base": 1}, timeout=120)
+    assert (again.status_code, again.json()["version"]["id"]) == (200, 2)
+    assert served.client.post("/api/rules/promote", json={"text": mine, "who": "ana", "why": "dogs", "base": 2}, timeout=120).status_code == 200
+
+
+def test_what_was_taken_back_meanwhile_stands_in_nobodys_way(served):
+    first = served.client.get("/api/rules").json()["active"]["text"]
+    for text in (CARS, first):
+        served.client.post("/api/rules/apply", json={"text": text}).raise_for_status()
+    assert served.client.post("/api/rules/apply", json={"text": GOOD, "base": 1}).json()["id"] == 4
+
+
 def test_marks_give_the_precision_of_each_rule(served, video):
     alerts = served.client.get("/api/alerts").json()["items"]
     served.client.post(f"/api/alerts/{alerts[0]['id']}/mark", json={"mark": "false", "who": "kim"})

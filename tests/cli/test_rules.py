@@ -171,6 +171,31 @@ class TestThePast:
         assert [(each["version"], each["why"]) for each in versions] == [(4, "no"), (3, "cars too"), (2, ""), (1, "the first rule set of this home")]
         assert "cars too" in vp("rules", "list", "--versions").out
 
+    def test_a_file_that_was_tried_on_other_rules_than_the_active_ones_is_compared_first(self, vp, rules_file, archive, tmp_path):
+        other = tmp_path / "other.yaml"
+        other.write_text(GOOD + "  - {name: dogs, when: {appears: dog}}\n")
+        vp("rules", "what-if", rules_file)
+        assert vp("rules", "promote", other, "--why", "dogs too").status == 0
+        for command in ("promote", "apply"):
+            refused = vp("rules", command, rules_file, "--why", "cars too")
+            assert refused.status == 1
+            assert "after version 2 came version 3" in refused.err
+            assert "(dogs too), with rule dogs added" in refused.err
+        assert vp("rules", "promote", rules_file, "--why", "cars too", "--on", "2").status == 1
+        assert "rule dogs: added" in vp("rules", "diff", rules_file).out
+        assert vp("rules", "promote", rules_file, "--why", "cars too").status == 0
+        assert vp("rules", "promote", other, "--why", "dogs too", "--on", "4").status == 0
+        assert vp("rules", "list", "--json").json["version"] == 5
+
+    def test_a_file_that_was_compared_with_an_older_version_is_not_known_to_the_active_one(self, vp, rules_file, archive, tmp_path):
+        vp("rules", "what-if", rules_file)
+        (tmp_path / "other.yaml").write_text(GOOD + "  - {name: dogs, when: {appears: dog}}\n")
+        vp("rules", "apply", tmp_path / "other.yaml")
+        vp("rules", "diff", "2", rules_file)
+        assert vp("rules", "apply", rules_file).status == 1
+        vp("rules", "diff", rules_file, "3")
+        assert vp("rules", "apply", rules_file).status == 0
+
     def test_what_cannot_be_is_said(self, vp, rules_file):
         ran = vp("rules", "rollback", "99")
         assert ran.status == 1

@@ -369,6 +369,26 @@ def test_a_draft_can_be_made_active_for_what_comes_and_the_past_left_for_later(o
     assert rulesets.outdated(seeded.home.platform.db) == []
 
 
+def test_who_promotes_a_draft_that_was_made_before_other_rules_became_active_sees_those_first(open_page: Open, seeded: Seeded) -> None:
+    db, theirs = seeded.home.platform.db, RULES.replace("at_least: 4", "at_least: 3")
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
+    page = open_page("rules")
+    rulesets.apply(db, theirs, source="t", who="ben", why="three are a crowd", now=datetime.now(UTC))
+    who, why = page.text_input[:2]
+    who.set_value("Ada")
+    why.set_value("ten seconds is too long")
+    press(page, "Promote")
+    assert rulesets.active(db).text == theirs  # type: ignore[union-attr]
+    assert "Nothing was changed" in page.error[0].value
+    assert "after version 1 came version 2 by ben (three are a crowd), with rule crowd changed" in page.warning[0].value.replace("\\", "")
+    assert any("-" in code.value and "at_least: 4" in code.value and "at_least: 3" in code.value for code in page.code)
+    press(page, "Go on from version 2")
+    assert not page.warning
+    page.text_input[1].set_value("ten seconds is too long")
+    press(page, "Promote")
+    assert (rulesets.active(db).id, rulesets.active(db).text) == (3, seeded.rules.read_text())  # type: ignore[union-attr]
+
+
 def test_a_draft_that_was_discarded_is_not_shown_until_it_changes(open_page: Open, seeded: Seeded) -> None:
     seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
     page = open_page("rules")

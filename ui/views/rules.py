@@ -30,16 +30,20 @@ def problem_list(text: str, problems: list[Problem]) -> None:
 
 def draft_panel(draft: rule_drafts.Draft, key: str) -> None:
     """A draft against the active rules: what it changes, what that would mean for all that is stored, and the ways to end it."""
+    assert active is not None
+    base = rule_drafts.stands_on(key, active)
     if draft.problems:
         problem_list(draft.text, draft.problems)
         return
+    if base != active.id:
+        rule_trials.moved_on(key, base, active)
     changed = "; ".join(words.plain(change, 120) for change in draft.changed) or "only comments or layout changed"
     st.markdown(f"**{words.plain(draft.source)}** differs from the active rules: {changed}.")
     with st.expander("Show the difference", icon=":material/difference:", expanded=True):
         st.code(draft.diff, language="diff", wrap_lines=True)
     rule_trials.trial_panel(draft, key)
     if rights.may(Role.ADMIN):
-        rule_trials.promotion_form(draft, key)
+        rule_trials.promotion_form(draft, key, base)
     else:
         st.caption("An admin can promote it.")
     rule_trials.discard_button(draft, key)
@@ -79,6 +83,8 @@ file_draft = rule_drafts.draft()
 if file_draft is not None and not rule_trials.is_discarded(file_draft):
     st.subheader("The rules file has changed", anchor=False)
     draft_panel(file_draft, "file")
+elif file_draft is None:
+    rule_drafts.stand_on("file", None)
 
 edited_text = rule_drafts.edited(active)
 left, right = st.columns([3, 2], gap="large")
@@ -102,7 +108,7 @@ with right:
         if edited is None:
             st.caption("No difference from the active rules.")
         else:
-            draft_panel(edited, "edited")
+            draft_panel(edited, rule_drafts.EDITOR)
 
 with st.expander("Versions", icon=":material/history:"):
     rule_trials.versions_panel(active)

@@ -46,7 +46,7 @@ def what_if(ours: Ours, given: shapes_rules.Draft) -> shapes_rules.WhatIfOut:
 @router.post("/promote", operation_id="promote_rules")
 def promote_rules(ours: Ours, given: shapes_rules.RulesPromotion) -> shapes_rules.PromotedOut:
     """Make a rules file the active one and bring the alerts of all stored videos to it. Interrupted, the same request goes on where it was."""
-    asked = {"why": given.why, "who": given.who, "notify_past": given.notify_past}
+    asked = {"why": given.why, "who": given.who, "notify_past": given.notify_past, "base": given.base}
     return _promoted(*ours.deeds.promote_rules(given.text, source="api", **asked))  # type: ignore[arg-type]
 
 
@@ -76,7 +76,7 @@ def compare_rules(ours: Ours, before: Version, after: Version) -> shapes_rules.R
 @router.post("/versions/{version}/rollback", operation_id="roll_back_rules")
 def roll_back_rules(ours: Ours, version: Annotated[int, Path(ge=1, le=shapes.MAX_CURSOR)], given: shapes_rules.RulesRollback) -> shapes_rules.PromotedOut:
     """Make what an earlier version said the active rule set, as a new version, and bring the alerts of all stored videos to it."""
-    return _promoted(*ours.deeds.roll_back_rules(version, why=given.why, who=given.who, notify_past=given.notify_past))
+    return _promoted(*ours.deeds.roll_back_rules(version, why=given.why, who=given.who, notify_past=given.notify_past, base=given.base))
 
 
 def _promoted(version: rulesets.RuleVersion, done: history.Reconciled) -> shapes_rules.PromotedOut:

@@ -68,7 +68,7 @@ STATUS: tuple[tuple[type[PlatformError], int], ...] = (
 UPLOAD_STATUS = {"too_large": 413, "changing": 409, "format_refused": 415}
 """Codes of a refused upload that HTTP has its own number for."""
 
-SHOWN_FACTS = ("code", "video_id", "alert_id", "deleted_at", "expected", "actual", "limit_bytes")
+SHOWN_FACTS = ("code", "video_id", "alert_id", "deleted_at", "expected", "actual", "limit_bytes", "base", "active", "changes")
 """Facts that go to the client; others may name files and addresses of this machine."""
 
 
@@ -143,4 +143,4 @@ async def _unexpected(_request: Request, _error: Exception) -> Response:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    return value if isinstance(value, str | int | float | bool | dict) else str(value)

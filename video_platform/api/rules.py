@@ -35,7 +35,7 @@ def check_rules(ours: Ours, given: shapes_rules.RulesText) -> shapes_rules.Check
 @router.post("/apply", operation_id="apply_rules")
 def apply_rules(ours: Ours, given: shapes_rules.RulesApplication) -> shapes_rules.RuleVersionOut:
     """Make a rules file the active one. Videos are evaluated with it from now on; a text with problems is refused whole."""
-    return version_out(ours.deeds.apply_rules(given.text, source="api", why=given.why, who=given.who))
+    return version_out(ours.deeds.apply_rules(given.text, source="api", why=given.why, who=given.who, base=given.base))
 
 
 def _parse(ours: Services, text: str) -> rules.RuleSet:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictBool
 
-from video_platform.api.shapes import AlertOut, Asked, Instant, Page, Text
+from video_platform.api.shapes import MAX_CURSOR, AlertOut, Asked, Instant, Page, Text
 from video_platform.services.database.marks import By
 
 MAX_RULES_TEXT = 512 * 1024
@@ -18,11 +18,19 @@ class RulesText(Asked):
     text: Annotated[str, Field(max_length=MAX_RULES_TEXT)]
 
 
+Base = Annotated[int, Field(strict=True, ge=1, le=MAX_CURSOR)]
+"""Number of the version that was active when a draft was made, tried or compared."""
+
+
 class RulesApplication(RulesText):
-    """A rules file to be made the active one, and why. `who` is for installations without sign-in; else it is whoever asks."""
+    """A rules file to be made the active one, and why. `who` is for installations without sign-in; else it is whoever asks.
+
+    With `base` it is refused (409) once another version than this one is active, so that nobody undoes unseen what somebody else changed.
+    """
 
     who: Text | None = None
     why: Annotated[str, Field(max_length=500)] = ""
+    base: Base | None = None
 
 
 class Draft(RulesText):
@@ -40,10 +48,11 @@ class RulesPromotion(RulesApplication):
 
 
 class RulesRollback(Asked):
-    """Why an earlier version comes back. `who` is for installations without sign-in; else it is whoever asks."""
+    """Why an earlier version comes back. `who` is for installations without sign-in; else it is whoever asks. With `base` that one has to be active still."""
 
     who: Text | None = None
     why: Annotated[str, Field(max_length=500)] = ""
+    base: Base | None = None
     notify_past: StrictBool = False
 
 

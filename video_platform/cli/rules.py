@@ -13,6 +13,12 @@ app = typer.Typer(help="Rules: what raises an alert.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file (docs/rules.md).")]
+On = Annotated[
+    int | None,
+    typer.Option(
+        "--on", min=1, metavar="VERSION", help="The version that the file was made from; default: the one that it was last tried on or compared with."
+    ),
+]
 
 
 @app.command("check")
@@ -116,9 +122,10 @@ def _table_of(versions: "Sequence[RuleVersion]") -> None:
 def apply(
     file: RulesFile,
     why: Annotated[str, typer.Option("--why", help="A word on the reason, kept with the version.")] = "",
+    on: On = None,
 ) -> None:
     """Make a rules file the active rule set. It judges videos that come from now on; `vp rules promote` is for the past too."""
-    from video_platform.cli import opening, output
+    from video_platform.cli import drafts, opening, output
     from video_platform.cli.videos import deeds
     from video_platform.services.database import rulesets
     from video_platform.supervisor.prepare import read_rules
@@ -126,7 +133,9 @@ def apply(
     with opening.catalog() as (platform, catalog):
         text = read_rules(platform.settings, file)[0]
         before = rulesets.active(platform.db)
-        now = deeds(platform, catalog).apply_rules(text, source=str(file), why=why)
+        home = platform.settings.home
+        now = deeds(platform, catalog).apply_rules(text, source=str(file), why=why, base=on or drafts.version_of(home, file))
+        drafts.note(home, file, now.id)
         older = len(rulesets.outdated(platform.db))
     output.say(f"version {now.id} was already active" if before and before.id == now.id else f"version {now.id} is active")
     if older:

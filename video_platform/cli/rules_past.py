@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from video_platform.cli.rules import AsJson, RulesFile, app
+from video_platform.cli.rules import AsJson, On, RulesFile, app
 
 if TYPE_CHECKING:
     from video_platform.history import Reconciled, WhatIf
@@ -29,7 +29,7 @@ def what_if(
     as_json: AsJson = False,
 ) -> None:
     """Say which alerts a rules file would add, remove and leave in everything that is stored. Nothing is written, nobody is notified."""
-    from video_platform.cli import opening, output
+    from video_platform.cli import drafts, opening, output
     from video_platform.cli.videos import deeds
     from video_platform.supervisor.prepare import read_rules
 
@@ -37,6 +37,7 @@ def what_if(
     with opening.catalog() as (platform, catalog):
         text = read_rules(platform.settings, file)[0]
         found = deeds(platform, catalog).try_rules(text, since=after, camera=camera)
+        drafts.note(platform.settings.home, file, found.base or 0)
         try:
             if as_json:
                 output.print_json({**_summary(found), **{what: list(found.alerts(platform, what)) for what in KINDS}})
@@ -47,15 +48,21 @@ def what_if(
 
 
 @app.command("promote")
-def promote(file: RulesFile, why: Why = "", notify_past: NotifyPast = False, as_json: AsJson = False) -> None:
-    """Make a rules file the active rule set and bring the alerts of all stored videos to it. Interrupted, the same command goes on."""
-    from video_platform.cli import opening
+def promote(file: RulesFile, why: Why = "", on: On = None, notify_past: NotifyPast = False, as_json: AsJson = False) -> None:
+    """Make a rules file the active rule set and bring the alerts of all stored videos to it. Interrupted, the same command goes on.
+
+    Once somebody else's rules have become active since the file was last tried or compared (`what-if`, `diff`), it is refused.
+    """
+    from video_platform.cli import drafts, opening
     from video_platform.cli.videos import deeds
     from video_platform.supervisor.prepare import read_rules
 
     with opening.catalog() as (platform, catalog):
+        home = platform.settings.home
         text = read_rules(platform.settings, file)[0]
-        version, done = deeds(platform, catalog).promote_rules(text, source=str(file), why=why, notify_past=notify_past)
+        base = on or drafts.version_of(home, file)
+        version, done = deeds(platform, catalog).promote_rules(text, source=str(file), why=why, notify_past=notify_past, base=base)
+        drafts.note(home, file, version.id)
     _say_done(version, done, as_json)
 
 
@@ -86,6 +93,7 @@ def diff(
 
     with opening.platform() as platform:
         one, other = _text(platform, before), _text(platform, after)
+        _note_compared(platform, before, after)
     changes = _changes(one[1], other[1])
     lines = list(difflib.unified_diff(one[1].splitlines(), other[1].splitlines(), one[0], other[0], lineterm="", n=3))
     if as_json:
@@ -110,6 +118,19 @@ def _text(platform: "Platform", given: str | None) -> tuple[str, str]:
     if given.isdecimal() and not Path(given).exists():
         return f"version {int(given)}", rulesets.get(platform.db, int(given)).text
     return given, read_rules(platform.settings, Path(given))[0]
+
+
+def _note_compared(platform: "Platform", before: str, after: str | None) -> None:
+    """Who has compared a file with the active version knows that version."""
+    from video_platform.cli import drafts
+    from video_platform.services.database import rulesets
+
+    active = rulesets.active(platform.db)
+    number = 0 if active is None else active.id
+    for file, other in ((before, after), (after, before)):
+        is_file = file is not None and not (file.isdecimal() and not Path(file).exists())
+        if is_file and (other is None or other == str(number)):
+            drafts.note(platform.settings.home, Path(str(file)), number)
 
 
 def _changes(before: str, after: str) -> dict[str, str] | None:

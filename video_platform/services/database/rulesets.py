@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from video_platform import rules
 from video_platform.access import ANYONE, Person
-from video_platform.errors import NotFound, RulesError
+from video_platform.errors import NotFound, RulesError, RulesMovedOn
 from video_platform.fingerprints import canonical
 from video_platform.layout import ALERTS
 from video_platform.records import VideoState
@@ -19,6 +19,9 @@ from video_platform.services.database.tables import counters, evaluations, rule_
 
 DEFAULT_VERSION = "default"
 """What an evaluation calls the rules of a home on which none were ever applied."""
+
+MOST_TOLD = 5
+"""Versions that are named where somebody is told what became active meanwhile."""
 
 ALL = 1_000_000
 """More versions than anybody applies."""
@@ -154,15 +157,43 @@ def brought(db: Database) -> list[str]:
         return [] if current is None else list(connection.execute(query.where(evaluations.c.rules_version == str(current.id))).scalars())
 
 
-def apply(db: Database, text: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:
-    """Make `text` the active rule set; the very same text again makes no new version.
+def apply(db: Database, text: str, *, source: str, who: str, why: str, now: datetime, base: int | None = None) -> RuleVersion:
+    """Make `text` the active rule set; the very same text again makes no new version. `base` is the version that it was made from, None where nobody knows.
 
     Raises:
         RulesError: the text cannot be used; nothing changes.
+        RulesMovedOn: another version than `base` is active, so that `text` would undo what somebody else changed; nothing changes.
     """
     digest = rules.parse(text, source=source).hash
     with db.write() as connection:
-        return _apply(connection, text, digest, source=source, who=who, why=why, now=now)
+        return _apply(connection, text, digest, source=source, who=who, why=why, now=now, base=base)
+
+
+@dataclass(frozen=True)
+class Since:
+    """What became active after version `base`, whose text was `before`: the newer versions, newest first, and what is different in the newest by name.
+
+    `changes` is None where one of them cannot be read.
+    """
+
+    base: int
+    before: str
+    newer: list[RuleVersion]
+    changes: dict[str, str] | None
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        told = [f"version {each.id} by {each.who}" + (f" ({each.why})" if each.why else "") for each in reversed(self.newer[:MOST_TOLD])]
+        before = f"{len(self.newer) - MOST_TOLD} more versions, then " if len(self.newer) > MOST_TOLD else ""
+        changed = ", ".join(f"{what} {how}" for what, how in (self.changes or {}).items())
+        return f"after version {self.base} came {before}{'; '.join(told)}, with {changed or 'no change to a rule, zone or line'}"
+
+
+def since(db: Database, base: int) -> Since:
+    """What became active after version `base`; nothing where that is the active one."""
+    with db.read() as connection:
+        return _since(connection, base)
 
 
 def ensure(db: Database, text: str, *, source: str, why: str, now: datetime) -> RuleVersion:
@@ -197,14 +228,39 @@ def _newest(connection: Connection) -> RuleVersion | None:
     return None if row is None else RuleVersion(**row._asdict())
 
 
-def _apply(connection: Connection, text: str, digest: str, *, source: str, who: str, why: str, now: datetime) -> RuleVersion:
+def _since(connection: Connection, base: int) -> Since:
+    newer = [RuleVersion(**row._asdict()) for row in connection.execute(sa.select(rule_sets).where(rule_sets.c.id > base).order_by(rule_sets.c.id.desc()))]
+    before = connection.execute(sa.select(rule_sets.c.text).where(rule_sets.c.id == base)).scalar() or rules.DEFAULT_TEXT
+    try:
+        changes = rules.parse(before).changes(newer[0].rule_set) if newer else {}
+    except RulesError:
+        changes = None
+    return Since(base, before, newer, changes)
+
+
+def _apply(connection: Connection, text: str, digest: str, *, source: str, who: str, why: str, now: datetime, base: int | None = None) -> RuleVersion:
     _one_at_a_time(connection)
     current = _newest(connection)
     if current is not None and current.text == text:
         return current
+    if base is not None and base != (0 if current is None else current.id):
+        found = _since(connection, base)
+        if current is None or found.before != current.text:  # nothing is lost where what came meanwhile was taken back
+            raise _moved_on(found, current)
     values = {"text": text, "hash": digest, "source": source[:1024], "who": who[:128], "why": why, "applied_at": now}
     key = connection.execute(sa.insert(rule_sets).values(**values)).inserted_primary_key
     return RuleVersion(id=key[0] if key else 0, **values)
+
+
+def _moved_on(found: Since, current: RuleVersion | None) -> RulesMovedOn:
+    base = found.base
+    if current is None or not found.newer:
+        return RulesMovedOn(f"there is no version {base} of the rules; {f'version {current.id}' if current else 'none'} is active", base=base)
+    message = (
+        f"other rules became active than those that this draft was made from: {found.words}. Nothing was changed; look at it with "
+        f"`vp rules diff {base} {current.id}`, take over what is to stay, and promote that on version {current.id} (`--on {current.id}`, in the API `base`)"
+    )
+    return RulesMovedOn(message, base=base, active=current.id, changes=found.changes or {})
 
 
 def _one_at_a_time(connection: Connection) -> None:
