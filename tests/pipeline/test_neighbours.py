@@ -69,6 +69,21 @@ def test_in_another_order_whoever_was_too_early_is_asked_for_again(files):
     assert set(requested(graph)) == {ids[1], ids[2]}
 
 
+def test_a_video_before_that_is_corrected_to_and_fro_has_the_next_judged_each_time(files):
+    graph, ids = files
+    for video_id in ids[:2]:
+        assert graph.run(video_id, UP_TO_ALERTS).success
+    for turn, begins in enumerate((START - timedelta(hours=1), START, START - timedelta(hours=1), START), 1):
+        with graph.platform() as platform:
+            platform.ingest.correct(ids[0], recorded_at=begins)
+        assert graph.run(ids[0], UP_TO_ALERTS).success
+        assert requested(graph).count(ids[1]) == turn
+        graph.run(ids[0], UP_TO_ALERTS)
+        assert requested(graph).count(ids[1]) == turn
+        assert made(graph.run(ids[1], UP_TO_ALERTS)) == {ALERTS}
+        assert (("empty", True, ids[0]) in alerts_of(graph, ids[1])) is (begins == START)
+
+
 def test_rules_that_become_active_while_a_video_is_judged_have_it_judged_again(files, monkeypatch):
     from video_platform.analysis import evaluate
 

@@ -116,9 +116,17 @@ def _ask_for_neighbours(at: Step, active: ActiveRules, used: EarlierFootage | No
 
 
 def _ask_for(at: Step, record: VideoRecord, active: ActiveRules, why: str) -> None:
-    """Has a video processed again; the request's id follows from what its alerts are to be made from, so the same change asks once."""
+    """Has a video processed again; the request's id follows from what its alerts are to be made from, and from when that came to be: the same change asks once.
+
+    What its alerts are to be made from alone would not do. A neighbour that is corrected and corrected back makes it what it was before, for the second time.
+    """
+    from video_platform.services.database import footage
+
     at.context.log.info(f"alerts of video {record.video_id} are to be made again: {why}")
-    wanted = content_hash(_settings(record, active, _earlier(at, record, active)))
+    db = at.desk.platform.db
+    earlier = footage.before(db, record)
+    since = (active.version, footage.evaluated_at(db, record.video_id), footage.evaluated_at(db, earlier.video_id) if earlier else None)
+    wanted = content_hash((_settings(record, active, _earlier(at, record, active)), since))
     request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{record.video_id}\n{record.generation}\n{wanted}"))
     at.desk.platform.ingest.request_processing(record.video_id, lane=at.lane, request_id=request_id)
 

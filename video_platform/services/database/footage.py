@@ -33,6 +33,13 @@ def before(db: Database, video: VideoRecord) -> EarlierFootage | None:
     return earlier_of(max(rows, key=least_end)) if rows else None
 
 
+def evaluated_at(db: Database, video_id: str) -> datetime | None:
+    """When the alerts of a video were made last, None before its first evaluation."""
+    query = sa.select(evaluations.c.evaluated_at).where(evaluations.c.video_id == video_id, evaluations.c.asset == ALERTS)
+    with db.read() as connection:
+        return connection.execute(query).scalar()
+
+
 def after(db: Database, video: VideoRecord) -> VideoRecord | None:
     """The camera's next video by recording time that was evaluated already; None when there is none."""
     if video.recorded_at is None:
