@@ -246,6 +246,29 @@ def test_what_joins_a_backfill_whose_budget_is_spent_is_made_all_the_same(home):
     assert len(home.tick()) == 2
 
 
+@pytest.mark.parametrize("assets", [[TRACKS, ALERTS], [ALERTS, HIGHLIGHTS]])
+def test_what_joins_while_a_run_has_it_is_asked_for_again_when_that_has_ended(home, assets):
+    ids = home.ready(1)
+    started = home.start(ids, assets)
+    home.make(home.tick() or home.tick(home.batching))
+    home.start(ids, assets, join=True)
+    assert home.counts(started) == {ItemState.ASKED: 1}
+    assert home.tick() == []
+    home.end(dg.DagsterRunStatus.SUCCESS)
+    if assets == [ALERTS, HIGHLIGHTS]:  # a run for many says itself of each video what became of it
+        (item,) = backfills.listed(home.db, started.id)
+        assert backfills.settle(home.db, item, ItemState.DONE, now=NOW, made=assets)
+        assert not backfills.settle(home.db, item, ItemState.DONE, now=NOW)
+    second = home.tick() or home.tick(home.batching)
+    assert len(second) == 1
+    assert home.counts(started) == {ItemState.ASKED: 1}
+    (item,) = backfills.listed(home.db, started.id)
+    assert (item.attempt, item.message) == (2, None)
+    home.make(second)
+    backfills.settle(home.db, item, ItemState.DONE, now=NOW)
+    assert home.counts(started) == {ItemState.DONE: 1}
+
+
 def test_runs_that_die_are_asked_for_again_alone_and_given_up_in_the_end(home):
     started = home.start(home.ready(2), [ALERTS, HIGHLIGHTS])
     home.tick()

@@ -22,6 +22,9 @@ from video_platform.services.database.tables import backfills, counters
 
 MAX_MESSAGE = 1000
 
+MEANWHILE = "asked for again while its run was under way"
+"""Message of a video that waits again when its run has ended: what the run makes may be older than what it was asked for again for."""
+
 AGAIN = "again"
 """Cause of what somebody asked for although nothing changed; there may be several at a time."""
 
@@ -49,6 +52,10 @@ class ItemState(StrEnum):
     REUSED = "reused"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+OVER = (ItemState.DONE, ItemState.REUSED, ItemState.FAILED)
+"""States of a video that came to an end of its own."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +145,8 @@ def start(
 ) -> Backfill:
     """A new backfill over these videos, in their order.
 
-    With `join` videos go into the open backfill of this cause where there is one, again also where they came to an end, and it runs; without its budget
-    where that is spent, because it would end before the first of them.
+    With `join` videos go into the open backfill of this cause where there is one, again also where they came to an end or a run has them, and it runs; without
+    its budget where that is spent, because it would end before the first of them.
 
     Raises:
         StateError: one of this cause is open already.
@@ -268,7 +275,7 @@ def settle(
 ) -> bool:
     """Say what became of a video, or that it waits again, `failed` because a run of it ended without a result.
 
-    False when another run has it, or the word of this one is said already.
+    What was asked for again `MEANWHILE` waits again, whatever its run came to. False when another run has it, or the word of this one is said already.
     """
     mine = (items.c.backfill_id == item.backfill_id, items.c.video_id == item.video_id, items.c.state == str(item.state))
     same = items.c.request_id.is_not_distinct_from(item.request_id)
@@ -276,6 +283,10 @@ def settle(
     values = {"state": str(state), "spent_s": items.c.spent_s + spent_s, "made": list(made), "message": message and message[:MAX_MESSAGE]}
     values["failures"] = items.c.failures + int(failed)
     with db.write() as connection:
+        if state in OVER:
+            again = {**values, "state": str(ItemState.WAITING), "failures": 0, "message": None}
+            if connection.execute(sa.update(items).where(*mine, same, items.c.message == MEANWHILE).values(**again)).rowcount:
+                return True
         return connection.execute(sa.update(items).where(*mine, same).values(**values, ended_at=now if ended else None)).rowcount > 0
 
 
@@ -290,15 +301,18 @@ def _add(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], fir
 
 
 def _join(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], now: datetime, *, no_budget: bool) -> None:
-    """New videos behind those that are there; those that came to an end wait again."""
+    """New videos behind those that are there; those that came to an end wait again, and those that a run has in hand as soon as it has ended."""
     mine = items.c.backfill_id == backfill_id
     known = set(connection.execute(sa.select(items.c.video_id).where(mine)).scalars())
     last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(items.c.position), -1)).where(mine)).scalar_one()
-    over = items.c.state.in_([str(state) for state in (ItemState.DONE, ItemState.REUSED, ItemState.FAILED)])
+    over = items.c.state.in_([str(state) for state in OVER])
     for each in wanted:
         if each.video_id in known:
             values = {"state": str(ItemState.WAITING), "assets": list(each.assets), "failures": 0, "ended_at": None, "message": None}
             connection.execute(sa.update(items).where(mine, over, items.c.video_id == each.video_id).values(**values))
+            asked = items.c.state == str(ItemState.ASKED)
+            later = {"assets": list(each.assets), "message": MEANWHILE}
+            connection.execute(sa.update(items).where(mine, asked, items.c.video_id == each.video_id).values(**later))
     _add(connection, backfill_id, [each for each in wanted if each.video_id not in known], last + 1)
     values = {"state": str(State.RUNNING), "reason": None, "updated_at": now, **({"budget_s": None} if no_budget else {})}
     connection.execute(sa.update(backfills).where(backfills.c.id == backfill_id).values(**values))
@@ -318,7 +332,7 @@ def _get(connection: Connection, backfill_id: str) -> Backfill:
         counts=counts,
         estimated_s=sum(estimated.values()),
         estimated_left_s=sum(estimated.get(state, 0.0) for state in (ItemState.WAITING, ItemState.ASKED)),
-        estimated_ended_s=sum(estimated.get(state, 0.0) for state in (ItemState.DONE, ItemState.REUSED, ItemState.FAILED)),
+        estimated_ended_s=sum(estimated.get(state, 0.0) for state in OVER),
         spent_s=sum(spent for *_, spent in tallied),
     )
 
