@@ -233,6 +233,7 @@ def test_names_that_differ_in_spaces_around_them_are_the_same_name():
         ("- " * 50_000, "nested more than 8 levels deep"),
         ("x" * 300_000, "the limit is 262144"),
         ("version: 1\nrules: []\n---\nversion: 1", "a second document"),
+        ("version: 1\nrules: [" + "a," * 120_000 + "]", "line 2, column 79999: more than 40000 keys and values"),
         ("? [a, b]\n: c", "a key is plain text"),
         ("- 1\n- 2", "this is a mapping (key: value), not a list of 2"),
         ("just words", "this is a mapping (key: value), not 'just words'"),

@@ -24,11 +24,12 @@ def read_file(path: Path) -> str:
         OSError, ValueError: the file cannot be read.
         RulesError: what it includes cannot be read; a file that includes nothing is not looked at closer.
     """
-    text, root, reader = _together(path)
-    if root is None:
+    text, root, reader, written_out = _together(path)
+    if not written_out or root is None:
         return text
     if reader.problems:
         raise RulesError(reader.problems, str(path))
+    assert isinstance(root, yaml.MappingNode)
     return _written_out(root, path)
 
 
@@ -39,26 +40,21 @@ def load(path: Path, classes: Sequence[str] | None) -> tuple[str, RuleSet]:
         OSError, ValueError: the file cannot be read.
         RulesError: with every problem, each with its file (where that is an included one), line, column and field.
     """
-    text, root, reader = _together(path)
-    if root is None:
-        reader = Reader()
-        node = reader.document(text)
-    else:
-        node = reader.node(root)
-    rule_set = read_root(reader, node, classes) if node else None
+    text, root, reader, written_out = _together(path)
+    rule_set = None if root is None else read_root(reader, reader.node(root), classes)
     if rule_set is None or reader.problems:
         raise RulesError(sorted(reader.problems, key=lambda problem: (problem.file, problem.line, problem.column)), str(path))
-    return (text if root is None else _written_out(root, path)), rule_set
+    return (_written_out(root, path) if written_out and isinstance(root, yaml.MappingNode) else text), rule_set
 
 
-def _together(path: Path) -> tuple[str, yaml.MappingNode | None, Reader]:
-    """The text of a file, and what it says together with all that it includes; None in place of that where it includes nothing."""
+def _together(path: Path) -> tuple[str, yaml.Node | None, Reader, bool]:
+    """The text of a file, what it says together with all that it includes (None where it is not YAML), and whether it includes anything."""
     text, reader = read_text(path), Reader()
     root = reader.compose(text)
     if not isinstance(root, yaml.MappingNode) or _value(root, INCLUDE) is None:
-        return text, None, reader
+        return text, root, reader, False
     _Files(reader, path.parent.resolve(), [path.resolve()]).take_in(root, path, (path.name,))
-    return text, root, reader
+    return text, root, reader, True
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Reading a rules file: which keys each kind of rule has, and what each may hold."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -298,12 +298,22 @@ def polygon_problem(corners: Sequence[Point]) -> str | None:
     if len(set(corners)) < len(corners):
         return "a point is there twice"
     edges = [(corners[i], corners[(i + 1) % len(corners)]) for i in range(len(corners))]
-    for i, first in enumerate(edges):
-        for j in range(i + 1, len(edges)):
-            neighbours = j == i + 1 or (i == 0 and j == len(edges) - 1)
-            if _touch(first, edges[j], neighbours):
-                return f"edges {i + 1} and {j + 1} cross or touch; list the points in the order in which one walks around the zone"
-    return None
+    crossing = min((pair for pair in _near(edges) if _touch(edges[pair[0]], edges[pair[1]], pair[1] - pair[0] in (1, len(edges) - 1))), default=None)
+    if crossing is None:
+        return None
+    return f"edges {crossing[0] + 1} and {crossing[1] + 1} cross or touch; list the points in the order in which one walks around the zone"
+
+
+def _near(edges: Sequence[tuple[Point, Point]]) -> Iterator[tuple[int, int]]:
+    """Pairs of edges, the lower number first, whose boxes touch and of which the second does not lie on one side of the first's line: few more than cross."""
+    boxes = sorted((min(a[0], b[0]), max(a[0], b[0]), min(a[1], b[1]), max(a[1], b[1]), a, b, i) for i, (a, b) in enumerate(edges))
+    for at, (_, right, top, bottom, (ax, ay), (bx, by), i) in enumerate(boxes):
+        dx, dy = bx - ax, by - ay
+        for left, _, upper, lower, (cx, cy), (ex, ey), j in boxes[at + 1 :]:
+            if left > right:
+                break
+            if upper <= bottom and lower >= top and (dx * (cy - ay) - dy * (cx - ax)) * (dx * (ey - ay) - dy * (ex - ax)) <= 0:
+                yield (i, j) if i < j else (j, i)
 
 
 def _touch(first: tuple[Point, Point], second: tuple[Point, Point], neighbours: bool) -> bool:

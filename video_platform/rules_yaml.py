@@ -14,12 +14,10 @@ import yaml
 
 from video_platform.errors import Problem
 from video_platform.records import Point
+from video_platform.rules_composing import Composer, Refused
 
 MAX_BYTES = 256 * 1024
-"""A thousand rules fit; reading this much takes about a second at worst."""
-
-MAX_DEPTH = 8
-"""The deepest thing in the language, a coordinate, lies five levels down; what nests deeper is an attack or a mistake."""
+"""A thousand rules fit. How long reading takes is bounded by `rules_composing.MAX_VALUES`: about a second at worst, with the polygons looked at."""
 
 MAX_PROBLEMS = 50
 """More problems than this help nobody."""
@@ -70,6 +68,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._values = 0  # read so far, of all files
 
     def problem(self, node: Node, message: str, *, key: bool = False) -> None:
         """Record what is wrong at `node`, or at its key."""
@@ -78,7 +77,7 @@ class Reader:
             self.problems.append(Problem(message, node.field, line, column, node.file))
 
     def document(self, text: str) -> Node | None:
-        """The whole file as nodes; None when it is not YAML, too large, too deep, or uses anchors, aliases or tags."""
+        """The whole file as nodes; None when it is not YAML, too large, too much, too deep, or uses anchors, aliases or tags."""
         root = self.compose(text)
         return None if root is None else self.node(root)
 
@@ -89,11 +88,12 @@ class Reader:
             self.problems.append(Problem(f"the file has {size_bytes} bytes; the limit is {MAX_BYTES}", file=file))
             return None
         try:
-            if self._refused(text, file):
-                return None
-            loader = yaml.SafeLoader(text)
-            loader.name = file
-            root = loader.get_single_node()
+            composer = Composer(text, file, self._values)
+            root = composer.document()
+            self._values = composer.counted
+        except Refused as refused:
+            self.problems.append(Problem(refused.why, "", refused.mark.line + 1, refused.mark.column + 1, file))
+            return None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             message = f"this is not YAML: {error.problem or error.context}"
@@ -110,27 +110,6 @@ class Reader:
     def node(self, raw: yaml.Node, field: str = "") -> Node:
         """A value of PyYAML's as a node; `field` is its path."""
         return self._node(raw, field)
-
-    def _refused(self, text: str, file: str) -> bool:
-        """Whether the stream of events holds what this language has no use for; stops at the first, so a bomb is never unfolded."""
-        depth = documents = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            documents += isinstance(event, yaml.DocumentStartEvent)
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            why = None
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                why = "anchors (&) and aliases (*) are not read; write the value out"
-            elif getattr(event, "tag", None):
-                why = "tags (!) are not read; write the plain value"
-            elif depth > MAX_DEPTH:
-                why = f"nested more than {MAX_DEPTH} levels deep"
-            elif documents > 1:
-                why = "a second document (---) starts here; a rules file is one document"
-            if why:
-                self.problems.append(Problem(why, "", event.start_mark.line + 1, event.start_mark.column + 1, file))
-                return True
-        return False
 
     def _node(self, raw: yaml.Node, field: str, key_at: tuple[int, int] | None = None) -> Node:
         line, column, file = *_place(raw), str(raw.start_mark.name)
