@@ -29,7 +29,8 @@ def test_what_can_be_read_fits_it(text):
 
 @pytest.mark.parametrize("name", ["Tür", "T\u0075\u0308r", "दरवाज़ा", "ประตू", "gate-1/a.b:c d", "_x", "入口"])
 def test_names_of_any_script_are_names_to_readers_and_to_editors(name):
-    text = f"version: 1\nzones: {{{json.dumps(name)}: {{polygon: [[0, 0], [1, 0], [1, 1]]}}}}\nrules: [{{name: a, when: {{appears: person, in: {json.dumps(name)}}}}}]\n"
+    zones = f"zones: {{{json.dumps(name)}: {{polygon: [[0, 0], [1, 0], [1, 1]]}}}}"
+    text = f"version: 1\n{zones}\nrules: [{{name: a, when: {{appears: person, in: {json.dumps(name)}}}}}]\n"
     assert list(rules.parse(text).zones) == [name]
     assert list(VALIDATOR.iter_errors(yaml.safe_load(text))) == []
 
