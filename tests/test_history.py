@@ -11,7 +11,7 @@ from video_platform import events, history, history_child, rules
 from video_platform.errors import NotFound, RulesError
 from video_platform.platform import open_platform
 from video_platform.records import Lifecycle, Mark, VideoState
-from video_platform.services.database import audit, backfills, ledger, rulesets
+from video_platform.services.database import audit, backfills, digests, ledger, rulesets, videos
 from video_platform.services.database.tables import metadata
 from video_platform.settings import NotifySettings, Settings
 
@@ -150,6 +150,20 @@ def test_promoting_brings_the_ledger_to_the_draft_and_notifies_nobody(platform, 
     assert ledger.get(platform.db, marked.id).mark is Mark.FALSE
     assert rulesets.outdated(platform.db) == []
     assert history.reconcile(platform).videos == 0  # nothing is left to do
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_home_with_footage_of_an_impossible_year_takes_that_time_as_unknown(platform, archive, year):
+    odd = archive[0].video_id
+    with platform.db.write() as connection:
+        moment = datetime(year, 1 if year == 1 else 12, 1 if year == 1 else 31, tzinfo=UTC)
+        connection.execute(sa.text("update videos set recorded_at = :at where video_id = :id"), {"at": f"{moment:%Y-%m-%d %H:%M:%S.%f}".zfill(26), "id": odd})
+    assert videos.get(platform.db, odd).recorded_at is None
+    assert history.what_if(platform, AFTER).videos == len(archive)
+    assert odd not in {each.video_id for each in digests.judged(platform.db)}
+    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    assert odd not in dict(history.reconcile(platform).left_out)
+    assert rulesets.outdated(platform.db) == []
 
 
 def test_two_who_promote_at_once_leave_the_ledger_to_the_rules_that_are_active(platform, archive, monkeypatch):

@@ -27,6 +27,20 @@ def test_what_can_be_read_fits_it(text):
     assert list(VALIDATOR.iter_errors(yaml.safe_load(text))) == []
 
 
+@pytest.mark.parametrize("name", ["Tür", "T\u0075\u0308r", "दरवाज़ा", "ประตू", "gate-1/a.b:c d", "_x", "入口"])
+def test_names_of_any_script_are_names_to_readers_and_to_editors(name):
+    zones = f"zones: {{{json.dumps(name)}: {{polygon: [[0, 0], [1, 0], [1, 1]]}}}}"
+    text = f"version: 1\n{zones}\nrules: [{{name: a, when: {{appears: person, in: {json.dumps(name)}}}}}]\n"
+    assert list(rules.parse(text).zones) == [name]
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(text))) == []
+
+
+@pytest.mark.parametrize("name", ["-a", "a ", "a\nb", "a;b", "a<b", "\u0301a", "a\u200bb", "a→b"])
+def test_signs_make_no_name(name):
+    with pytest.raises(RulesError):
+        rules.parse(f"version: 1\nzones: {{{json.dumps(name)}: {{polygon: [[0, 0], [1, 0], [1, 1]]}}}}\nrules: []\n")
+
+
 BEYOND_A_SCHEMA = ("persn", "palza", "crosses: plaza", "opps", "Europe/Belin", "passwd", "min_size: 0.2", "10 days", "1 problem")
 """What only the whole file, the detector or the list of time zones can tell."""
 

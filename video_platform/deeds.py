@@ -156,6 +156,8 @@ class Deeds:
             RulesMovedOn: another version than `base`, which it was made from, is active; nothing changes.
             WorkerError: the version is active, and not every video was judged by it yet.
         """
+        if not why.strip():
+            raise InputError("say why (`--why`), so that the next reader of the list of versions knows")
         version = self.apply_rules(text, source=source, why=why, who=who, action=action, base=base)
         return version, self.reconcile_rules(notify_past=notify_past, who=who, on_progress=on_progress)
 
@@ -249,7 +251,7 @@ class Deeds:
             raise StateError(f"what of it is outdated cannot be told now: {plan.unknown[cause]}")
         chosen = plan.cause(cause).videos[:limit]
         if not chosen:
-            raise StateError(f"nothing is outdated because {CAUSE_WORDS[cause]}: {plan.videos} videos are current")
+            raise StateError(f"nothing is outdated because {CAUSE_WORDS[cause]}: {plan.videos} {'video is' if plan.videos == 1 else 'videos are'} current")
         with self.platform.db.together():
             started = backfills.start(self.platform.db, cause, _wanted(chosen), who=self.person.name, now=datetime.now(UTC), budget_s=budget_s)
             self._note("backfill-start", started.id, cause=str(cause), videos=len(chosen), budget_s=budget_s)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from video_platform import events, layout
 from video_platform.errors import InputError
 from video_platform.ingest_files import DEFAULT_CAMERA, check_camera, display_name
+from video_platform.recording_time import YEARS
 from video_platform.records import Lane, Lifecycle, VideoRecord, VideoState
 from video_platform.services.database import Database, outbox, search, videos
 from video_platform.services.database.engine import insert_new
@@ -19,9 +20,6 @@ from video_platform.services.database.tables import videos as table
 
 OUTCOME = ("step", "progress", "run_id", "failure_code", "failure_message", "summary_failure_code", "summary_failure_message")
 """Columns that say how far the runs of a video came."""
-
-YEARS = range(1900, 2200)
-"""Years in which footage may have been recorded: at the zero of a clock (year 1) or its end (9999) no day lies before or after to reckon with."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 EARLIEST_YEAR = 1995
 """Before digital video nothing was recorded: 1904 and 1970 are the zeros of clocks, 1980 is that of a camera without a battery."""
 
+YEARS = range(1900, 2200)
+"""Years in which footage may have been recorded: at the zero of a clock (year 1) or its end (9999) no day lies before or after to reckon with."""
+
 AHEAD = timedelta(days=1)
 """A clock may be this far ahead of ours; further, it is wrong."""
 

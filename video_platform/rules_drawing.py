@@ -19,7 +19,7 @@ from video_platform.rules_conditions import KEYS, VALUES
 from video_platform.rules_patches import Change, end_of, last_in_flow, line_begin, lines_of, more_items, next_line, whole_lines, without
 from video_platform.rules_schema import MAX_POINTS, SECTIONS
 from video_platform.rules_values import ANY_CAMERA
-from video_platform.rules_yaml import MAX_NAME, NAME, Reader
+from video_platform.rules_yaml import MAX_NAME, Reader, name_like
 
 ZONES, LINES = "zones", "lines"
 ENDS = ("from", "to")
@@ -250,7 +250,7 @@ def _rounded(point: Point) -> Point:
 
 
 def _free(parent: yaml.Node | None, section: str, name: str) -> None:
-    if len(name) > MAX_NAME or not NAME.fullmatch(name) or name != name.strip():
+    if not name_like(name) or name != name.strip():
         raise InputError(f"{name[:MAX_NAME]!r} is not a name: letters, digits, space and _ . : / -, at most {MAX_NAME} characters, no sign first")
     if any(key.value == name for key, _ in _entries(parent)):
         raise InputError(f"a {_word(section)} is called {name!r} already; names are unique", name=name)

@@ -6,6 +6,7 @@ Nothing is constructed: scalars stay text until a reader asks for a number, a du
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,9 @@ MAX_NAME = 80
 MAX_TEXT = 500
 MAX_DURATION_S = 31 * 86400.0
 
-NAME = re.compile(r"\w([\w .:/-]*[\w.:/-])?")
+NAME = re.compile(r"[^\u0000-/:-@\[-^`{-\u00bf]([^\u0000-\u001f!-,;-@\[-^`{-\u00a0]*[^\u0000- !-,;-@\[-^`{-\u00a0])?")
+"""As editors understand it too, whose `\\w` knows no letter but those of English: no sign of ASCII but these. `name_like` says of the others what they are."""
+
 HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """What an escape ("\\0", "\\ud800") can put into a text and no file, database or hash can hold, or no terminal should show; tabs and line ends may stay."""
 
@@ -187,7 +190,7 @@ class Reader:
         value = text if text is not None else self.text(node, what="a name")
         if value is None:
             return None
-        if len(value) > MAX_NAME or not NAME.fullmatch(value):
+        if not name_like(value):
             self.problem(
                 node, f"{value[:MAX_NAME]!r} is not a name: letters, digits, space and _ . : / -, at most {MAX_NAME} characters, no sign first, no space last"
             )
@@ -249,6 +252,13 @@ class Reader:
             return None
         x, y = (self.number(item, 0, 1, what="a fraction of the frame") for item in node.value)
         return None if x is None or y is None else (x, y)
+
+
+def name_like(text: str) -> bool:
+    """Whether this is a name: letters of any script with their marks, digits, space and `_.:/-`, with no sign first and no space last."""
+    if len(text) > MAX_NAME or not NAME.fullmatch(text):
+        return False
+    return all(each.isascii() or each.isalnum() or unicodedata.category(each)[0] == "M" for each in text) and (text[0] == "_" or text[0].isalnum())
 
 
 def _place(raw: yaml.Node) -> tuple[int, int]:

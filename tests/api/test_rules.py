@@ -107,7 +107,9 @@ def test_a_draft_is_tried_promoted_and_rolled_back(served, tmp_path):
 
 def test_a_draft_with_problems_and_a_version_that_is_not_are_refused(served):
     for route in ("what-if", "promote"):
-        assert served.client.post(f"/api/rules/{route}", json={"text": BAD}).status_code == 422
+        why = {"why": "t"} if route == "promote" else {}
+        assert served.client.post(f"/api/rules/{route}", json={"text": BAD, **why}).status_code == 422
+    assert served.client.post("/api/rules/promote", json={"text": GOOD, "why": " "}).status_code == 400
     assert served.client.post("/api/rules/versions/99/rollback", json={}).status_code == 404
     assert served.client.get("/api/rules/diff", params={"before": 1, "after": 99}).status_code == 404
     assert [each["id"] for each in served.client.get("/api/rules/versions").json()["items"]] == [1]

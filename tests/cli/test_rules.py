@@ -160,7 +160,8 @@ class TestThePast:
         done = vp("rules", "promote", rules_file, "--why", "cars too", "--json").json
         assert (done["version"], done["raised"], done["superseded"], done["notified"]) == (3, len(tried["added"]), 0, 0)
         assert {alert["id"] for alert in vp("alerts", "--json").json} == {alert["id"] for alert in tried["added"] + tried["unchanged"]}
-        assert "0 videos judged again" in vp("rules", "promote", rules_file).out
+        assert "say why" in vp("rules", "promote", rules_file, "--why", " ").err
+        assert "0 videos judged again" in vp("rules", "promote", rules_file, "--why", "again").out
 
         compared = vp("rules", "diff", "2", "--json").json
         assert compared["changes"] == {"rule cars": "added"}

@@ -8,13 +8,10 @@ from pydantic import BaseModel, Field
 from video_platform.api.shapes import Asked
 from video_platform.planning import Cause
 from video_platform.records import Lane
-from video_platform.services.database.backfills import State
+from video_platform.services.database.backfills import MAX_BUDGET_S, State
 
 MAX_VIDEOS = 1_000_000
 """Highest limit of videos, as `vp backfill start --limit`."""
-
-MAX_BUDGET_S = 366 * 24 * 3600.0
-"""Longest budget: a year of one slot is as good as none."""
 
 Budget = Annotated[float, Field(strict=True, gt=0, le=MAX_BUDGET_S, allow_inf_nan=False, description="seconds that runs may hold their slots in all")]
 

@@ -205,11 +205,13 @@ def _cause(text: str) -> "Cause":
 
 def _seconds(text: str) -> float:
     from video_platform.cli import output
+    from video_platform.services.database.backfills import MAX_BUDGET_S
 
     span = SPAN.fullmatch(text.strip())
-    if span is None or not float(span[1]):
-        raise typer.BadParameter(f"a budget is a time such as 90s, 20m or 2h; got {output.safe(text)!r}")
-    return float(span[1]) * UNITS[span[2]]
+    seconds = float(span[1]) * UNITS[span[2]] if span else 0.0
+    if not 0 < seconds <= MAX_BUDGET_S:
+        raise typer.BadParameter(f"a budget is a time such as 90s, 20m or 2h, at most {MAX_BUDGET_S / 3600:.0f}h; got {output.safe(text)!r}")
+    return seconds
 
 
 def _span(seconds: float) -> str:

@@ -22,6 +22,9 @@ from video_platform.services.database.tables import backfills, counters
 
 MAX_MESSAGE = 1000
 
+MAX_BUDGET_S = 366 * 24 * 3600.0
+"""Longest budget: a year of one slot is as good as none."""
+
 MEANWHILE = "asked for again while its run was under way"
 """Message of a video that waits again when its run has ended: what the run makes may be older than what it was asked for again for."""
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from video_platform.layout import ALERTS
 from video_platform.records import Lifecycle, VideoState
 from video_platform.services.database.engine import Database
-from video_platform.services.database.tables import alerts, counters, digests, evaluations, videos
+from video_platform.services.database.tables import KNOWN_TIMES, alerts, counters, digests, evaluations, videos
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def judged(db: Database, since: datetime | None = None, until: datetime | None =
     query = (
         sa.select(videos.c.video_id, videos.c.camera, videos.c.recorded_at, videos.c.duration_s, evaluations.c.tracks_hash, evaluations.c.content_hash)
         .join(evaluations, sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS))
-        .where(videos.c.recorded_at.is_not(None), videos.c.duration_s.is_not(None), videos.c.state != str(VideoState.DELETED))
+        .where(videos.c.recorded_at.between(*KNOWN_TIMES), videos.c.duration_s.is_not(None), videos.c.state != str(VideoState.DELETED))
     )
     if until is not None:
         query = query.where(videos.c.recorded_at < until)

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Row
 from video_platform.layout import ALERTS
 from video_platform.records import EarlierFootage, OpenState, VideoRecord, VideoState
 from video_platform.services.database.engine import Database
-from video_platform.services.database.tables import evaluations, videos
+from video_platform.services.database.tables import KNOWN_TIMES, evaluations, videos
 
 LOOKED_BACK = 50
 """Videos that started before this one and may have ended last: files of one camera hardly overlap, a copy of a whole day among its hours may."""
@@ -24,7 +24,7 @@ def before(db: Database, video: VideoRecord) -> EarlierFootage | None:
         sa.select(*columns)
         .outerjoin(evaluations, sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS))
         .where(videos.c.camera == video.camera, videos.c.state != str(VideoState.DELETED), videos.c.video_id != video.video_id)
-        .where(sa.or_(videos.c.recorded_at < video.recorded_at, same_time))
+        .where(videos.c.recorded_at >= KNOWN_TIMES[0], sa.or_(videos.c.recorded_at < video.recorded_at, same_time))
         .order_by(videos.c.recorded_at.desc(), videos.c.video_id.desc())
         .limit(LOOKED_BACK)
     )
@@ -49,7 +49,7 @@ def after(db: Database, video: VideoRecord) -> VideoRecord | None:
         sa.select(videos)
         .join(evaluations, sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS))
         .where(videos.c.camera == video.camera, videos.c.state == str(VideoState.READY))
-        .where(sa.or_(videos.c.recorded_at > video.recorded_at, same_time))
+        .where(videos.c.recorded_at <= KNOWN_TIMES[1], sa.or_(videos.c.recorded_at > video.recorded_at, same_time))
         .order_by(videos.c.recorded_at, videos.c.video_id)
         .limit(1)
     )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+from video_platform.recording_time import YEARS
+
 
 class Instant(sa.types.TypeDecorator[datetime]):
     """A timezone-aware instant; SQLite keeps it as UTC text that sorts by time."""
@@ -32,6 +34,20 @@ class Instant(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class RecordedAt(Instant):
+    """When footage was recorded. What homes took in before such times were refused, a year in which nothing was recorded, is read as unknown."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """As an instant, None where no footage can be of that year."""
+        known = value is not None and value.year in YEARS
+        return super().process_result_value(value, dialect) if known else None
+
+
+KNOWN_TIMES = (datetime(YEARS[0], 1, 2, tzinfo=UTC), datetime(YEARS[-1], 12, 30, tzinfo=UTC))
+"""The first and the last recording time that queries by time look at: what lies outside is unknown."""
+
 BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """A growing key; only `INTEGER PRIMARY KEY` grows by itself on SQLite."""
 
@@ -44,7 +60,7 @@ videos = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("original_name", sa.String(255), nullable=False),
     sa.Column("camera", sa.String(64), nullable=False),
-    sa.Column("recorded_at", Instant),
+    sa.Column("recorded_at", RecordedAt),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.String(128), nullable=False),
     sa.Column("object_key", sa.String(255), nullable=False),
