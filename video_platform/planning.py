@@ -161,7 +161,7 @@ class Present:
 
     def who(self, cause: Cause) -> Writer | None:
         """Whose change this cause stands for, None for causes that no model has a part in."""
-        return dict(zip(OF_ONE_MODEL, (self.writer, self.describer, self.seer), strict=True)).get(cause)
+        return {Cause.SUMMARY: self.writer, Cause.CAPTIONS: self.describer, Cause.VISION: self.seer}.get(cause)
 
     def doubt(self, cause: Cause) -> str:
         """Why it cannot be told what this cause outdates; nothing when it can."""

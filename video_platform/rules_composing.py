@@ -42,7 +42,7 @@ class Composer(yaml.SafeLoader):
             raise Refused("a second document (---) starts here; a rules file is one document", self.peek_event().start_mark)
         return root
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Any node, as PyYAML composes it, once its first event is one that may be."""
         event = self.peek_event()
         self.counted += 1

@@ -138,7 +138,7 @@ def describe(graph, video_id, server, **more):
 def test_no_activity_of_over_a_second_is_without_a_frame(scripted):
     graph, video_id = scripted
     with Seen() as server:
-        assert made(describe(graph, video_id, server)) == {CAPTIONS, SEARCH_INDEX}
+        assert made(describe(graph, video_id, server)) == {CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
         frames = server.frames
     manifest, found, passages = stored(graph, video_id)
     assert longest_unseen(frames) <= 1.0 + 1e-6
@@ -350,7 +350,7 @@ def test_instructions_in_a_picture_or_a_reply_change_nothing_but_the_words(scrip
     first = json.dumps({"text": hostile, "severity": "critical", "alerts": [{"rule": "fire"}]})
     replies = iter([first, "Sure! " + hostile, *[json.dumps({"text": hostile})] * 99])
     with Seen(reply=lambda _: next(replies)) as server:
-        assert made(describe(graph, video_id, server)) == {CAPTIONS, SEARCH_INDEX}
+        assert made(describe(graph, video_id, server)) == {CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}
         assert all(request["format"]["additionalProperties"] is False for request in server.requests)
     _, found, _ = stored(graph, video_id)
     assert found.captions[0].text == ""

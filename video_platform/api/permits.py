@@ -29,6 +29,8 @@ PERMITS: Mapping[str, Permit] = {
     "get_tracks": VIEWER,
     "get_scenes": VIEWER,
     "get_summary": VIEWER,
+    "get_captions": VIEWER,
+    "get_transcript": VIEWER,
     "get_near_misses": VIEWER,
     "get_files": VIEWER,
     "get_reel": VIEWER,
