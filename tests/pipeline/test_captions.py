@@ -376,7 +376,7 @@ def test_deleting_a_video_takes_its_answers_with_it(scripted):
         describe(graph, video_id, server)
     assert kept(graph, video_id) == 2
     with graph.platform() as platform:
-        platform.ingest.delete(video_id)
+        platform.ingest.delete(video_id, "test")
     assert kept(graph, video_id) == 0
 
 
