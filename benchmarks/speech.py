@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from benchmarks import spoken
 from video_platform import model_registry, speech_model
@@ -62,7 +64,10 @@ class Bench:
 
     def listen(self, text: str, voice: str) -> Listened:
         """One text, spoken over the sample's pictures."""
-        sound = spoken.say(text, voice)
+        return self.hear(spoken.say(text, voice), text)
+
+    def hear(self, sound: NDArray[np.int16], text: str) -> Listened:
+        """Sound in which `text` is said, as `spoken.say` gives it, under the sample's pictures."""
         clip = spoken.over_footage(self.folder / "clip.mp4", sound)
         payload = {"path": str(clip), "out_dir": str(self.folder), "model": self.model.payload()}
         found = worker.run("transcript", payload, limits=speech_budget(self.settings, len(sound) / spoken.RATE, self.model))

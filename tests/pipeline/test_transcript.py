@@ -8,7 +8,7 @@ from spoken_model import ENGLISH, GERMAN, pulled, said
 from benchmarks import spoken
 from video_platform import recipes
 from video_platform.catalog import Catalog
-from video_platform.layout import ALERTS, LLM_SUMMARY, RAW_VIDEO, SEARCH_INDEX, TRANSCRIPT
+from video_platform.layout import ALERTS, CAPTIONS, LLM_SUMMARY, RAW_VIDEO, SEARCH_INDEX, TRANSCRIPT
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.search import Search
@@ -77,7 +77,7 @@ def test_what_is_said_is_transcribed_found_and_made_again_with_another_model_onl
         found = Search(platform.settings, platform.db, Catalog(platform.settings, platform.db, platform.store)).find("stairs building")
     assert [(hit.video.video_id, hit.passage.kind) for hit in found.hits[:1]] == [(video_id, "transcript")]
     assert made(graph.run(video_id, job=DESCRIBE_VIDEO)) == set()
-    assert made(graph.run(video_id, speech=SpeechSettings(model="none"))) == {TRANSCRIPT, SEARCH_INDEX}
+    assert made(graph.run(video_id, speech=SpeechSettings(model="none"))) == {TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX}
     assert stored(graph, video_id)[1].state == "not_transcribed"
 
 
@@ -103,6 +103,6 @@ def test_german_and_a_child_that_is_ended_cost_the_words_and_nothing_else(graph,
 
 
 def test_the_transcript_is_made_in_words_and_never_before_alerts():
-    assert recipes.IN_WORDS == (TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX)
-    assert recipes.following([TRANSCRIPT]) == [TRANSCRIPT, SEARCH_INDEX]
+    assert recipes.IN_WORDS == (TRANSCRIPT, CAPTIONS, LLM_SUMMARY, SEARCH_INDEX)
+    assert recipes.following([TRANSCRIPT]) == [TRANSCRIPT, LLM_SUMMARY, SEARCH_INDEX]
     assert ALERTS not in recipes.following([TRANSCRIPT])
