@@ -127,13 +127,24 @@ def test_video_page_of_a_ready_video(open_page: Open, seeded: Seeded) -> None:
     assert "640 × 360" in text
     assert "Three people cross a grey plaza" in text
     assert "Written from the facts by a template" in text
-    assert [tab.label for tab in page.tabs] == ["Alerts (3)", "Tracks (3)", "Reel", "Files", "How it was made"]
+    assert [tab.label for tab in page.tabs] == ["Alerts (3)", "Tracks (3)", "Reel", "Speech (0)", "Captions (0)", "Files", "How it was made"]
     downloads = {link.label.split(",")[0]: link.url for link in page.link_button}
     assert {"Original video", "Browser copy", "Highlights reel", "COCO JSON", "MOTChallenge text"} <= set(downloads)
     assert downloads["Original video"].startswith(f"http://127.0.0.1:8501/api/videos/{seeded.home.ready.video_id}/media/raw_video/")
     tracks, versions = (frame.value for frame in page.dataframe)
     assert list(tracks["Track"]) == [1, 2, 4]
-    assert set(versions["What"]) == {"Original", "Browser copy", "Detections", "Scenes", "Tracks", "Alerts", "Highlights", "Summary", "Search index"}
+    assert set(versions["What"]) == {
+        "Original",
+        "Browser copy",
+        "Detections",
+        "Scenes",
+        "Tracks",
+        "Alerts",
+        "Highlights",
+        "Transcript",
+        "Summary",
+        "Search index",
+    }
     assert versions["Run"].str.startswith("http://127.0.0.1:3000/runs/").all()
 
 
