@@ -197,11 +197,13 @@ def _from_manifests(store: ObjectStore, video_id: str, rule_set: RuleSet | None)
     }
     copy = VideoCopy(video=video)
     if evaluated is not None:
+        described = _manifest(store, video_id, layout.DESCRIBED_ALERTS)
+        known = [manifest for manifest in (evaluated, described) if manifest is not None]
         try:
-            rows = _alert_rows(store, evaluated, video, rule_set)
+            rows = [row for manifest in known for row in _alert_rows(store, manifest, video, rule_set)]
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"the alerts of video {video_id} cannot be read: {error!r}", expected=video_id, actual=repr(error)) from error
-        copy = VideoCopy(video=video, evaluations=[_evaluation_row(evaluated)], alerts=rows)
+        copy = VideoCopy(video=video, evaluations=[_evaluation_row(manifest) for manifest in known if not manifest.degraded], alerts=rows)
     return copies.parse(copy.model_dump_json().encode(), video_id)
 
 
@@ -212,7 +214,7 @@ def _evaluation_row(manifest: Manifest) -> Row:
         "asset": manifest.asset,
         "fingerprint": manifest.fingerprint,
         "content_hash": manifest.content_hash,
-        "tracks_hash": manifest.inputs.get(layout.TRACKS, ""),
+        "tracks_hash": _tracks_hash(manifest),
         "rules_version": str(manifest.facts.get("rules_version", "")),
         "run_id": manifest.run_id,
         "first_at": at,
@@ -220,8 +222,13 @@ def _evaluation_row(manifest: Manifest) -> Row:
     }
 
 
+def _tracks_hash(manifest: Manifest) -> str:
+    """The tracks that alerts come from; what is seen and said comes from none."""
+    return manifest.inputs.get(layout.TRACKS, "") if manifest.asset == layout.ALERTS else ""
+
+
 def _alert_rows(store: ObjectStore, manifest: Manifest, video: Row, rule_set: RuleSet | None) -> list[Row]:
-    """The active alerts that the file of asset `alerts` names, with what their episodes say."""
+    """The active alerts that the file of asset `alerts` or `described_alerts` names, with what their episodes say."""
     entry = manifest.file("alerts")
     data = _get(store, entry.key) if entry else None
     sheet = json.loads(data) if data else {}
@@ -248,7 +255,7 @@ def _alert_rows(store: ObjectStore, manifest: Manifest, video: Row, rule_set: Ru
                 "end_s": alert["end_s"],
                 "start_time": (recorded_at + timedelta(seconds=alert["start_s"])).isoformat() if recorded_at else None,
                 "track_ids": episode.get("track_ids", []),
-                "tracks_hash": manifest.inputs.get(layout.TRACKS, ""),
+                "tracks_hash": _tracks_hash(manifest),
                 "place_x": place[0],
                 "place_y": place[1],
                 "score": episode.get("score"),

@@ -91,11 +91,12 @@ def test_the_other_tasks(tmp_path: Path) -> None:
         "path": str(clip.path),
         "out_dir": str(tmp_path),
         "wanted": [{"id": "c", "start_s": 0.0, "end_s": 1.0}],
-        "reel": {"spans": [[0, 1], [2, 3]], "max_s": 60},
+        "sources": [{"path": str(clip.path)}],
+        "reel": [{"source": 0, "start_s": 0.0, "end_s": 1.0, "title": "a"}, {"source": 0, "start_s": 2.0, "end_s": 3.0, "title": "b"}],
     }
     made = worker.run("clips", payload, limits=BUDGET)
     assert Path(made["clips"]["c"]).is_file()
-    assert Path(made["reel"]).is_file()
+    assert Path(made["reel"]["path"]).is_file()
     worker.run("frame", {"path": str(clip.path), "at_s": 0.5, "out_path": str(tmp_path / "f.jpg"), "max_width": 100}, limits=BUDGET)
     assert (tmp_path / "f.jpg").is_file()
 

@@ -71,7 +71,7 @@ def test_what_waits_for_a_model_is_told_first_and_then_asked_for(vp, filled, mon
     with open_platform(settings.load()) as platform:
         (backfill,) = backfills.page(platform.db)
         (item,) = backfills.listed(platform.db, backfill.id)
-    assert (backfill.cause, backfill.lane, item.assets) == ("waiting", "backfill", ("llm_summary", "search_index"))
+    assert (backfill.cause, backfill.lane, item.assets) == ("waiting", "backfill", ("described_alerts", "llm_summary", "search_index"))
     away = vp("describe", "--waiting", "--dry-run")
     assert away.status == 1
     assert "no model could describe anything now: no Ollama answers" in away.err

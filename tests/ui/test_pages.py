@@ -133,7 +133,8 @@ def test_video_page_of_a_ready_video(open_page: Open, seeded: Seeded) -> None:
     assert downloads["Original video"].startswith(f"http://127.0.0.1:8501/api/videos/{seeded.home.ready.video_id}/media/raw_video/")
     tracks, versions = (frame.value for frame in page.dataframe)
     assert list(tracks["Track"]) == [1, 2, 4]
-    assert set(versions["What"]) == {
+    made = {"Original", "Browser copy", "Detections", "Scenes", "Tracks", "Alerts", "Highlights", "Transcript", "Summary", "Search index"}
+    assert set(versions["What"]) == made
         "Original",
         "Browser copy",
         "Detections",
