@@ -81,10 +81,11 @@ def ledger_of(graph, video_id):
 
 
 def said(graph, video_id):
-    """What the manifests of a video say, but for when and by which run."""
+    """What the manifests of a video say, but for when, by which run, and the bytes of a reel, which are the encoder's and no content."""
     with graph.platform() as platform:
         manifests = [read_manifest(platform.store, video_id, asset) for asset in (ALERTS, HIGHLIGHTS)]
-        return [manifest.model_dump(exclude={"run_id", "created_at", "cost", "facts"}) for manifest in manifests if manifest]
+    found = [manifest.model_dump(exclude={"run_id", "created_at", "cost", "facts"}) for manifest in manifests if manifest]
+    return [{**each, "files": [file if file["role"] != "reel" else {"role": "reel"} for file in each["files"]]} for each in found]
 
 
 def raised(graph):

@@ -155,12 +155,12 @@ def test_a_summary_with_its_index_is_one_run(home):
     assert [key.path[-1] for key in request.asset_selection] == [LLM_SUMMARY, SEARCH_INDEX]
 
 
-def test_captions_wait_for_the_pool_and_leave_the_summary_alone(home):
+def test_captions_wait_for_the_pool_and_the_summary_follows_them(home):
     (video_id,) = home.ready(1)
     home.start([video_id], [CAPTIONS, SEARCH_INDEX])
     (request,) = home.tick()
     assert (request.job_name, "vp/lane" in request.tags) == ("describe_video", False)
-    assert [key.path[-1] for key in request.asset_selection] == [CAPTIONS, SEARCH_INDEX]
+    assert [key.path[-1] for key in request.asset_selection] == [CAPTIONS, LLM_SUMMARY, SEARCH_INDEX]
 
 
 def test_what_is_seen_and_said_waits_for_the_pool_on_behalf_of_its_lane(home):

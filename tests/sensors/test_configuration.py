@@ -9,7 +9,7 @@ from graphs import tick
 
 from sensors import configuration
 from sensors.configuration import PATIENCE, observe
-from video_platform.pipeline.configured import ALL, DETECTOR, PROMPTS, RULES
+from video_platform.pipeline.configured import ALL, DETECTOR, PROMPTS, RULES, VISION
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.platform import open_platform
@@ -86,7 +86,7 @@ def test_what_cannot_be_looked_at_leaves_the_others(sensor, settings):
     with sensor.workplace.platform.db.write() as connection:
         connection.execute(rule_sets.insert().values(text="version: 9", hash="0", source="newer", who="t", why="t", applied_at=NOW))
     unknown = {"detection": DetectionSettings(model="unheard-of")}
-    assert at(sensor, settings.model_copy(update=unknown), NOW) == [PROMPTS]
+    assert at(sensor, settings.model_copy(update=unknown), NOW) == [PROMPTS, VISION]
 
 
 def test_a_cursor_that_nobody_can_read_starts_afresh(sensor):
@@ -100,5 +100,5 @@ def test_dagsters_own_loop_observes(tmp_path):
         pass
     tick(settings.home, ticks=2)
     with open_instance(settings) as instance:
-        assert [len(instance.fetch_observations(dg.AssetKey(asset), limit=5).records) for asset in ALL] == [1, 1, 1]
+        assert [len(instance.fetch_observations(dg.AssetKey(asset), limit=5).records) for asset in ALL] == [1] * len(ALL)
         assert instance.get_runs() == []
