@@ -64,7 +64,7 @@ def test_what_is_said_is_shown_under_the_moment_and_can_be_switched_off(page: Pa
     (hostile,) = shown(page, 7.0)
     assert hostile == "&lt;b&gt;Fire&lt;/b&gt; &lt;script&gt;window.pwned=1&lt;/script&gt; --&gt; call &amp; run"
     assert page.locator(".player video").evaluate("video => video.textTracks[0].activeCues[0].getCueAsHTML().textContent") == HOSTILE
-    page.get_by_label("Subtitles").uncheck()
+    page.get_by_role("checkbox", name="Subtitles").uncheck()
     assert shown(page, 3.0) == []
     page.locator(".player").press("c")
     assert active(page) == ["There is a fire on the second floor."]
@@ -105,5 +105,5 @@ def test_where_there_are_no_subtitles_the_page_says_why(page: Page, served: Serv
     page.goto(layout.page_video(home.quiet.video_id))
     expect(page.get_by_text(words)).to_be_visible()
     expect(page.get_by_text(reason).first).to_be_visible()
-    expect(page.get_by_label("Subtitles")).to_be_hidden()
+    expect(page.get_by_role("checkbox", name="Subtitles")).to_be_hidden()
     look(page, f"no-subtitles-{state}")
