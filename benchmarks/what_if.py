@@ -205,7 +205,7 @@ def main() -> None:
             server = MinioServer(folder / "minio")
             server.start(ends_with_parent=True)
             try:
-                list(rows(clips, given.hours, given.files, folder, server.environment(), "MinIO"))
+                list(rows(clips, given.hours, given.files, folder, server.environment, "MinIO"))
             finally:
                 server.stop(kill=True)
     finally:
