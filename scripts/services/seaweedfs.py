@@ -17,6 +17,8 @@ from scripts.services.s3 import ASK_S, S3Keys
 START_S = 120.0  # 1.1 s on an idle machine
 PORTS = ("s3", "master", "volume", "filer", "admin")
 SOCKETS = Path("/tmp")  # where the server puts its local sockets, whatever TMPDIR says
+VOLUMES = 1000
+"""Each bucket takes one; left to itself the server allows as many as free GB on the disk, and every object after that is an internal error."""
 GRPC_PORTS = tuple(f"{name}.grpc" for name in PORTS)
 
 
@@ -85,7 +87,7 @@ class S3Server(S3Keys):
             certificate, key = self.authority.sign("s3")
             # with a port for TLS the other one would go on answering in the clear
             closed += [f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
-        return ["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", *listen, *closed]
+        return ["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", f"-volume.max={VOLUMES}", *listen, *closed]
 
     def answers(self) -> bool:
         """Whether signed requests are served: a listing of buckets succeeds, and what holds the objects has reported."""

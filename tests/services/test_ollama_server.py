@@ -16,7 +16,7 @@ from services_fixtures import running_ollama, wait_for
 
 from scripts.services.ollama import MODEL, VERSION, OllamaServer
 from video_platform.errors import ModelUnavailable
-from video_platform.services import ollama
+from video_platform.services import language_models, ollama
 from video_platform.settings import LanguageModelSettings
 
 pytestmark = [pytest.mark.ollama, pytest.mark.timeout(900)]
@@ -58,7 +58,7 @@ def stopped(server: OllamaServer) -> Iterator[None]:
 def test_what_it_has_is_told(ollama_server):
     found = ollama.look(settings(ollama_server))
     assert (found.version, found.models, found.problem) == (VERSION, (MODEL,), None)
-    assert f"Ollama {VERSION} at http://{ollama_server.address}" in ollama.describe(settings(ollama_server))
+    assert f"Ollama {VERSION} at http://{ollama_server.address}" in language_models.describe(settings(ollama_server))
 
 
 def test_a_model_that_was_not_pulled_comes_with_the_command(ollama_server):
@@ -96,7 +96,7 @@ def test_a_server_that_hangs_is_said_within_seconds(ollama_server):
     model = model_of(ollama_server, timeout_s=2)
     with stopped(ollama_server):
         started = time.monotonic()
-        assert "no Ollama answers" in ollama.describe(settings(ollama_server))
+        assert "no Ollama answers" in language_models.describe(settings(ollama_server))
         with pytest.raises(ModelUnavailable, match="did not answer within 2 s"):
             model.chat(PROMPT, schema=SCHEMA)
         assert time.monotonic() - started < 30

@@ -5,7 +5,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -116,6 +119,20 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[S3Store]:
+    """A store on a server that answers as it is told."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield S3Store(settings_of(f"127.0.0.1:{server.server_address[1]}"))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.mark.parametrize(
     ("status", "code", "message", "error"),
     [
@@ -130,17 +147,31 @@ class Answers(BaseHTTPRequestHandler):
 )
 def test_full_and_away_are_told_apart_for_every_server(status, code, message, error):
     handler = type("Handler", (Answers,), {"status": status, "code": code, "message": message})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        with pytest.raises(error) as caught:
-            S3Store(settings_of(f"127.0.0.1:{server.server_address[1]}")).put_bytes("a/b.json", b"x", media_type="application/json")
-        assert type(caught.value) is error
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(handler) as store, pytest.raises(error) as caught:
+        store.put_bytes("a/b.json", b"x", media_type="application/json")
+    assert type(caught.value) is error
+
+
+class DeniesTwice(Answers):
+    bodies: ClassVar[list[bytes]] = []
+
+    def do_PUT(self):
+        if len(self.bodies) < 2:
+            self.bodies.append(b"")
+            self.status, self.code = 403, "AccessDenied"
+            super().do_PUT()
+            return
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def test_an_object_whose_folder_is_just_cleared_away_is_stored_a_moment_later():
+    with answering(DeniesTwice) as store:
+        store.put_bytes("a/b.json", b"x", media_type="application/json")
+    assert DeniesTwice.bodies == [b"", b"", b"x"]
 
 
 def test_the_test_server_listens_on_loopback_only_and_wants_its_keys(s3_server):

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -58,7 +59,10 @@ FULL = {"XMinioStorageFull", "InsufficientStorage", "QuotaExceeded", "XMinioAdmi
 FULL_STATUS = 507
 FULL_TEXT = ("no space left", "no free volumes", "no writable volumes", "disk full")
 """Servers without a code of their own say it in the message of an InternalError."""
-REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+DENIED = "AccessDenied"
+REFUSED = {DENIED, "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+DENIED_PAUSES_S = (0.05, 0.2, 0.5)
+"""MinIO denies access to an object whose folder it is just clearing away, since the last other object in it was deleted: a moment later it takes it."""
 
 
 class S3Store:
@@ -220,9 +224,19 @@ class S3Store:
         return f"the S3 store at {self._settings.endpoint}"
 
     def _put(self, key: str, data: BinaryIO, size_bytes: int, media_type: str) -> None:
+        from minio.error import S3Error
+
         part = max(PART_BYTES, -(-size_bytes // MAX_PARTS // MIB) * MIB)
         with self._errors(check_key(key)):
-            self._ready().put_object(self._bucket, key, data, size_bytes, content_type=media_type, part_size=part, num_parallel_uploads=1)
+            for pause_s in (*DENIED_PAUSES_S, None):
+                try:
+                    self._ready().put_object(self._bucket, key, data, size_bytes, content_type=media_type, part_size=part, num_parallel_uploads=1)
+                    return
+                except S3Error as error:
+                    if error.code != DENIED or pause_s is None:
+                        raise
+                time.sleep(pause_s)
+                data.seek(0)
 
     def _has(self, key: str) -> bool:
         try:
