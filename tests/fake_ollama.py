@@ -6,11 +6,12 @@ As a process:   python tests/fake_ollama.py [--port P] [--behaviour B]     print
 
 import argparse
 import json
-import ssl
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from model_servers import GIVE_UP_S, HUGE_BYTES, TRICKLE_S, ModelHandler, ModelServer
 
 BEHAVIOURS = (
     "good",
@@ -31,9 +32,6 @@ BEHAVIOURS = (
 MODEL = "llama3:latest"
 DIGEST = "365c0bd3c000a25d28ddbf732fe1c6add414de7275464c4e4d1c3b5fcb5d8ad1"
 VERSION = "0.32.15"
-TRICKLE_S = 0.05
-HUGE_BYTES = 16 * 1024 * 1024
-GIVE_UP_S = 60.0
 
 
 def truthful(prompt: str) -> str:
@@ -50,7 +48,7 @@ def clock(at_s: float) -> str:
     return f"{int(at_s) // 60}:{int(at_s) % 60:02d}"
 
 
-class FakeOllama:
+class FakeOllama(ModelServer):
     """Serves on a free port of 127.0.0.1 while the block runs; `requests` holds every chat request as it came.
 
     `capabilities` are told of its models; None: not told, as older servers do not.
@@ -67,26 +65,14 @@ class FakeOllama:
         certificate: tuple[Path, Path] | None = None,
         capabilities: dict[str, list[str] | None] | None = None,
     ) -> None:
+        super().__init__(_handler(self), port=port, certificate=certificate)
         self.capabilities = capabilities or {}
         self.token = token
         self.authorizations: list[str | None] = []
-        self._scheme = "https" if certificate else "http"
         self.models = {MODEL: DIGEST} if models is None else models
         self.reply = reply
         self.requests: list[dict] = []
-        self.closing = threading.Event()
         self._behaviours = [behaviour]
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def address(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def behave(self, *behaviours: str) -> None:
         """How the next chats go, one each; the last one stays."""
@@ -96,33 +82,15 @@ class FakeOllama:
     def next_behaviour(self) -> str:
         return self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
 
-    def __enter__(self) -> "FakeOllama":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
 
 def _handler(fake: FakeOllama) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
+    class Handler(ModelHandler):
         def do_GET(self) -> None:
             fake.authorizations.append(self.headers["authorization"])
             if fake.token and self.headers["authorization"] != f"Bearer {fake.token}":
                 self._send(401, {"error": "unauthorized"})
             elif fake._behaviours[0] == "redirect":
-                self.send_response(307)
-                self.send_header("Location", f"{fake.address}/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self._redirect(f"{fake.address}/elsewhere")
             elif fake._behaviours[0] == "other_protocol":
                 self._send(200, b"<html>not ollama</html>")
             elif self.path == "/api/version":
@@ -192,10 +160,7 @@ def _handler(fake: FakeOllama) -> type[BaseHTTPRequestHandler]:
                         self._chunk(b"x" * 65536)
                     self._chunk(b"")
                 case "redirect":
-                    self.send_response(307)
-                    self.send_header("Location", f"{fake.address}/elsewhere")
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
+                    self._redirect(f"{fake.address}/elsewhere")
                 case _:
                     self._send(200, b"<html>not ollama</html>")
 
@@ -219,14 +184,6 @@ def _handler(fake: FakeOllama) -> type[BaseHTTPRequestHandler]:
         def _chunk(self, data: bytes) -> None:
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
             self.wfile.flush()
-
-        def _send(self, status: int, body: dict | bytes) -> None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
 
     return Handler
 

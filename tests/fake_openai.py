@@ -1,19 +1,18 @@
 """A server of our own that speaks OpenAI's chat completions over real HTTP: it answers by a function of the prompt, or misbehaves on demand."""
 
 import json
-import ssl
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from fake_ollama import GIVE_UP_S, HUGE_BYTES, TRICKLE_S, truthful
+from fake_ollama import truthful
+from model_servers import GIVE_UP_S, HUGE_BYTES, TRICKLE_S, ModelHandler, ModelServer
 
 BEHAVIOURS = ("good", "busy", "limited", "slow", "trickle", "cut", "not_json", "length", "refusal", "no_choice", "huge", "gone", "redirect", "bad_request")
 MODEL = "Qwen/Qwen3-4B"
 
 
-class FakeOpenAI:
+class FakeOpenAI(ModelServer):
     """Serves on a free port of 127.0.0.1 while the block runs; `requests` holds the body of every chat as it came, `asked` every path."""
 
     def __init__(
@@ -25,47 +24,24 @@ class FakeOpenAI:
         token: str = "",
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
+        super().__init__(_handler(self), certificate=certificate)
         self.models, self.reply, self.behaviour, self.token = models, reply, behaviour, token
         self.requests: list[dict] = []
         self.asked: list[str] = []
-        self.closing = threading.Event()
-        self._scheme = "https" if certificate else "http"
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
     def address(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/v1"
-
-    def __enter__(self) -> "FakeOpenAI":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"{super().address}/v1"
 
 
 def _handler(fake: FakeOpenAI) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
+    class Handler(ModelHandler):
         def do_GET(self) -> None:
             fake.asked.append(self.path)
             if self._refused():
                 return
             if fake.behaviour == "redirect":
-                self._redirect()
+                self._redirect(f"{fake.address}/elsewhere")
             elif self.path == "/v1/models":
                 self._send(200, {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": "us"} for name in fake.models]})
             else:
@@ -122,19 +98,13 @@ def _handler(fake: FakeOpenAI) -> type[BaseHTTPRequestHandler]:
                 case "no_choice":
                     self._send(200, {"choices": []})
                 case _:
-                    self._redirect()
+                    self._redirect(f"{fake.address}/elsewhere")
 
         def _refused(self) -> bool:
             refused = bool(fake.token) and self.headers["authorization"] != f"Bearer {fake.token}"
             if refused:
                 self._send(401, {"error": {"message": "who are you"}})
             return refused
-
-        def _redirect(self) -> None:
-            self.send_response(307)
-            self.send_header("Location", f"{fake.address}/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
 
         def _complete(self, text: str, reason: str = "stop") -> None:
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
@@ -148,13 +118,5 @@ def _handler(fake: FakeOpenAI) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(size))
             self.end_headers()
-
-        def _send(self, status: int, body: dict | bytes) -> None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
 
     return Handler
