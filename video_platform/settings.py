@@ -17,9 +17,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from video_platform.errors import SettingsError
 from video_platform.hosts import is_loopback
 from video_platform.settings_groups import (
-    AccessSettings,
     CaptionSettings,
-    DagsterSettings,
     DatabaseSettings,
     DetectionSettings,
     EventLogSettings,
@@ -31,7 +29,6 @@ from video_platform.settings_groups import (
     ModelSettings,
     NotifySettings,
     ObjectSettings,
-    OidcSettings,
     ProxySettings,
     QuestionSettings,
     RecordingSettings,
@@ -42,8 +39,8 @@ from video_platform.settings_groups import (
     SearchSettings,
     SpeechSettings,
     TrackingSettings,
-    WebSettings,
 )
+from video_platform.settings_serving import AccessSettings, DagsterSettings, OidcSettings, WebSettings
 
 PREFIX = "VIDEO_PLATFORM_"
 
