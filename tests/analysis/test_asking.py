@@ -4,7 +4,8 @@ import re
 import pytest
 from fake_ollama import FakeOllama
 
-from video_platform.analysis.asking import Asker, Question, Still
+from video_platform.analysis.asking import Asker, Question
+from video_platform.analysis.seeing import Still
 from video_platform.records import Scene
 from video_platform.services.ollama import OllamaModel
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from video_platform.analysis import captions
-from video_platform.analysis.captions import Answer, Frame, Prompt
+from video_platform.analysis.captions import Answer, Prompt
 from video_platform.analysis.key_frames import KeyFrame
-from video_platform.analysis.seeing import MAX_MISSES
+from video_platform.analysis.seeing import MAX_MISSES, Still
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.prompts import prompt
 
@@ -43,7 +43,7 @@ def frames(folder, count=4, *, pixels="abcdefgh"):
     for number in range(count):
         path = folder / f"{pixels[number]}.jpg"
         path.write_bytes(pixels[number].encode())
-        found.append(Frame(KeyFrame(str(number), number + 0.5, number, number + 1, "activity"), path, pixels[number] * 64))
+        found.append((KeyFrame(str(number), number + 0.5, number, number + 1, "activity"), Still(number + 0.5, path, pixels[number] * 64)))
     return found
 
 
@@ -133,7 +133,7 @@ def test_a_model_that_went_away_is_left_alone_and_what_is_known_still_counts(tmp
 
 def test_a_frame_that_cannot_be_decoded_says_so(tmp_path):
     eyes = Eyes(GOOD)
-    lost = Frame(KeyFrame("0", 0.5, 0, 1, "scene"), None, reason="no frame could be decoded at 0.50 s")
+    lost = (KeyFrame("0", 0.5, 0, 1, "scene"), Still(0.5, None, reason="no frame could be decoded at 0.50 s"))
     found = captions.describe([lost, *frames(tmp_path, 1)], eyes, PROMPT, Memory())
     assert [each.reason for each in found.captions.captions] == ["no frame could be decoded at 0.50 s", None]
     assert len(eyes.asked) == 1

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from video_platform.analysis import seen
 from video_platform.analysis.schedules import Interval, within
-from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel
+from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel, Still
 from video_platform.analysis.seen import Answer
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.records import Scene
@@ -14,16 +13,6 @@ from video_platform.records import Scene
 NOT_ASKED = "the model went away before its turn"
 
 Progress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True)
-class Still:
-    """The frame at `at_s` as it is shown: a JPEG file with the digest of its pixels; with `path` None, the `reason` why it cannot be had."""
-
-    at_s: float
-    path: Path | None
-    digest: str = ""
-    reason: str | None = None
 
 
 @dataclass(frozen=True)

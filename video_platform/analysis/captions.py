@@ -7,14 +7,13 @@ nothing acts on it here. A frame without an answer says why.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from video_platform.analysis.key_frames import KeyFrame
 from video_platform.analysis.passages import plain
-from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel
+from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel, Still
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.fingerprints import content_hash
 from video_platform.records import Caption, Captions, Passage, Stored
@@ -78,16 +77,6 @@ class Answer(Stored):
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A key frame as it is sent: a JPEG file and the digest of its pixels; or, with `path` None, the `reason` why it cannot be had."""
-
-    key_frame: KeyFrame
-    path: Path | None
-    digest: str = ""
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
 class Described:
     """The captions of a video; `away` says why the model could not be asked for all, None when it could. `asked` frames were sent now, `kept` were known."""
 
@@ -99,7 +88,7 @@ class Described:
 
 
 def describe(
-    frames: Sequence[Frame],
+    frames: Sequence[tuple[KeyFrame, Still]],
     model: SeeingModel,
     prompt: Prompt,
     answers: Answers[Answer],
@@ -107,7 +96,7 @@ def describe(
     left_out: int = 0,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> Described:
-    """Have `model` look at each frame that `answers` does not know by its digest, in order of time; equal pictures are shown once.
+    """Have `model` look at the still of each key frame that `answers` does not know by its digest, in order of time; equal pictures are shown once.
 
     After `MAX_MISSES` questions in a row without an answer nobody is asked any more. `left_out` further frames were not to be asked for, which is said.
     """
@@ -115,20 +104,20 @@ def describe(
     asked = kept = tokens = misses = 0
     away: str | None = None
     shown: set[str] = set()
-    for number, frame in enumerate(frames):
-        answer = answers.get(frame.digest) if frame.path else Answer(reason=frame.reason)
-        if frame.path and answer is not None and frame.digest not in shown:
+    for number, (frame, still) in enumerate(frames):
+        answer = answers.get(still.digest) if still.path else Answer(reason=still.reason)
+        if still.path and answer is not None and still.digest not in shown:
             kept, tokens = kept + 1, tokens + answer.tokens
-        if frame.path and answer is None and misses < MAX_MISSES:
+        if still.path and answer is None and misses < MAX_MISSES:
             try:
-                answer = look(model, prompt, frame.path.read_bytes())
+                answer = look(model, prompt, still.path.read_bytes())
             except ModelUnavailable as error:
                 misses, away = misses + 1, error.message[:MAX_PROBLEM_CHARS]
             else:
-                answers.put(frame.digest, answer)
+                answers.put(still.digest, answer)
                 misses, asked, tokens = 0, asked + 1, tokens + answer.tokens
-        shown.add(frame.digest)
-        captions.append(_caption(frame, answer or Answer(reason=away)))
+        shown.add(still.digest)
+        captions.append(_caption(frame, still.digest, answer or Answer(reason=away)))
         if on_progress is not None:
             on_progress((number + 1) / len(frames), f"frame {number + 1} of {len(frames)}")
     return Described(_together(captions, left_out), away, asked, kept, tokens)
@@ -199,10 +188,9 @@ def _problem(error: ValueError) -> str:
     return str(error)[:MAX_PROBLEM_CHARS]
 
 
-def _caption(frame: Frame, answer: Answer) -> Caption:
-    span = frame.key_frame
+def _caption(frame: KeyFrame, digest: str, answer: Answer) -> Caption:
     reason = None if answer.text else answer.reason or "nobody answered"
-    return Caption(id=span.id, at_s=span.at_s, start_s=span.start_s, end_s=span.end_s, text=answer.text, reason=reason, digest=frame.digest)
+    return Caption(id=frame.id, at_s=frame.at_s, start_s=frame.start_s, end_s=frame.end_s, text=answer.text, reason=reason, digest=digest)
 
 
 def _together(captions: Sequence[Caption], left_out: int) -> Captions:

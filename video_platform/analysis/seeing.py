@@ -1,12 +1,24 @@
 """A model that is shown pictures, and what it answered: what captions and the questions of rules have in common."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 MAX_MISSES = 2
 """Questions in a row without an answer after which a model counts as away: a single picture may be too much for it."""
 
 Said = TypeVar("Said")
+
+
+@dataclass(frozen=True)
+class Still:
+    """The frame at `at_s` as it is shown: a JPEG file with the digest of its pixels; with `path` None, the `reason` why it cannot be had."""
+
+    at_s: float
+    path: Path | None
+    digest: str = ""
+    reason: str | None = None
 
 
 class SeeingModel(Protocol):

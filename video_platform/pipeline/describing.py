@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform import recipes
-from video_platform.budgets import media_limits, worker_budget
 from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import DESCRIBED_ALERTS, PROCESSED_VIDEO, SCENES, TRACKS, TRANSCRIPT
-from video_platform.pipeline import answers, checks, cutting, judging, tags
+from video_platform.pipeline import answers, checks, cutting, judging, stills, tags
 from video_platform.pipeline.cutting import CLIP
 from video_platform.pipeline.judging import SNAPSHOT, ActiveRules
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
@@ -24,7 +23,7 @@ from video_platform.records import AlertRecord, FileEntry, Scene, TrackSheet, Tr
 from video_platform.rules import CameraRules
 
 if TYPE_CHECKING:
-    from video_platform.analysis.asking import Asker, Still
+    from video_platform.analysis.asking import Asker
     from video_platform.analysis.described import Described, Heard
     from video_platform.analysis.seen import Answer
     from video_platform.services.database.reconciliation import LedgerChange
@@ -177,26 +176,8 @@ def _ask(at: Step, rules: CameraRules, sources: Sources, scenes: Sequence[Scene]
     moments, left_out = seen.moments(choice, duration_s, quiet_every_s=settings.quiet_every_s, at_most=settings.max_frames)
     kept = answers.StoredAnswers(at.desk.platform.store, at.video_id, DESCRIBED_ALERTS, bool, _known(at))
     asker = Asker(sources.eyes.model, kept)
-    given = asker.all(questions, moments, lambda wanted: _stills(at, sources.raw_video, wanted), scenes, at.progress)
+    given = asker.all(questions, moments, lambda wanted: stills.made(at, sources.raw_video, wanted), scenes, at.progress)
     return Asked(given, asker, left_out)
-
-
-def _stills(at: Step, raw_video: Handle, moments: Sequence[float]) -> "list[Still]":
-    """The frames at these moments, from the child process."""
-    from video_platform.analysis import worker
-    from video_platform.analysis.asking import Still
-
-    settings = at.desk.settings
-    wanted = [{"id": str(number), "at_s": at_s} for number, at_s in enumerate(moments)]
-    if not wanted:
-        return []
-    payload = {"path": str(raw_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
-    made = worker.run("stills", payload, limits=worker_budget(settings, at.record.duration_s), on_progress=at.progress)
-    found = [made.get(each["id"], {"error": "no answer"}) for each in wanted]
-    return [
-        Still(at_s, None, reason=each["error"]) if "error" in each else Still(at_s, Path(each["path"]), each["digest"])
-        for at_s, each in zip(moments, found, strict=True)
-    ]
 
 
 def _away(eyes: "Eyes | None", asked: Asked) -> str | None:

@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from video_platform import recipes
-from video_platform.budgets import media_limits, worker_budget
 from video_platform.errors import MediaError, WorkerError
 from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import CAPTIONS, RAW_VIDEO, SCENES, TRACKS
-from video_platform.pipeline import checks
+from video_platform.pipeline import checks, stills
 from video_platform.pipeline.configured import VISION
 from video_platform.pipeline.failures import MAX_RETRIES
 from video_platform.pipeline.instance import LLM_POOL
@@ -23,7 +22,7 @@ from video_platform.pipeline.steps import Step, Yielded, outputs, step
 from video_platform.records import Captions, Manifest, Scene, TrackSheet
 
 if TYPE_CHECKING:
-    from video_platform.analysis.captions import Answer, Described, Frame
+    from video_platform.analysis.captions import Answer, Described
     from video_platform.analysis.key_frames import Choice
     from video_platform.captioning import Describer
 
@@ -91,14 +90,14 @@ def _describe(at: Step, plan: Plan, describer: "Describer", stored: Manifest | N
         known = _known(at, stored, describer) if stored is not None and not at.desk.forces(CAPTIONS) else {}
         kept = answers.StoredAnswers(store, at.video_id, CAPTIONS, module.Answer, known, asked=f"{model.digest}\n{prompt.hash}")
         try:
-            frames = _frames(at, chosen, raw_video)
+            pictures = stills.made(at, raw_video, [frame.at_s for frame in chosen.frames], share=FRAMES_SHARE)
         except (MediaError, WorkerError) as error:
             if error.retriable and at.context.retry_number < MAX_RETRIES:
                 raise
             described = Described(module.not_described(error.message), error.message)
         else:
             described = module.describe(
-                frames,
+                list(zip(chosen.frames, pictures, strict=True)),
                 model,
                 prompt,
                 kept,
@@ -159,23 +158,3 @@ def _known(at: Step, stored: Manifest, describer: "Describer") -> "dict[str, Ans
     except (ObjectNotFound, ValueError):
         return {}
     return {each.digest: Answer(text=each.text) for each in made.captions if each.text}
-
-
-def _frames(at: Step, chosen: "Choice", raw_video: Handle) -> "list[Frame]":
-    """The pictures of the key frames, made in the child process; one that cannot be had says why."""
-    from video_platform.analysis import worker
-    from video_platform.analysis.captions import Frame
-
-    settings = at.desk.settings
-    wanted = [{"id": each.id, "at_s": each.at_s} for each in chosen.frames]
-    payload = {"path": str(raw_video.path("video")), "out_dir": str(at.folder), "wanted": wanted, "limits": asdict(media_limits(settings))}
-    budget = worker_budget(settings, at.record.duration_s)
-    made = worker.run("stills", payload, limits=budget, on_progress=lambda fraction, text: at.progress(FRAMES_SHARE * fraction, text))
-    found = []
-    for each in chosen.frames:
-        still = made.get(each.id) or {"error": "no answer"}
-        if "error" in still:
-            found.append(Frame(each, None, reason=str(still["error"])))
-        else:
-            found.append(Frame(each, Path(still["path"]), str(still["digest"])))
-    return found
