@@ -18,6 +18,7 @@ from video_platform.records import Lane, Lifecycle, Manifest, Severity, VideoSta
 from video_platform.rules import RuleSet
 from video_platform.services.database import Database, copies, rulesets, search
 from video_platform.services.database.copies import Row, VideoCopy
+from video_platform.services.database.matching import TRACKED_BY_NOBODY
 from video_platform.services.object_store import ObjectStore
 
 
@@ -224,7 +225,7 @@ def _evaluation_row(manifest: Manifest) -> Row:
 
 def _tracks_hash(manifest: Manifest) -> str:
     """The tracks that alerts come from; what is seen and said comes from none."""
-    return manifest.inputs.get(layout.TRACKS, "") if manifest.asset == layout.ALERTS else ""
+    return manifest.inputs.get(layout.TRACKS, TRACKED_BY_NOBODY) if manifest.asset == layout.ALERTS else TRACKED_BY_NOBODY
 
 
 def _alert_rows(store: ObjectStore, manifest: Manifest, video: Row, rule_set: RuleSet | None) -> list[Row]:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from video_platform.services.vision import Eyes
 
 SEES, SAYS = "sees", "says"
-TRACKED_BY_NOBODY = ""
-"""In place of the hash of tracks in the ledger: these alerts name none."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +196,7 @@ def _unjudged(rules: CameraRules, found: "Described", away: str | None) -> set[s
 
 def _reconcile(at: Step, plan: Plan, active: ActiveRules, rules: CameraRules, found: "Described", *, unjudged: set[str], provisional: bool) -> "LedgerChange":
     from video_platform.services.database import reconciliation
+    from video_platform.services.database.matching import TRACKED_BY_NOBODY
 
     given = reconciliation.EvaluationInput(
         video_id=at.video_id,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GAP_S = 2.0
 """Seconds that an alert and an episode may lie apart and still be the same thing."""
 
+TRACKED_BY_NOBODY = ""
+"""In place of the hash of tracks, of alerts that name none: what is seen and said."""
+
 PLACE_REACH = 0.25
 """Fraction of the frame beyond which two tested points tell nothing."""
 
