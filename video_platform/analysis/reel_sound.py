@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from video_platform.analysis.audio import BIT_RATE
-from video_platform.analysis.sound import DRIFT_S, SILENCE_CHUNK_S, is_usable
+from video_platform.analysis.sound import DRIFT_S, SILENCE_CHUNK_S, decoded, is_usable
 
 if TYPE_CHECKING:
     import av
@@ -44,20 +44,12 @@ class ReelSound:
 
     def write(self, packet: "av.Packet") -> None:
         """Decode one packet and place its sound; damaged packets are left out and counted."""
-        from av.error import EOFError, FFmpegError
-
         if self._source is None:
             return
-        try:
-            frames = self._source.decode(packet)
-        except EOFError:
-            return
-        except FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
+        frames = decoded(self._source, packet)
+        if frames is None:
             self.errors += 1
-            return
-        for frame in frames:
+        for frame in frames or ():
             self._place(frame)
 
     def end(self, at_s: float) -> None:

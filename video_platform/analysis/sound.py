@@ -42,6 +42,20 @@ def is_usable(source: "AudioStream | None") -> bool:
     )
 
 
+def decoded(context: Any, packet: "av.Packet | None") -> list[Any] | None:
+    """The frames that a decoder gives for a packet, none at its end; None where the packet is damaged. A packet None asks for what it still holds."""
+    from av.error import EOFError, FFmpegError
+
+    try:
+        return context.decode(packet)
+    except EOFError:
+        return []
+    except FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        return None
+
+
 class Sound:
     """Decodes the packets of one stream; samples are float32, (channels, samples), from second 0 of the picture on without holes."""
 
@@ -67,20 +81,12 @@ class Sound:
 
     def samples(self, packet: "av.Packet | None") -> Iterator[NDArray[np.float32]]:
         """The samples of one packet; damaged packets are left out and counted. None asks for what the decoder still holds."""
-        from av.error import EOFError, FFmpegError
-
         if self._given_up:
             return
-        try:
-            frames = self._context.decode(packet)
-        except EOFError:
-            return
-        except FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
+        frames = decoded(self._context, packet)
+        if frames is None:
             self.errors += 1
-            return
-        for frame in frames:
+        for frame in frames or ():
             yield from self._placed(frame)
 
     def rest(self) -> Iterator[NDArray[np.float32]]:
