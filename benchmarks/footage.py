@@ -1,4 +1,4 @@
-"""Footage made from the sample: one minute of 1080p30 H.264 with light noise, as a camera gives it; two hours as it is; and small clips."""
+"""Footage made from the sample: one minute of 1080p30 H.264 with light noise, as a camera gives it; and two hours as it is."""
 
 import os
 import subprocess
@@ -36,18 +36,3 @@ def two_hours() -> Path:
         subprocess.run([*argv, "-movflags", "+faststart", str(made)], check=True)
         made.rename(target)
     return target
-
-
-def small_clips(count: int, folder: Path) -> list[Path]:
-    """`count` distinct one-second clips of the sample; each differs in its metadata only, so each is a video of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    seed = folder / "seed.mp4"
-    if not seed.is_file():
-        subprocess.run([ffmpeg(), "-v", "error", "-nostdin", "-y", "-t", "1", "-i", str(SAMPLE), "-vf", "scale=320:240", str(seed)], check=True)
-    clips = []
-    for index in range(count):
-        clip = folder / f"clip-{index:04d}.mp4"
-        if not clip.is_file():
-            subprocess.run([ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", str(seed), "-c", "copy", "-metadata", f"comment={index}", str(clip)], check=True)
-        clips.append(clip)
-    return clips

@@ -11,8 +11,6 @@ LIBRARY = "views/library.py"
 VIDEO = "views/video.py"
 ALERTS = "views/alerts.py"
 RULES = "views/rules.py"
-PIPELINE = "views/pipeline.py"
-BACKFILLS = "views/backfills.py"
 """Page files, as `st.page_link` and `st.switch_page` want them."""
 
 

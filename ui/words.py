@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from video_platform.records import AlertRecord, Lifecycle, Mark, Severity, VideoRecord, VideoState
+from video_platform.records import AlertRecord, Mark, Severity, VideoRecord, VideoState
 from video_platform.rules import DESCRIBED
 
 STEP_WORDS = {
@@ -43,7 +43,6 @@ STATE_WORDS = {
     VideoState.DELETED: "Deleted",
 }
 MARK_WORDS = {Mark.NONE: "New", Mark.ACKNOWLEDGED: "Acknowledged", Mark.FALSE: "False alarm"}
-LIFECYCLE_WORDS = {Lifecycle.ACTIVE: "Active", Lifecycle.SUPERSEDED: "Superseded"}
 
 CONCERN_WORDS = {0: "Nothing of concern", 1: "Look at it", 2: "Act"}
 CONCERN_COLORS = {0: "green", 1: "orange", 2: "red"}

@@ -299,10 +299,6 @@ class Catalog:
         """The address of a run in Dagster's own page."""
         return f"{self.addresses().dagster}/runs/{run_id}"
 
-    def asset_url(self, asset: str, video_id: str) -> str:
-        """The address of one partition of an asset in Dagster's own page."""
-        return f"{self.addresses().dagster}/assets/{asset}?view=partitions&partition={video_id}"
-
     def addresses(self) -> Addresses:
         """Where things are served: as `vp up` wrote it down, else as the settings say."""
         web, dagster = self._settings.web, self._settings.dagster

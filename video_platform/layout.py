@@ -82,11 +82,6 @@ def video_id_of(sha256: str) -> str:
     return sha256[:16]
 
 
-def inbox_prefix(camera: str = "") -> str:
-    """Where other programs drop footage, of one camera or of all."""
-    return f"{INBOX}{camera}/" if camera else INBOX
-
-
 def parse_inbox_key(key: str) -> tuple[str | None, str]:
     """`(camera, name)` of an object in the inbox, both as they stand there; the camera is None for one that lies in the inbox itself.
 
@@ -210,16 +205,6 @@ def api_day(day: str) -> str:
 def api_day_media(day: str, filename: str) -> str:
     """Bytes of one file of a day's digest, with Range; needs a signature."""
     return f"{api_day(day)}/media/{quote(filename, safe='')}"
-
-
-def api_search() -> str:
-    """What was said of any video, found by words and meaning."""
-    return f"{API_PREFIX}/search"
-
-
-def api_alerts() -> str:
-    """The collection of alerts."""
-    return f"{API_PREFIX}/alerts"
 
 
 def page_video(video_id: str, at_s: float | None = None) -> str:

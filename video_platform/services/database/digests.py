@@ -38,7 +38,6 @@ class Judged:
     recorded_at: datetime
     duration_s: float
     tracks_hash: str
-    alerts_hash: str
 
     @property
     def ended_at(self) -> datetime:
@@ -58,7 +57,7 @@ def mark(db: Database) -> str:
 def judged(db: Database, since: datetime | None = None, until: datetime | None = None) -> list[Judged]:
     """Evaluated videos whose recording time and length are known, all or those that may touch a span, in order of time."""
     query = (
-        sa.select(videos.c.video_id, videos.c.camera, videos.c.recorded_at, videos.c.duration_s, evaluations.c.tracks_hash, evaluations.c.content_hash)
+        sa.select(videos.c.video_id, videos.c.camera, videos.c.recorded_at, videos.c.duration_s, evaluations.c.tracks_hash)
         .join(evaluations, sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS))
         .where(videos.c.recorded_at.between(*KNOWN_TIMES), videos.c.duration_s.is_not(None), videos.c.state != str(VideoState.DELETED))
     )
