@@ -65,7 +65,7 @@ def test_german_is_marked_and_no_text_is_invented(models, tmp_path):
     transcript, found = listen(models, spoken.over_footage(tmp_path / "clip.mp4", said(GERMAN, "de")), tmp_path)
     assert transcript.state == "unknown_language"
     assert transcript.segments == []
-    assert "knows en only" in (transcript.reason or "")
+    assert "knows English only" in (transcript.reason or "")
     assert found["subtitles"] is None
     assert passages(transcript, 20.0) == []
 

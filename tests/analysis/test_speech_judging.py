@@ -40,7 +40,7 @@ def test_what_was_not_understood_is_said_to_be_so_and_none_of_its_text_is_kept(h
     assert transcript.state == "unknown_language"
     assert transcript.segments == []
     assert transcript.language is None
-    assert "the model knows en only" in (transcript.reason or "")
+    assert "the model knows English only" in (transcript.reason or "")
     assert f"{heard.voice_s:.1f} s" in (transcript.reason or "")
 
 

@@ -1,9 +1,11 @@
 import hashlib
 
 import pytest
+from seeded import transcribe
 
 from video_platform import layout, settings
 from video_platform.platform import open_platform
+from video_platform.records import SpeechSegment, Transcript
 from video_platform.services.database import videos
 
 
@@ -41,6 +43,26 @@ def test_show_tells_the_whole_story(vp, filled):
     assert [each["id"] for each in body["alerts"]] == [alert]
     assert {each["name"] for each in body["assets"]} == set(layout.ASSETS)
     assert body["summary"]["engine"]["name"] == "template"
+
+
+HEARD = Transcript(state="spoken", language="en", segments=[SpeechSegment(id="0", text="Fire!", start_s=1.0, end_s=2.0, words=[])])
+FOREIGN = Transcript(state="unknown_language", reason="somebody speaks for 9.0 s, but the model knows English only")
+
+
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [(HEARD, "speech: spoken, 1 line\n"), (FOREIGN, "speech: unknown language: somebody speaks for 9.0 s, but the model knows English only\n")],
+    ids=["spoken", "foreign"],
+)
+def test_show_says_whether_anybody_speaks(vp, filled, heard, told):
+    processed, other, _ = filled
+    with open_platform(settings.load()) as platform:
+        transcribe(platform, processed, heard)
+    assert told in vp("show", processed.video_id).out
+    speech = vp("show", processed.video_id, "--json").json["speech"]
+    assert (speech["state"], speech["reason"], speech["segments"]) == (heard.state, heard.reason, len(heard.segments))
+    assert "speech:" not in vp("show", other.video_id).out
+    assert vp("show", other.video_id, "--json").json["speech"] is None
 
 
 def test_alerts_are_filtered(vp, filled):

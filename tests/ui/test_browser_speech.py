@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from seeded import transcribe
-from ui_browser import WIDE, look, opened
+from ui_browser import PHONE, WIDE, look, opened
 from ui_serving import Served
 
 from video_platform import layout
@@ -71,6 +73,33 @@ def test_what_is_said_is_shown_under_the_moment_and_can_be_switched_off(page: Pa
     assert page.evaluate("window.pwned") is None
 
 
+def picture(page: Page) -> np.ndarray:
+    """What stands on the screen where the video is, (H, W, 3) uint8 BGR."""
+    return cv2.imdecode(np.frombuffer(page.locator(".player .stage").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_subtitles_are_seen_over_the_footage_and_keep_off_its_edge(browser: Browser, served: Served, viewport: dict[str, int]) -> None:
+    home = served.seeded.home
+    transcribe(home.platform, home.ready, SPOKEN)
+    page = opened(browser, served, viewport=viewport)
+    page.goto(layout.page_video(home.ready.video_id))
+    page.locator('.player[data-subtitles="2"]').wait_for()
+    page.locator(".player[data-tracks]").wait_for()
+    shown(page, 3.0)
+    page.wait_for_function("() => document.fonts.status === 'loaded'")
+    with_words = picture(page)
+    page.get_by_role("checkbox", name="Subtitles").uncheck()
+    without = picture(page)
+    height, width, _ = without.shape
+    rows, columns = np.nonzero(np.abs(with_words.astype(int) - without).max(axis=2) > 40)
+    assert rows.min() > 0.7 * height, "below the middle of the picture"
+    assert height - 1 - rows.max() >= 0.02 * height, "its edge is not touched"
+    assert columns.max() - columns.min() > 0.3 * width
+    assert abs((columns.max() + columns.min()) / 2 - width / 2) < 0.03 * width
+    page.context.close()
+
+
 def test_a_line_of_speech_seeks_the_player(page: Page, served: Served) -> None:
     home = served.seeded.home
     transcribe(home.platform, home.ready, SPOKEN)
@@ -92,7 +121,7 @@ def test_a_line_of_speech_seeks_the_player(page: Page, served: Served) -> None:
     [
         (
             "unknown_language",
-            "somebody speaks, but the model knows en only",
+            "somebody speaks, but the model knows English only",
             "No subtitles: speech that was not understood",
         ),
         ("no_audio", "it has no sound that can be read", "No subtitles: no sound"),

@@ -30,6 +30,10 @@ LEAST_UNDERSTOOD = 0.5
 """Part of the voice, in seconds, that must have been understood; below it what seems to be understood is chance."""
 
 
+NAMED = {"en": "English"}
+"""The language of a model that knows one, as people call it: Whisper has such models for English alone."""
+
+
 @dataclass(frozen=True)
 class Heard:
     """One window as the model heard it: seconds of voice, and of its text the mean log probability of a token and the highest compression ratio.
@@ -110,7 +114,7 @@ def judge(heard: Sequence[Heard], only_language: str | None) -> Judged:
 
 
 def _why(voice_s: float, only_language: str | None) -> str:
-    knows = f"the model knows {only_language} only and" if only_language else "the model"
+    knows = f"the model knows {NAMED.get(only_language, only_language)} only and" if only_language else "the model"
     return f"somebody speaks for {voice_s:.1f} s, but {knows} does not understand it: another language, or speech that is too unclear"
 
 

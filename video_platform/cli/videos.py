@@ -83,7 +83,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
     with opening.catalog() as (platform, catalog):
         detail = catalog.video(video)
         findable = Search(platform.settings, platform.db, catalog).standing(detail.record)
-        summary, captions = catalog.summary(video), catalog.captions(video)
+        summary, captions, heard = catalog.summary(video), catalog.captions(video), catalog.transcript(video)
         found = catalog.alerts(video_id=video, limit=MOST_ALERTS_SHOWN).items
         pages = catalog.addresses()
     if as_json:
@@ -96,6 +96,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
                 "alerts": found,
                 "summary": summary,
                 "captions": captions,
+                "speech": None if heard is None else {**heard.model_dump(mode="json", exclude={"segments"}), "segments": len(heard.segments)},
                 "near_misses": detail.near_misses,
                 "search": findable,
                 "cannot_evaluate": [{"rule": rule, "reason": reason} for rule, reason in detail.cannot_evaluate],
@@ -105,6 +106,9 @@ def show(video: Video, as_json: AsJson = False) -> None:
     _show_record(detail)
     _show_assets(detail)
     _show_summary(detail, summary)
+    if heard is not None:
+        lines = f", {output.count(len(heard.segments), 'line', 'lines')}" if heard.segments else ""
+        output.say(f"speech: {heard.state.replace('_', ' ')}{lines}{f': {output.safe(heard.reason)}' if heard.reason else ''}")
     if captions is not None:
         described = sum(bool(each.text) for each in captions.captions)
         output.say(f"captions: {output.count(described, 'frame', 'frames')} described{f': {output.safe(captions.reason)}' if captions.reason else ''}")
