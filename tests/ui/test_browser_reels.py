@@ -62,6 +62,8 @@ def plays(film: Locator) -> None:
 def state(film: Locator) -> dict[str, object]:
     return film.locator("video").evaluate(
         """(video) => ({at: video.currentTime, length: video.duration, size: [video.videoWidth, video.videoHeight],
+            said: video.parentElement.querySelector(".said").textContent,
+            below: video.clientHeight - (video.clientWidth * video.videoHeight) / video.videoWidth,
             cues: [...video.textTracks].map((track) => [track.kind, [...(track.cues ?? [])].map((cue) => cue.text)])})"""
     )
 
@@ -83,8 +85,10 @@ def test_a_reel_plays_and_its_chapters_seek(browser: Browser, served: Served, st
     width, height = found["size"]
     assert width == 640
     assert height > 360, "the strip stands below the picture"
+    assert found["below"] > 50, "the browser's bar has a place of its own and does not cover the strip"
     assert found["cues"][0] == ["chapters", [title for *_, title in SPANS]]
     if reels.TRANSCRIPT in layout.ASSETS:
+        assert found["said"] == "<i>good morning</i>", "below the film, as text"
         assert found["cues"][1] == ["subtitles", ["&lt;i&gt;good morning&lt;/i&gt;"] * 2]
     second = film.get_by_role("button", name="<b>crossing</b>")
     film.locator("video").evaluate("(video) => video.pause()")

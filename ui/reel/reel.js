@@ -1,4 +1,5 @@
-// A reel: chapters seek and follow what is shown; chapters and subtitles are text tracks of the film. All text is set as text.
+// A reel: chapters seek and follow what is shown; chapters and subtitles are text tracks of the film. All text is set as text. Subtitles stand below the
+// film, and over it on a full screen.
 
 const MOUNTED = new WeakMap();
 
@@ -13,12 +14,15 @@ class Film {
     this.video = parent.querySelector("video");
     this.list = parent.querySelector(".chapters");
     this.trouble = parent.querySelector(".trouble");
+    this.said = parent.querySelector(".said");
     this.video.ontimeupdate = this.video.onseeked = () => this.follow();
     this.video.onerror = () => this.failed();
     this.video.onloadedmetadata = () => this.ready();
     this.chapters = this.video.addTextTrack("chapters", "Chapters", "en");
     this.subtitles = this.video.addTextTrack("subtitles", "What is said");
     this.chapters.mode = "hidden";
+    this.subtitles.oncuechange = () => this.say();
+    this.video.onfullscreenchange = () => this.place();
   }
 
   show(data) {
@@ -38,6 +42,7 @@ class Film {
   }
 
   ready() {
+    this.video.style.setProperty("--ratio", String(this.video.videoHeight / this.video.videoWidth));
     if (this.wanted) this.video.currentTime = this.wanted;
     this.wanted = 0;
   }
@@ -57,8 +62,19 @@ class Film {
       cue.text = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"); // the text of a cue is markup
       this.subtitles.addCue(cue);
     }
-    this.subtitles.mode = this.data.subtitles.length ? "showing" : "disabled";
+    this.place();
     this.list.replaceChildren(...this.data.chapters.map((chapter) => this.row(chapter)));
+  }
+
+  place() {
+    const there = this.data.subtitles.length > 0;
+    this.said.hidden = !there;
+    this.subtitles.mode = !there ? "disabled" : this.video.matches(":fullscreen") ? "showing" : "hidden";
+    this.say();
+  }
+
+  say() {
+    this.said.textContent = [...(this.subtitles.activeCues ?? [])].map((cue) => cue.getCueAsHTML().textContent).join(" ");
   }
 
   row({ at_s, title, page }) {
