@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from video_platform.analysis import media, tables
+from video_platform.analysis import media, tables, x264
 from video_platform.analysis.media import Limits, OpenVideo, frames_of
 from video_platform.analysis.outputs import writing_to
 from video_platform.analysis.pictures import PictureMaker, fitted, square_size
-from video_platform.analysis.proxy import PRESET, TIME_BASE
+from video_platform.analysis.proxy import TIME_BASE
 from video_platform.analysis.reel_picture import Boxes, Canvas, Clock
 from video_platform.analysis.reel_sound import ReelSound
 from video_platform.analysis.reel_words import Cue, vtt
@@ -226,7 +226,7 @@ class _Film:
         self._output = av.open(str(path.absolute()), "w", format="mp4")
         self._stream = self._output.add_stream("libx264", rate=Fraction(RATE).limit_denominator(1000))
         self._stream.width, self._stream.height, self._stream.pix_fmt = *canvas.size, "yuv420p"
-        self._stream.options = {"preset": PRESET, "crf": str(CRF), "g": str(round(KEYFRAME_EVERY_S * RATE))}
+        self._stream.options = x264.options(CRF, g=str(round(KEYFRAME_EVERY_S * RATE)))
         context = self._stream.codec_context
         context.time_base, context.thread_count = TIME_BASE, threads
         context.colorspace = context.color_primaries = context.color_trc = COLOURS
