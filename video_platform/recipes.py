@@ -32,7 +32,7 @@ Configuration = dict[str, object]
 CODE_VERSIONS: Mapping[str, str] = {
     RAW_VIDEO: "1",
     PROCESSED_VIDEO: "1",
-    DETECTIONS: "1",
+    DETECTIONS: "2",
     SCENES: "3",
     TRACKS: "1",
     ALERTS: "3",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_platform.analysis.media import Limits, OpenVideo, frames_of, open_video
+from video_platform.analysis.references import References
 from video_platform.errors import MediaError
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ CHECK_FIRST_PACKETS = 64
 """After this many packets it is known how many frames come out when unreferenced ones are left out; x264's pyramid gives half, some cameras none."""
 
 CHECK_EVERY_PACKETS = 512
+
+ENOUGH = 0.9
+"""Part of the wanted rate that must come out."""
 
 MAX_DEMUX_ERRORS = 20
 """Damaged places in a row, without a packet between them, after which the rest of a file is given up."""
@@ -152,11 +156,14 @@ class Decoding:
         limits: Limits,
         *,
         needed_fps: float | None,
+        sampled_fps: float | None = None,
         keyframes_only: bool = False,
         on_packet: "Callable[[av.Packet], None] | None" = None,
         with_audio: bool = False,
     ) -> None:
-        """`needed_fps` is the rate of frames that is wanted, None for every frame; `on_packet` gets each packet, of sound too where `with_audio`."""
+        """`needed_fps` is the rate of frames that is wanted, None for every frame, `sampled_fps` that of frames for which `sampled` is true; `on_packet` gets
+        each packet, of sound too where `with_audio`.
+        """
         self._video, self._limits = video, limits
         self._needed_fps = needed_fps
         self._on_packet = on_packet
@@ -172,6 +179,14 @@ class Decoding:
         self._packets_end: int | None = None
         self._partial = keyframes_only
         self._demux_error = ""
+        self._sampled_fps = sampled_fps or 0.0
+        self._thinning = sampled_fps is not None and self._may_skip(sampled_fps)
+        self._references = References(video.probe.codec, video.stream.codec_context.extradata)
+        self._referenced = 0
+        self._unsampled: set[int] = set()
+        self.sampled = True
+        """Whether samples may be taken from the frame that was yielded last. Where enough others remain they are not taken from those that may be left out,
+        also where these are decoded because something else needs them: what is sampled does not depend on what else is made in the same pass."""
         self.skipping = needed_fps is not None and self._may_skip(needed_fps)
         if keyframes_only:
             video.stream.codec_context.skip_frame = "NONKEY"
@@ -200,6 +215,8 @@ class Decoding:
                 self.decoded_frames += 1
                 self._last_duration_s = self._duration(frame)
                 self._check(time_s)
+                self.sampled = frame.pts not in self._unsampled
+                self._unsampled.discard(frame.pts)
                 yield frame, time_s
 
     def indices(self, pts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -280,14 +297,22 @@ class Decoding:
             self._packets_end = max(self._packets_end or stamp, stamp + (packet.duration or 0))
             if self._by_count:
                 heapq.heappush(self._waiting, stamp)
-        if self.skipping and (self._packets == CHECK_FIRST_PACKETS or self._packets % CHECK_EVERY_PACKETS == 0):
+        unreferenced = self._thinning and self._references.unreferenced(bytes(packet))
+        self._referenced += not unreferenced
+        if (self.skipping or self._thinning) and (self._packets == CHECK_FIRST_PACKETS or self._packets % CHECK_EVERY_PACKETS == 0):
             self._reconsider()
+        if self._thinning and unreferenced and not self.skipping and packet.pts is not None:  # what the decoder leaves out need not be remembered
+            self._unsampled.add(packet.pts)
 
     def _reconsider(self) -> None:
-        """Decode everything from here on when leaving out unreferenced frames leaves too few."""
-        rate = (self._video.probe.frame_rate or 0.0) * self.decoded_frames / self._packets
+        """Decode everything from here on when leaving out unreferenced frames leaves too few, and sample from everything when it leaves too few samples."""
+        rate = self._video.probe.frame_rate or 0.0
+        remains = rate * self._referenced / self._packets
+        if remains < ENOUGH * self._sampled_fps:
+            self._thinning = False
         delay = self._video.stream.codec_context.thread_count + 4  # frames still inside the decoder
-        if rate * (1 + delay / self._packets) < 0.9 * (self._needed_fps or 0.0):
+        rate *= self.decoded_frames / self._packets
+        if self.skipping and min(remains, rate * (1 + delay / self._packets)) < ENOUGH * (self._needed_fps or 0.0):
             self.skipping = False
             self._video.stream.codec_context.skip_frame = "DEFAULT"
             log.debug("only %.1f frames/s come out; all are decoded from here", rate)

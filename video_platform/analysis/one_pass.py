@@ -187,6 +187,7 @@ def _pass(path: Path, out_dir: Path, order: Order, detector: Detector | None, on
             video,
             order.limits,
             needed_fps=_needed_fps(video, order, encode=not remux),
+            sampled_fps=_sampled_fps(order) if detecting else None,
             keyframes_only=remux and order.wanted == (PROCESSED_VIDEO,),
             on_packet=proxying.packet if proxying else None,
             with_audio=proxying is not None and proxying.with_audio,
@@ -194,7 +195,7 @@ def _pass(path: Path, out_dir: Path, order: Order, detector: Detector | None, on
         for frame, time_s in decoding:
             if scenes:
                 scenes.see(frame, time_s)
-            if detecting:
+            if detecting and decoding.sampled:
                 detecting.see(frame, time_s, decoding.stamp)
             if proxying:
                 proxying.see(frame, time_s)
@@ -241,12 +242,17 @@ def _needed_fps(video: OpenVideo, order: Order, *, encode: bool) -> float:
     """Frames a second that must come out of the decoder."""
     needed = [0.0]
     if DETECTIONS in order.wanted:
-        needed.append(SAMPLING_MARGIN * order.detection.samples_per_s)
+        needed.append(_sampled_fps(order))
     if SCENES in order.wanted:
         needed.append(scenes_fps(order.scenes))
     if PROCESSED_VIDEO in order.wanted and encode:
         needed.append(PROXY_FPS_KEPT * min(order.proxy.frame_rate, video.probe.frame_rate or order.proxy.frame_rate))
     return max(needed)
+
+
+def _sampled_fps(order: Order) -> float:
+    """Frames a second among which those are that the detector gets."""
+    return SAMPLING_MARGIN * order.detection.samples_per_s
 
 
 def _fraction(video: OpenVideo, decoding: Decoding, time_s: float) -> float:
