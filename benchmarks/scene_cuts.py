@@ -103,6 +103,9 @@ KINDS = tuple(CHOSEN_WITH.lasts)
 SHAKES, DIMS = 12, 15
 """Frames before and after the middle in which a camera shakes, or it is darker."""
 
+DRIFT = 80
+"""Pixels by which drawn textures are wider than the picture, at least: they drift by one a frame."""
+
 DIM_LIGHT, SWITCHED_LIGHT = 0.35, 0.55
 """What is left of the light."""
 
@@ -229,7 +232,7 @@ def _real(clips: Clips, footage: Path, number: int, rng: np.random.Generator) ->
 def _drawn(rng: np.random.Generator, count: int) -> list[Picture]:
     """A texture that drifts, with shapes that move before it."""
     width, height = SIZE
-    base = cv2.resize(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8), (width + 80, height), interpolation=cv2.INTER_CUBIC)
+    base = cv2.resize(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8), (width + max(DRIFT, count), height), interpolation=cv2.INTER_CUBIC)
     tint = rng.integers(20, 235, 3)
     ground = (0.4 * base + 0.6 * tint).astype(np.uint8)
     shapes = [

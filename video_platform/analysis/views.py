@@ -39,7 +39,7 @@ def of_rgb(picture: NDArray[np.uint8]) -> View:
     """The view of a picture (H, W, 3)."""
     red, green, blue = picture.reshape(-1, 3).T.astype(np.float32)
     brightness = RED * red + GREEN * green + BLUE * blue
-    return np.stack([brightness, BLUE_RANGE * (blue - brightness), RED_RANGE * (red - brightness)])
+    return np.stack([brightness, BLUE_RANGE * (blue - brightness), RED_RANGE * (red - brightness)]).astype(np.float32, copy=False)
 
 
 def likeness(one: View, other: View) -> float:
