@@ -34,6 +34,7 @@ SCENES = "scenes"
 TRACKS = "tracks"
 ALERTS = "alerts"
 HIGHLIGHTS = "highlights"
+SECOND_LOOK = "second_look"
 TRANSCRIPT = "transcript"
 CAPTIONS = "captions"
 DESCRIBED_ALERTS = "described_alerts"
@@ -48,6 +49,7 @@ ASSETS = (
     TRACKS,
     ALERTS,
     HIGHLIGHTS,
+    SECOND_LOOK,
     TRANSCRIPT,
     CAPTIONS,
     DESCRIBED_ALERTS,

@@ -258,12 +258,24 @@ class VideoRecord(Stored):
         return self.width / self.height if self.width and self.height else None
 
 
+class SecondLook(Stored):
+    """What a vision model says of the picture of an alert that tracks raised: `reason` is in its words (cleaned) where it gave an answer, else why there is none.
+
+    It changes nothing of the alert. `model` is who was asked, empty where nobody was.
+    """
+
+    outcome: Literal["confirmed", "rejected", "unverified"]
+    reason: str
+    model: str = ""
+
+
 class AlertRecord(Stored):
     """One alert as the ledger knows it, and as `--json` and the API print it.
 
     `start_time` is the wall-clock time of `start_s`, None when the recording time is unknown. `snapshot` and `clip` are object keys, None while being
     made; `snapshot_url` and `clip_url` are filled in by whoever may sign them. `continues`: the end of the file cut it off. `continued_from` is the video whose
-    end cut off what goes on here. Both are written only where they say something: readers of the first version know neither.
+    end cut off what goes on here. `second_look` is what a vision model said of it. All three are written only where they say something: readers of the first
+    version know none of them.
     """
 
     id: str
@@ -287,6 +299,7 @@ class AlertRecord(Stored):
     clip: str | None = None
     superseded_reason: str | None = None
     split_of: str | None = None
+    second_look: SecondLook | None = Field(default=None, exclude_if=operator.not_)
     asset: str = "alerts"
     raised_at: datetime
     updated_at: datetime

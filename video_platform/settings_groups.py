@@ -290,6 +290,14 @@ class QuestionSettings(Group):
     max_frames: int = Field(default=600, ge=1, le=10_000, description="most frames of one video that a question is asked about")
 
 
+class SecondLookSettings(Group):
+    """Whether a vision model is asked about the picture of each alert that tracks raised."""
+
+    enabled: bool = Field(default=False, description="ask the vision model of language_model whether it sees what an alert over tracks says")
+    hold_s: float = Field(default=25.0, ge=0, le=28, description="most seconds that a notification waits for the answer; it leaves whatever that is")
+    max_alerts: int = Field(default=100, ge=1, le=1000, description="alerts of one video that are asked about; further ones stay unverified")
+
+
 class NotifySettings(Group):
     """Notifications."""
 

@@ -2,6 +2,9 @@
 
 A channel is an Apprise address in an environment variable; the rules file holds the variable's name only. At most `per_hour` messages go to a channel in any
 hour: what is above leaves together, in one digest. Whatever happens to a notification stands in the deliveries of its alert.
+
+Where alerts get a second look, a notification may wait for it some seconds (`outbox.LONGEST_SECOND_LOOK`). It then says what came of that; it leaves without,
+too, and whatever that is.
 """
 
 import json
@@ -119,19 +122,41 @@ def _send(address: str, title: str, body: str, severity: Severity) -> None:
 class Notifications:
     """Takes due notifications from the outbox and delivers them, channel by channel; one channel's trouble holds back no other."""
 
-    def __init__(self, db: Database, sender: Sender, *, per_hour: int, page: Callable[[], str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        sender: Sender,
+        *,
+        per_hour: int,
+        page: Callable[[], str],
+        environment: Mapping[str, str] | None = None,
+        looked_at: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`looked_at`: alerts over tracks get a second look, so that a message says when there was none yet. `clock` counts seconds and is set by nobody."""
         self._db, self._sender, self._per_hour, self._page = db, sender, per_hour, page
         self._environment = os.environ if environment is None else environment
         self._rules: tuple[int, RuleSet] | None = None
+        self._looked_at, self._clock = looked_at, clock
+        self._waiting_since: dict[str, float] = {}
 
     def drain(self, worker: str, now: datetime) -> int:
         """Deliver what is due; returns how many notifications got through."""
-        done, started = 0, time.monotonic()
+        done, started = 0, self._clock()
+        self._end_long_waits(now, started)
         for channel in outbox.due_keys(self._db, Kind.NOTIFICATION, now):
-            lease_s = time.monotonic() - started + outbox.LEASE_S  # `now` stands still while the channels before this one take their time
+            lease_s = self._clock() - started + outbox.LEASE_S  # `now` stands still while the channels before this one take their time
             rows = outbox.claim(self._db, worker, MOST_AT_ONCE, lease_s, now, kind=Kind.NOTIFICATION, key=channel)
             done += self._channel(channel, rows, worker, now, started)
         return done
+
+    def _end_long_waits(self, now: datetime, at_s: float) -> None:
+        """What was seen waiting for a second look for as long as that may take leaves, wherever the clock of the machine was set meanwhile."""
+        before = self._waiting_since
+        self._waiting_since = {row_id: before.get(row_id, at_s) for row_id in outbox.waiting_for_a_look(self._db, now)}
+        longest_s = outbox.LONGEST_SECOND_LOOK.total_seconds()
+        if over := [row_id for row_id, since_s in self._waiting_since.items() if at_s - since_s >= longest_s]:
+            outbox.let_go_of(self._db, over)
 
     def _channel(self, channel: str, rows: list[OutboxRow], worker: str, now: datetime, started: float) -> int:
         subjects = delivery.subjects(self._db, rows)
@@ -153,7 +178,7 @@ class Notifications:
         messages = [[row] for row in wanted[:single]] + ([wanted[single:]] if wanted[single:] else [])
         done = 0
         for position, message in enumerate(messages):
-            held_until = now + timedelta(seconds=time.monotonic() - started + outbox.LEASE_S)
+            held_until = now + timedelta(seconds=self._clock() - started + outbox.LEASE_S)
             held = {row.seq for row in outbox.renew(self._db, [row for later in messages[position:] for row in later], worker, held_until)}
             mine = [row for row in message if row.seq in held]  # another relay has what this one held for too long
             if mine and not self._send(channel, address, mine, subjects, now):
@@ -179,7 +204,8 @@ class Notifications:
 
     def _send(self, channel: str, address: str, rows: Sequence[OutboxRow], subjects: Mapping[str, Subject], now: datetime) -> bool:
         about = [subjects[row.alert_id or ""] for row in rows]
-        title, body = message_of(about[0], self._page()) if len(about) == 1 else digest_of(about, self._page())
+        page, looked_at = self._page(), self._looked_at
+        title, body = message_of(about[0], page, looked_at=looked_at) if len(about) == 1 else digest_of(about, page, looked_at=looked_at)
         severity = max((subject.alert.severity for subject in about), key=list(Severity).index)
         try:
             self._sender.send(address, title, body, severity)
@@ -218,8 +244,11 @@ class Notifications:
         return self._rules[1]
 
 
-def message_of(subject: Subject, page: str) -> tuple[str, str]:
-    """Title and text for one alert: what, where, when, and the address of the moment; `page` is the address of the web app."""
+def message_of(subject: Subject, page: str, *, looked_at: bool = False) -> tuple[str, str]:
+    """Title and text for one alert: what, where, when, and the address of the moment; `page` is the address of the web app.
+
+    With `looked_at`, an alert over tracks without a second look says so.
+    """
     alert = subject.alert
     lines = [
         f"Rule {alert.rule} ({alert.kind}) on camera {alert.camera}, in {subject.video_name}",
@@ -227,16 +256,21 @@ def message_of(subject: Subject, page: str) -> tuple[str, str]:
     ]
     if alert.track_ids:
         lines.append(f"Tracks {', '.join(str(track) for track in alert.track_ids[:DIGEST_LINES])}" + (" …" if len(alert.track_ids) > DIGEST_LINES else ""))
+    if look := _look(subject, looked_at):
+        lines.append(f"Second look: {look}")
     lines.append(_link(subject, page))
     return f"{alert.severity.capitalize()}: {alert.rule} at {alert.camera}", "\n".join(lines)
 
 
-def digest_of(subjects: Sequence[Subject], page: str) -> tuple[str, str]:
-    """Title and text for many alerts: how many of what, the first of them with their moments, and where all of them are."""
+def digest_of(subjects: Sequence[Subject], page: str, *, looked_at: bool = False) -> tuple[str, str]:
+    """Title and text for many alerts: how many of what, the first of them with their moments, and where all of them are; `looked_at` as for `message_of`."""
     tally = Counter((subject.alert.rule, subject.alert.camera) for subject in subjects)
     lines = [f"{count} x {rule} at {camera}" for (rule, camera), count in sorted(tally.items(), key=lambda entry: (-entry[1], entry[0]))[:DIGEST_LINES]]
     lines.append("")
-    lines += [f"{subject.alert.rule} at {subject.alert.camera}, {_when(subject)}: {_link(subject, page)}" for subject in subjects[:DIGEST_LINES]]
+    for subject in subjects[:DIGEST_LINES]:
+        look = _look(subject, looked_at)
+        said = f", second look: {look}" if look else ""
+        lines.append(f"{subject.alert.rule} at {subject.alert.camera}, {_when(subject)}{said}: {_link(subject, page)}")
     if len(subjects) > DIGEST_LINES:
         lines.append(f"and {len(subjects) - DIGEST_LINES} more")
     lines.append(f"All: {page}/alerts")
@@ -259,6 +293,14 @@ def _when(subject: Subject) -> str:
     minutes, seconds = divmod(max(0.0, alert.start_s), 60.0)
     moment = f"at {int(minutes)}:{seconds:04.1f}"
     return moment if alert.start_time is None else f"{moment} ({alert.start_time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _look(subject: Subject, looked_at: bool) -> str:
+    """What came of the second look, in our words: a model's own repeat what stands written in pictures, and go to no phone. Empty where none is taken."""
+    look = subject.alert.second_look
+    if look is None:
+        return "unverified, no answer came in time" if looked_at and subject.alert.asset == layout.ALERTS else ""
+    return f"{look.outcome} by {look.model}" if look.outcome != "unverified" and look.model else look.outcome
 
 
 def _link(subject: Subject, page: str) -> str:

@@ -237,7 +237,8 @@ def worker_name() -> str:
 
 def open_relay(settings: Settings, db: Database, event_log: EventLog | Callable[[], EventLog]) -> Relay:
     """A relay with the notification channels of these settings."""
-    notifications = Notifications(db, AppriseSender(), per_hour=settings.notify.per_hour, page=lambda: web_address(settings))
+    looked_at = settings.second_look.enabled
+    notifications = Notifications(db, AppriseSender(), per_hour=settings.notify.per_hour, page=lambda: web_address(settings), looked_at=looked_at)
     return Relay(db, event_log, notifications, worker_name(), settings.retention)
 
 

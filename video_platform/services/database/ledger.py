@@ -1,7 +1,8 @@
 """The alerts ledger: one row per thing that a rule found, with an id and a mark that survive re-evaluation.
 
 `reconcile` is the only writer of what an alert *is*; people write what they think of it (`mark`), `highlights` adds pictures (`set_media`). Every change
-draws a `revision`, so that an open page asks for what is new since the one it has (`since`).
+draws a `revision`, so that an open page asks for what is new since the one it has (`since`). What a vision model says of an alert (`set_second_look`) changes
+nothing of it either.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ import sqlalchemy as sa
 
 from video_platform.access import ANYONE, Person
 from video_platform.errors import NotFound
-from video_platform.records import AlertRecord, Lifecycle, Mark, Severity
+from video_platform.records import AlertRecord, Lifecycle, Mark, SecondLook, Severity
+from video_platform.services.database import outbox
 from video_platform.services.database.engine import Database
 from video_platform.services.database.ledger_rows import ACTIVE, next_revision, record
 from video_platform.services.database.reconciliation import EvaluationInput, LedgerChange, reconcile
@@ -34,6 +36,7 @@ __all__ = [
     "reconcile",
     "revision",
     "set_media",
+    "set_second_look",
     "shows",
     "since",
 ]
@@ -176,6 +179,21 @@ def set_media(db: Database, alert_id: str, *, snapshot: str | None = None, clip:
         if changed:
             connection.execute(sa.update(alerts).where(alerts.c.id == alert_id).values(**changed, revision=next_revision(connection)))
         return bool(changed)
+
+
+def set_second_look(db: Database, alert_id: str, look: SecondLook | None) -> bool:
+    """Note what a vision model says of an alert, None where nobody is asked any more; returns whether something changed.
+
+    Its notifications wait for that no longer, which is written in the same transaction: no kill comes between.
+    """
+    said = None if look is None else look.model_dump()
+    with db.write() as connection:
+        row = _locked(connection, alert_id)
+        outbox.let_go_of_alert(connection, alert_id)
+        if row.second_look == said:
+            return False
+        connection.execute(sa.update(alerts).where(alerts.c.id == alert_id).values(second_look=said, revision=next_revision(connection)))
+        return True
 
 
 def deliveries_of(db: Database, alert_id: str) -> list[Delivery]:

@@ -39,6 +39,15 @@ LONGEST_HOLD: Mapping[Kind, timedelta] = {Kind.EVENT: timedelta(minutes=5), Kind
 a clock stood ahead of this one, and holds nothing back: after a jump of the clock a row may leave early or twice, and late by no more than this."""
 
 
+LONGEST_SECOND_LOOK = timedelta(seconds=28)
+"""A notification waits no longer than this for what a vision model says of its alert: somebody may have to act on it, and with the second after which a relay
+looks again it leaves within 30."""
+
+CLOCK_SKEW = timedelta(seconds=5)
+"""By so much the clock of another machine may be ahead. A wait that seems longer than the longest by more was written before this clock was set back, and holds
+nothing back; for what is less, relays look at a clock that nobody sets (`notify`)."""
+
+
 @dataclass(frozen=True)
 class OutboxRow:
     """One row; for an event `topic` and `message` are what to append, for a notification `channel` and `alert_id` say who hears of what."""
@@ -62,12 +71,13 @@ class OutboxRow:
 
 @dataclass(frozen=True)
 class Notice:
-    """One alert that one channel is to hear of; `id` is unique for ever."""
+    """One alert that one channel is to hear of; `id` is unique for ever. It leaves `not_before` this, unless `let_go` says that it may."""
 
     id: str
     channel: str
     video_id: str
     alert_id: str
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,8 @@ def add_notifications(connection: Connection, notices: Sequence[Notice], now: da
     rows, states = [], []
     for notice in notices:
         shared = {"channel": notice.channel, "video_id": notice.video_id, "alert_id": notice.alert_id, "created_at": now, "attempts": 0}
-        rows.append(
-            {"id": notice.id, "kind": str(Kind.NOTIFICATION), "key": notice.channel, "topic": None, "headers": [], "body": b"", "next_at": now, **shared}
-        )
+        kept = {"id": notice.id, "kind": str(Kind.NOTIFICATION), "key": notice.channel, "topic": None, "headers": [], "body": b""}
+        rows.append({**kept, "next_at": now, "not_before": notice.not_before, **shared})
         states.append({"outbox_id": notice.id, "state": "waiting", **shared})
     insert_new(connection, outbox, rows)
     return insert_new(connection, deliveries, states)
@@ -193,6 +202,35 @@ def hasten(db: Database, kind: Kind, now: datetime) -> int:
     with db.write() as connection:
         waits = sa.and_(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None), outbox.c.kind == str(kind), outbox.c.attempts > 0, outbox.c.next_at > now)
         return connection.execute(sa.update(outbox).where(waits).values(next_at=now)).rowcount
+
+
+def waiting_for_a_look(db: Database, now: datetime) -> list[str]:
+    """The ids of notifications that wait for a second look at their alert."""
+    with db.read() as connection:
+        return list(connection.execute(sa.select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None), _waits(now))).scalars())
+
+
+def let_go(connection: Connection, where: sa.ColumnElement[bool]) -> int:
+    """Notifications wait for no second look any more, because it was taken or will not be; returns how many did."""
+    held = (outbox.c.not_before.is_not(None), outbox.c.sent_at.is_(None))
+    return connection.execute(sa.update(outbox).where(*held, where).values(not_before=None)).rowcount
+
+
+def let_go_of_alert(connection: Connection, alert_id: str) -> int:
+    """The same for those of one alert, within the transaction that notes what was said of it."""
+    return let_go(connection, outbox.c.alert_id == alert_id)
+
+
+def let_go_of_video(db: Database, video_id: str) -> int:
+    """The same for all of a video: nobody will look at its alerts now."""
+    with db.write() as connection:
+        return let_go(connection, outbox.c.video_id == video_id)
+
+
+def let_go_of(db: Database, row_ids: Collection[str]) -> int:
+    """The same for these rows."""
+    with db.write() as connection:
+        return let_go(connection, outbox.c.id.in_(list(row_ids)))
 
 
 def due_keys(db: Database, kind: Kind, now: datetime) -> list[str]:
@@ -295,7 +333,7 @@ def _due(now: datetime, kind: Kind | None, key: str | None) -> sa.Select:
     ]
     held = (
         sa.select(outbox.c.kind, outbox.c.key, sa.func.min(outbox.c.seq).label("first"))
-        .where(alive, sa.or_(*holds))
+        .where(alive, sa.or_(*holds, _waits(now)))
         .group_by(outbox.c.kind, outbox.c.key)
         .subquery()
     )
@@ -307,6 +345,11 @@ def _due(now: datetime, kind: Kind | None, key: str | None) -> sa.Select:
     if kind is not None:
         query = query.where(outbox.c.kind == str(kind))
     return query if key is None else query.where(outbox.c.key == key)
+
+
+def _waits(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether a row waits for a second look."""
+    return sa.and_(outbox.c.not_before > now, outbox.c.not_before <= now + LONGEST_SECOND_LOOK + CLOCK_SKEW)
 
 
 def _row(row: Row) -> OutboxRow:

@@ -33,6 +33,7 @@ class EvaluationInput:
     `fresh_hours` ago. `open_states` still held at the end of the video: the camera's next one may go on with them. `processed_key` tells one
     `video.processed.v1` from the next; the same key announces once. `unjudged` are rules that could not be judged whole: what they raised before stays.
     `provisional`: something that was to be asked is away, so this does not count as an evaluation, and the next one may be the first.
+    `second_look_s`: how long notifications of a video's first evaluation, which a second look at its alerts follows, wait for that.
     """
 
     video_id: str
@@ -52,6 +53,7 @@ class EvaluationInput:
     fresh_hours: float = FRESH_HOURS
     unjudged: Collection[str] = ()
     provisional: bool = False
+    second_look_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -195,9 +197,11 @@ class _Reconciliation:
         if not channels or not (self.input.notify or self._speaks_by_itself()):
             return
         self.change.notified.append(alert_id)
+        wait = min(timedelta(seconds=self.input.second_look_s), outbox.LONGEST_SECOND_LOOK)
+        not_before = self.input.now + wait if wait and self.before is None else None
         for channel in sorted(set(channels)):
             row_id = events.event_id("notification", self.video.video_id, f"{alert_id}:{channel}")
-            self.notices.append(outbox.Notice(row_id, channel, self.video.video_id, alert_id))
+            self.notices.append(outbox.Notice(row_id, channel, self.video.video_id, alert_id, not_before))
 
     def _speaks_by_itself(self) -> bool:
         recorded_at = self.video.recorded_at

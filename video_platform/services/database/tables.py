@@ -141,6 +141,7 @@ alerts = sa.Table(
     sa.Column("superseded_reason", sa.Text),
     sa.Column("supersedes", sa.Integer, nullable=False),
     sa.Column("split_of", sa.String(36)),
+    sa.Column("second_look", sa.JSON(none_as_null=True)),
     sa.Column("raised_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
@@ -149,7 +150,8 @@ alerts = sa.Table(
     sa.Index(None, "revision"),
     sa.Index(None, "lifecycle", "raised_at"),
 )
-"""The ledger. `supersedes` counts how often an alert went from active to superseded; `revision` is the number of its last change, over all alerts."""
+"""The ledger. `supersedes` counts how often an alert went from active to superseded; `revision` is the number of its last change, over all alerts.
+`second_look` is a `records.SecondLook`."""
 
 deliveries = sa.Table(
     "deliveries",
@@ -192,10 +194,11 @@ outbox = sa.Table(
     sa.Column("sent_at", Instant),
     sa.Column("dead_at", Instant),
     sa.Column("error", sa.Text),
+    sa.Column("not_before", Instant),
     sa.Index("ix_outbox_sent_at", "sent_at"),
     sa.Index("ix_outbox_video_id", "video_id"),
 )
-"""What has to leave. Rows of one `kind` and `key` leave in the order of `seq`."""
+"""What has to leave. Rows of one `kind` and `key` leave in the order of `seq`; `not_before` is until when a notification waits for a second look."""
 
 rule_sets = sa.Table(
     "rule_sets",
