@@ -14,7 +14,7 @@ import dagster as dg
 from sensors.run_outcomes import ENDED, UNDER_WAY
 from video_platform import errors, planning
 from video_platform.catalog_results import ResultReader
-from video_platform.layout import DESCRIBED_ALERTS
+from video_platform.layout import DESCRIBED_ALERTS, SECOND_LOOK
 from video_platform.pipeline import jobs, tags
 from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
@@ -43,6 +43,9 @@ BATCH = 50
 
 MAX_FAILURES = 3
 """Runs for one video that ended without a result; then a person has to look."""
+
+UNANNOUNCED = {Cause.RULES: frozenset({DESCRIBED_ALERTS, SECOND_LOOK}), Cause.RECORDING: frozenset({SECOND_LOOK})}
+"""Made in words in the same run as the alerts: no event follows these causes, because the tracks are what they were."""
 
 QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
@@ -348,7 +351,7 @@ def _run(backfill: Backfill, request: str, item: Item) -> dg.RunRequest:
             own[tags.ASKED_LANE] = own.pop(tags.LANE)  # these wait for a slot of pool llm, not for one of a lane
         own[tags.PRIORITY] = str(tags.DESCRIBE_PRIORITY[backfill.lane])
         return _selecting(jobs.DESCRIBE_VIDEO, request, item.video_id, following(item.assets), {**own, **forced})
-    if backfill.cause == Cause.RULES and DESCRIBED_ALERTS in item.assets:  # no event follows a change of rules, because the tracks are what they were
+    if UNANNOUNCED.get(backfill.cause, frozenset()).intersection(item.assets):
         return _selecting(jobs.PROCESS_AND_DESCRIBE, request, item.video_id, item.assets, {**own, **forced})
     selected = [asset for asset in item.assets if asset not in IN_WORDS]  # what is made in words follows by the event of its tracks
     return _selecting(jobs.PROCESS_VIDEO, request, item.video_id, selected, {**own, **forced})

@@ -209,11 +209,16 @@ def _alert_words(alert: AlertRecord, video_name: str) -> None:
         st.markdown(f"**{words.plain(alert.rule, 120)}**", width="content")
         if alert.mark is not Mark.NONE:
             st.badge(words.MARK_WORDS[alert.mark], icon=":material/done_all:" if alert.mark is Mark.ACKNOWLEDGED else ":material/thumb_down:", color="gray")
+        if alert.second_look is not None:
+            outcome = alert.second_look.outcome
+            st.badge(words.LOOK_WORDS[outcome], icon=words.LOOK_ICONS[outcome], color=words.LOOK_COLORS[outcome], help="What a vision model says of it")  # type: ignore[arg-type]
         if alert.lifecycle is Lifecycle.SUPERSEDED:
             st.badge("Superseded", icon=":material/history:", color="gray")
     st.caption(f"{words.plain(alert.camera, 60)} · {words.plain(video_name, 80)} · {when(alert)}")
     if text := why(alert):
         st.markdown(text)
+    if look := words.second_look(alert):
+        st.caption(words.plain(look))
     if alert.superseded_reason:
         st.caption(f"Superseded: {words.plain(alert.superseded_reason, 300)}")
 

@@ -24,6 +24,7 @@ ASSET_WORDS: Mapping[str, str] = {
     layout.TRACKS: "Tracks",
     layout.ALERTS: "Alerts",
     layout.HIGHLIGHTS: "Highlights",
+    layout.SECOND_LOOK: "Second look",
     layout.TRANSCRIPT: "Transcript",
     layout.CAPTIONS: "Captions",
     layout.DESCRIBED_ALERTS: "Seen and said",
@@ -39,6 +40,7 @@ FILES = (
     (layout.TRACKS, "tracks", "Tracks (Parquet)", "tracks.parquet"),
     (layout.DETECTIONS, "detections", "Detections (Parquet)", "detections.parquet"),
     (layout.ALERTS, "alerts", "Alerts (JSON)", "alerts.json"),
+    (layout.SECOND_LOOK, "second_look", "Second look at alerts (JSON)", "second-look.json"),
     (layout.CAPTIONS, "captions", "Captions (JSON)", "captions.json"),
     (layout.TRANSCRIPT, "subtitles", "Subtitles (WebVTT)", "subtitles.vtt"),
     (layout.TRANSCRIPT, "transcript", "Transcript (JSON)", "transcript.json"),
@@ -158,7 +160,14 @@ def alert_list(view: View) -> None:
     for alert in view.alerts:
         spans = [Span(alert.start_s, words.moment(alert.start_s))]
         mark = "" if alert.mark == "none" else f" ({words.MARK_WORDS[alert.mark].lower()})"
-        rows.append(Row(f"{alert.rule}{mark}", spans, note=words.reason(alert), tag=Tag(str(alert.severity), words.SEVERITY_COLORS[alert.severity])))
+        rows.append(
+            Row(
+                f"{alert.rule}{mark}",
+                spans,
+                note=" ".join(filter(None, (words.reason(alert), words.second_look(alert)))),
+                tag=Tag(str(alert.severity), words.SEVERITY_COLORS[alert.severity]),
+            )
+        )
     st.page_link(links.ALERTS, label="Mark them, see their pictures and clips", icon=":material/notifications:", query_params={"video": view.id})
     moments("alerts", rows, player=view.id, alt="Alerts of this video")
 

@@ -17,6 +17,7 @@ STEP_WORDS = {
     "tracks": "following what moves",
     "alerts": "evaluating rules",
     "highlights": "cutting clips",
+    "second_look": "looking at alerts again",
     "transcript": "listening to what is said",
     "captions": "describing frames",
     "described_alerts": "judging what is seen and said",
@@ -43,6 +44,9 @@ STATE_WORDS = {
     VideoState.DELETED: "Deleted",
 }
 MARK_WORDS = {Mark.NONE: "New", Mark.ACKNOWLEDGED: "Acknowledged", Mark.FALSE: "False alarm"}
+LOOK_WORDS = {"confirmed": "Confirmed", "rejected": "Rejected", "unverified": "Unverified"}
+LOOK_COLORS = {"confirmed": "green", "rejected": "orange", "unverified": "gray"}
+LOOK_ICONS = {"confirmed": ":material/visibility:", "rejected": ":material/visibility_off:", "unverified": ":material/question_mark:"}
 
 CONCERN_WORDS = {0: "Nothing of concern", 1: "Look at it", 2: "Act"}
 CONCERN_COLORS = {0: "green", 1: "orange", 2: "red"}
@@ -191,6 +195,15 @@ def reason(alert: AlertRecord) -> str:
     who = "" if alert.kind in DESCRIBED else _tracks(facts.get("tracks")) or ", ".join(f"track {track}" for track in alert.track_ids[:LISTED_TRACKS])
     sentence_of = f"{doing[:1].upper()}{doing[1:]}: {who}" if alert.kind == "count" else f"{who} {doing}".strip()
     return literal(f"{sentence_of[:1].upper()}{sentence_of[1:]} at {moment(alert.start_s)}.{joined}{quiet}{version}", 500)
+
+
+def second_look(alert: AlertRecord) -> str:
+    """What a vision model says of an alert, and who says it; empty where none was asked. Not Markdown."""
+    look = alert.second_look
+    if look is None:
+        return ""
+    said = f"{look.model} says: {look.reason}" if look.outcome != "unverified" else look.reason
+    return literal(f"Second look: {look.outcome}. {said}", 400)
 
 
 def _listed(names: object) -> str:

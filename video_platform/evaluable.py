@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from video_platform import detectors, model_files, model_registry, speech_model
+from video_platform import detectors, model_files, model_registry, second_looking, speech_model
 from video_platform.model_registry import Registry, Task
 from video_platform.rules import Classes, RuleSet
 from video_platform.services import ollama, vision
@@ -19,6 +19,14 @@ def why_not(settings: Settings, rule_set: RuleSet) -> dict[str, str]:
     """
     reasons: Mapping[str, str | None] = {kind: look(settings) for kind, look in LOOKS.items() if any(rule.kind == kind for rule in rule_set.rules)}
     return {rule.name: reason for rule in rule_set.rules if (reason := reasons.get(rule.kind))}
+
+
+def why_unverified(settings: Settings, rule_set: RuleSet) -> str | None:
+    """Why nobody takes the second look at alerts of these rules that the settings want, and what to do; None where somebody does, or none is wanted."""
+    if not settings.second_look.enabled or all(rule.described for rule in rule_set.rules):
+        return None
+    found, as_wanted = second_looking.describe(settings)
+    return None if as_wanted else found
 
 
 def classes(settings: Settings) -> Classes:

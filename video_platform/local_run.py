@@ -148,7 +148,7 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
     from video_platform.pipeline.jobs import PROCESS_AND_DESCRIBE
     from video_platform.pipeline.partitions import VIDEOS
     from video_platform.pipeline.resources import Desk
-    from video_platform.services.database import videos
+    from video_platform.services.database import outbox, videos
 
     platform = workplace.platform
     record = videos.get(platform.db, video_id)
@@ -168,6 +168,7 @@ def _run(workplace: "Workplace", video_id: str, *, force: bool, notify: bool) ->
                 result = job.execute_in_process(instance=instance, partition_key=video_id, tags=run_tags, run_config=console, raise_on_error=False)
         finally:
             _settle(platform, video_id)
+    outbox.let_go_of_video(platform.db, video_id)  # whatever kept it from a second look, nobody is left here to wait
     platform.relay.drain(datetime.now(UTC), RELAY_ROWS)
     after = videos.get(platform.db, video_id)
     failed = None if result.success else after

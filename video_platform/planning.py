@@ -6,7 +6,7 @@ is part of the plan, although it is left alone in the end where the new content 
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import median
 
@@ -26,6 +26,7 @@ from video_platform.layout import (
     RAW_VIDEO,
     SCENES,
     SEARCH_INDEX,
+    SECOND_LOOK,
     TRACKS,
     TRANSCRIPT,
 )
@@ -81,7 +82,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.SPEECH: "the model that listens to speech changed, came or went",
     Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
     Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
-    Cause.VISION: "the model that answers questions about frames, its prompt, or how often it is asked, changed",
+    Cause.VISION: "the model that answers questions about frames or looks at alerts, its prompt, or how often it is asked, changed",
     Cause.SEARCH: "the model that search by meaning uses changed, came or went",
     Cause.REELS: "settings of reels changed",
     Cause.PROGRAM: "this version of the program makes them otherwise",
@@ -97,6 +98,7 @@ OF_ASSET: Mapping[str, Cause] = {
     TRANSCRIPT: Cause.SPEECH,
     CAPTIONS: Cause.CAPTIONS,
     DESCRIBED_ALERTS: Cause.VISION,
+    SECOND_LOOK: Cause.VISION,
     LLM_SUMMARY: Cause.SUMMARY,
     SEARCH_INDEX: Cause.SEARCH,
     HIGHLIGHTS: Cause.REELS,
@@ -170,6 +172,8 @@ class Present:
 
     def configurations(self, record: VideoRecord) -> dict[str, Mapping[str, object]]:
         """Asset -> what it would be configured with, in canonical form; without what the footage before a video hands on, which its own step looks after."""
+        from video_platform import second_looking
+
         found: dict[str, Mapping[str, object]] = {
             RAW_VIDEO: recipes.raw_video(record),
             **recipes.one_pass(self.settings),
@@ -180,21 +184,26 @@ class Present:
             DESCRIBED_ALERTS: recipes.described_alerts(self.settings, self.rule_set.for_camera(record.camera), record, _plain(self.seer.configuration)),
             SEARCH_INDEX: recipes.search_index(self.settings),
         }
+        if self.seer.configuration is not None or not self.settings.second_look.enabled:
+            found[SECOND_LOOK] = second_looking.configuration(self.settings, self.seer.configuration or {})
         found |= {asset: who.configuration for asset, who in ((LLM_SUMMARY, self.writer), (CAPTIONS, self.describer)) if who.configuration is not None}
         return {asset: {name: canonical(value) for name, value in configuration.items()} for asset, configuration in found.items()}
 
 
 @dataclass(frozen=True)
 class Outdated:
-    """What of one video is outdated: cause -> the assets that are so themselves. `seconds` is what making each asset took the last time, where known."""
+    """What of one video is outdated: cause -> the assets that are so themselves. `seconds` is what making each asset took the last time, where known. `off` is
+    what is switched off and follows from nothing.
+    """
 
     record: VideoRecord
     causes: Mapping[Cause, Sequence[str]]
     seconds: Mapping[str, float | None]
+    off: Collection[str] = ()
 
     def assets(self, causes: Collection[Cause] = tuple(Cause)) -> list[str]:
         """What would be made for these causes, with what follows, in the order of the graph."""
-        return recipes.following({asset for cause, direct in self.causes.items() if cause in causes for asset in direct})
+        return recipes.following({asset for cause, direct in self.causes.items() if cause in causes for asset in direct}, self.off)
 
 
 @dataclass(frozen=True)
@@ -264,7 +273,7 @@ def make(
         doubted.update(cause for cause in outdated.causes if cause in causes and present.doubt(cause))
         kept = {cause: assets for cause, assets in outdated.causes.items() if cause in causes and not present.doubt(cause)}
         if kept:
-            found.append(Outdated(outdated.record, kept, outdated.seconds))
+            found.append(replace(outdated, causes=kept))
         else:
             current += 1
     usual = _usual(found)
@@ -285,9 +294,10 @@ def outdated_of(db: Database, store: ObjectStore, present: Present, records: Seq
         evaluated = {asset: ledger.fingerprints(db, [record.video_id for record in chunk], asset) for asset in (ALERTS, DESCRIBED_ALERTS)}
         for record in chunk:
             mine = {asset: manifest for asset in ASSETS if (manifest := manifests.get((record.video_id, asset)))}
-            causes = _causes(present, record, mine, {asset: known.get(record.video_id) for asset, known in evaluated.items()})
+            off = _off(present, mine)
+            causes = _causes(present, record, mine, {asset: known.get(record.video_id) for asset, known in evaluated.items()}, off)
             seconds = {asset: mine[asset].cost.wall_s if asset in mine else None for asset in ASSETS}
-            yield Outdated(record, causes, seconds)
+            yield Outdated(record, causes, seconds, off)
 
 
 def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> RunCost:
@@ -301,7 +311,7 @@ def run_of(db: Database, store: ObjectStore, held: Held, settings: Settings) -> 
 def again(db: Database, store: ObjectStore, settings: Settings, held: Held, record: VideoRecord, asset: str) -> PlannedVideo:
     """What making one asset of a video again, although nothing changed, would take at most: what follows is made where its content changes."""
     (known,) = outdated_of(db, store, Present.of(settings, db, NOT_ASKED, NOT_ASKED, NOT_ASKED), [record])
-    assets = [each for each in recipes.following([asset]) if each not in recipes.IN_WORDS or asset in recipes.IN_WORDS]
+    assets = [each for each in recipes.following([asset], known.off) if each not in recipes.IN_WORDS or asset in recipes.IN_WORDS]
     return PlannedVideo(record.video_id, assets, seconds_of(assets, known.seconds, {}, 0.0) + run_of(db, store, held, settings).seconds)
 
 
@@ -348,13 +358,13 @@ def _describer(settings: Settings) -> Writer:
     return Writer(None, found.reason) if found.away else Writer(found.configuration)
 
 
-def _asks(rule_set: rules.RuleSet) -> bool:
-    return any(rule.kind == "sees" for rule in rule_set.rules)
+def _asks(settings: Settings, rule_set: rules.RuleSet) -> bool:
+    return settings.second_look.enabled or any(rule.kind == "sees" for rule in rule_set.rules)
 
 
 def _seer(settings: Settings, rule_set: rules.RuleSet) -> Writer:
-    """Nobody is asked where no rule asks."""
-    if not _asks(rule_set):
+    """Nobody is asked where no rule asks, and nobody looks at alerts."""
+    if not _asks(settings, rule_set):
         return Writer(None)
     from video_platform.analysis import seen
     from video_platform.services import vision
@@ -369,10 +379,18 @@ def _plain(configuration: Mapping[str, object] | None) -> dict[str, object] | No
     return None if configuration is None else dict(configuration)
 
 
-def _causes(present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: Mapping[str, str | None]) -> dict[Cause, list[str]]:
+def _off(present: Present, manifests: Mapping[str, Manifest]) -> frozenset[str]:
+    """What nobody wants made, and of which nothing is left to be taken back: a second look that is switched off."""
+    made = manifests.get(SECOND_LOOK)
+    return frozenset() if present.settings.second_look.enabled or (made is not None and made.configuration) else frozenset({SECOND_LOOK})
+
+
+def _causes(
+    present: Present, record: VideoRecord, manifests: Mapping[str, Manifest], evaluated: Mapping[str, str | None], off: Collection[str]
+) -> dict[Cause, list[str]]:
     wanted = present.configurations(record)
     found: dict[Cause, list[str]] = {}
-    for asset in ASSETS:
+    for asset in [each for each in ASSETS if each not in off]:
         hopeless = asset in OF_ASSET and bool(present.doubt(OF_ASSET[asset]))  # a stand-in would be written by the same stand-in again
         of_asset = _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless)
         for cause in [*of_asset, *([Cause.WAITING] if of_asset and _waits(asset, manifests.get(asset), wanted.get(asset)) else [])]:
@@ -412,6 +430,8 @@ def _waits(asset: str, stored: Manifest | None, wanted: Mapping[str, object] | N
         return stored.configuration.get("engine") == TEMPLATE and wanted is not None and wanted.get("engine") != TEMPLATE
     if asset == DESCRIBED_ALERTS and not _sees(wanted):
         return False
+    if asset == SECOND_LOOK:
+        return bool(wanted and wanted.get("model")) and stored.configuration.get("lack") is not None
     return stored.facts.get("state") in UNDESCRIBED
 
 

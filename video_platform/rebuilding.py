@@ -237,6 +237,7 @@ def _alert_rows(store: ObjectStore, manifest: Manifest, video: Row, rule_set: Ru
     severities = {rule.name: rule.severity for rule in rule_set.rules} if rule_set else {}
     clips = _manifest(store, manifest.video_id, layout.HIGHLIGHTS)
     pictures = {entry.role: entry.key for found in (manifest, clips) if found for entry in found.files}
+    looks = _second_looks(store, manifest.video_id) if manifest.asset == layout.ALERTS else {}
     at, rows = manifest.created_at.isoformat(), []
     recorded_at = datetime.fromisoformat(video["recorded_at"]) if video["recorded_at"] else None
     for alert in sheet.get("alerts", []):
@@ -264,12 +265,21 @@ def _alert_rows(store: ObjectStore, manifest: Manifest, video: Row, rule_set: Ru
                 "rules_version": str(manifest.facts.get("rules_version", "")),
                 "snapshot": pictures.get(f"snapshot:{alert['id']}"),
                 "clip": pictures.get(f"clip:{alert['id']}"),
+                "second_look": looks.get(alert["id"]),
                 "supersedes": 0,
                 "raised_at": at,
                 "updated_at": at,
             }
         )
     return rows
+
+
+def _second_looks(store: ObjectStore, video_id: str) -> dict[str, Row]:
+    """Alert id -> what a vision model said of it."""
+    manifest = _manifest(store, video_id, layout.SECOND_LOOK)
+    entry = manifest.file("second_look") if manifest else None
+    data = _get(store, entry.key) if entry else None
+    return {row["alert"]: row["look"] for row in json.loads(data)["looks"]} if data else {}
 
 
 def _manifest(store: ObjectStore, video_id: str, asset: str) -> Manifest | None:

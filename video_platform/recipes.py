@@ -4,7 +4,7 @@ A result counts as current while the recipe of now, over the inputs it used, giv
 from an input stands in the configuration here; what is read from an input is part of that input's content hash.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from video_platform import detectors, scene_model, sentence_model, speech_model
 from video_platform.layout import (
@@ -20,6 +20,7 @@ from video_platform.layout import (
     RAW_VIDEO,
     SCENES,
     SEARCH_INDEX,
+    SECOND_LOOK,
     TRACKS,
     TRANSCRIPT,
 )
@@ -37,6 +38,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     TRACKS: "1",
     ALERTS: "3",
     HIGHLIGHTS: "2",
+    SECOND_LOOK: "1",
     TRANSCRIPT: "1",
     CAPTIONS: "1",
     DESCRIBED_ALERTS: "1",
@@ -53,6 +55,7 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     TRACKS: (DETECTIONS,),
     ALERTS: (TRACKS,),
     HIGHLIGHTS: (ALERTS, TRACKS, PROCESSED_VIDEO),
+    SECOND_LOOK: (ALERTS, TRACKS),
     TRANSCRIPT: (RAW_VIDEO,),
     CAPTIONS: (RAW_VIDEO, TRACKS, SCENES),
     DESCRIBED_ALERTS: (TRACKS, SCENES, TRANSCRIPT),
@@ -60,15 +63,15 @@ INPUTS: Mapping[str, tuple[str, ...]] = {
     SEARCH_INDEX: (LLM_SUMMARY, TRACKS, *(asset for asset in PASSAGE_SOURCES if asset in ASSETS)),
 }
 """The inputs whose content counts. `alerts` also draws its pictures from the footage, which decides none of them. Of `described_alerts` those count that its
-rules ask for (`of_described`)."""
+rules ask for (`of_described`), of `second_look` none where it is switched off (`of_second_look`)."""
 
 WHERE_THERE: Mapping[str, tuple[str, ...]] = {DESCRIBED_ALERTS: (TRANSCRIPT,), LLM_SUMMARY: PASSAGE_SOURCES, SEARCH_INDEX: PASSAGE_SOURCES}
 """Inputs that an asset does without until they are made: a video without sound has no transcript, and is found by its summary."""
 
-IN_WORDS = (TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX)
+IN_WORDS = (SECOND_LOOK, TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX)
 """Made by `describe_video`, after the rest: what is not waited for, and what a language model may take its time over."""
 
-BY_MODELS = frozenset({TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY})
+BY_MODELS = frozenset({SECOND_LOOK, TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY})
 """Of these, what waits for a slot of pool llm."""
 
 BEFORE_S = 5.0
@@ -85,11 +88,11 @@ def waited_for(asset: str, configuration: Mapping[str, object]) -> tuple[str, ..
     return tuple(name for name in WHERE_THERE.get(asset, ()) if name in wanted)
 
 
-def following(assets: Iterable[str]) -> list[str]:
-    """These assets and all that is made from them, directly or not, in the order of the graph."""
+def following(assets: Iterable[str], without: Collection[str] = ()) -> list[str]:
+    """These assets and all that is made from them, directly or not, in the order of the graph; what is `without` inputs of its own follows from none."""
     found = set(assets)
     for asset in ASSETS:
-        if found.intersection(INPUTS[asset]):
+        if asset not in without and found.intersection(INPUTS[asset]):
             found.add(asset)
     return [asset for asset in ASSETS if asset in found]
 
@@ -152,6 +155,11 @@ def of_described(configuration: Mapping[str, object]) -> tuple[str, ...]:
     rules = configuration.get("rules")
     kinds = {rule["when"]["kind"] for rule in rules.values()} if isinstance(rules, Mapping) else set()
     return (*((TRACKS, SCENES) if "sees" in kinds else ()), *((TRANSCRIPT,) if "says" in kinds else ()))
+
+
+def of_second_look(configuration: Mapping[str, object]) -> tuple[str, ...]:
+    """The inputs that count for `second_look` with this configuration: what is switched off looks at nothing."""
+    return INPUTS[SECOND_LOOK] if configuration else ()
 
 
 def highlights(settings: Settings, record: VideoRecord) -> Configuration:

@@ -259,9 +259,9 @@ class VideoRecord(Stored):
 
 
 class SecondLook(Stored):
-    """What a vision model says of the picture of an alert that tracks raised: `reason` is in its words (cleaned) where it gave an answer, else why there is none.
+    """What a vision model says of the picture of an alert that tracks raised. It changes nothing of the alert.
 
-    It changes nothing of the alert. `model` is who was asked, empty where nobody was.
+    `reason` is in the model's words (cleaned) where it gave an answer, else why there is none. `model` is who was asked, empty where nobody was.
     """
 
     outcome: Literal["confirmed", "rejected", "unverified"]

@@ -37,6 +37,7 @@ from video_platform.settings_groups import (
     RunSettings,
     SceneSettings,
     SearchSettings,
+    SecondLookSettings,
     SpeechSettings,
     TrackingSettings,
 )
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     captions: CaptionSettings = CaptionSettings()
     reels: ReelSettings = ReelSettings()
     questions: QuestionSettings = QuestionSettings()
+    second_look: SecondLookSettings = SecondLookSettings()
     web: WebSettings = WebSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()

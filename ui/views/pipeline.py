@@ -42,6 +42,7 @@ ASSET_WORDS = {
     "tracks": "Tracks",
     "alerts": "Alerts",
     "highlights": "Clips",
+    "second_look": "Second look",
     "transcript": "Transcript",
     "captions": "Captions",
     "described_alerts": "Seen and said",

@@ -80,7 +80,7 @@ def show(found: "list[AlertRecord]") -> None:
             f"{output.clock(alert.start_s)}–{output.clock(alert.end_s)}",
             alert.video_id,
             ", ".join(str(track) for track in alert.track_ids[:8]),
-            alert.lifecycle if alert.mark == "none" else f"{alert.lifecycle}, {alert.mark}",
+            ", ".join([alert.lifecycle, *([alert.mark] if alert.mark != "none" else []), *([alert.second_look.outcome] if alert.second_look else [])]),
         )
         for alert in found
     ]

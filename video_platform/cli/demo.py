@@ -38,6 +38,7 @@ HOLDS = {
     "tracks": {"tracks": "tracks"},
     "alerts": {"alerts": "alerts", "raised": "raised by this run"},
     "highlights": {"clips": "clips", "reel_s": "s of reel", "timelapse_s": "s of time-lapse"},
+    "second_look": {"alerts": "alerts looked at again"},
     "transcript": {"state": "", "words": "words"},
     "captions": {"described": "frames described"},
     "described_alerts": {"alerts": "alerts on what is seen and said"},

@@ -219,6 +219,7 @@ def _language_models(settings: "Settings") -> Iterator[Finding]:
         if state is not None:
             yield Finding(what, "ok" if state.ok else "look", state.found, state.advice)
     yield _captions(settings)
+    yield _second_look(settings)
 
 
 def _captions(settings: "Settings") -> Finding:
@@ -231,6 +232,13 @@ def _captions(settings: "Settings") -> Finding:
     return Finding(
         "captions", "look" if missed else "ok", f"frames are not described: {describer.reason}", "docs/captions.md says what they add" if missed else ""
     )
+
+
+def _second_look(settings: "Settings") -> Finding:
+    from video_platform import second_looking
+
+    found, as_wanted = second_looking.describe(settings)
+    return Finding("second look", "ok" if as_wanted else "look", found, "" if as_wanted else "docs/rules.md (A second look) says what is needed")
 
 
 def _speech(settings: "Settings") -> Finding:

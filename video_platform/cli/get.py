@@ -14,6 +14,7 @@ FIRST_ROLE = {
     "scenes": "scenes",
     "alerts": "alerts",
     "highlights": "reel",
+    "second_look": "second_look",
     "transcript": "transcript",
     "captions": "captions",
     "described_alerts": "alerts",
@@ -35,8 +36,8 @@ def get(
         typer.Option(
             "--asset",
             "-a",
-            help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, transcript, captions, described_alerts, llm_summary or "
-            "search_index.",
+            help="raw_video, processed_video, detections, scenes, tracks, alerts, highlights, second_look, transcript, captions, described_alerts, "
+            "llm_summary or search_index.",
         ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; - is standard output. Default: VIDEO-ASSET here.")] = None,

@@ -48,12 +48,17 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
     except RulesError as error:
         unreadable = error.message
     lacking = evaluable.why_not(platform.settings, rule_set)
+    unlooked = evaluable.why_unverified(platform.settings, rule_set)
     if as_json:
-        output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": lacking})
+        output.print_json(
+            {"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": lacking, "unverified": unlooked}
+        )
         return
     output.say(f"{file}: valid, {len(rule_set.rules)} rules, {len(rule_set.zones)} zones, {len(rule_set.lines)} lines")
     for name, reason in lacking.items():
         output.say(f"  rule {name} cannot be evaluated: {reason}")
+    if unlooked:
+        output.say(f"  {unlooked}")
     for what, how in changes.items():
         output.say(f"  {what}: {how}, compared with what is active")
     if unreadable:

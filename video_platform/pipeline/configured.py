@@ -10,7 +10,7 @@ from dagster._core.definitions.data_version import get_input_data_version_tag
 from dagster._core.definitions.events import AssetKey
 
 from video_platform.fingerprints import content_hash
-from video_platform.layout import CAPTIONS, DETECTIONS, LLM_SUMMARY
+from video_platform.layout import CAPTIONS, DETECTIONS, LLM_SUMMARY, SECOND_LOOK
 from video_platform.pipeline.made import Plan
 
 RULES = "rules"
@@ -18,7 +18,8 @@ DESCRIBED_RULES = "described_rules"
 DETECTOR = "detector"
 PROMPTS = "prompts"
 VISION = "vision"
-ALL = (RULES, DESCRIBED_RULES, DETECTOR, PROMPTS, VISION)
+SECOND_LOOKER = "second_looker"
+ALL = (RULES, DESCRIBED_RULES, DETECTOR, PROMPTS, VISION, SECOND_LOOKER)
 
 
 def counted(plan: Plan) -> dict[str, str]:
@@ -29,6 +30,8 @@ def counted(plan: Plan) -> dict[str, str]:
         return {PROMPTS: content_hash(plan.configuration)}
     if plan.asset == CAPTIONS:
         return {VISION: content_hash(plan.configuration)}
+    if plan.asset == SECOND_LOOK:
+        return {SECOND_LOOKER: content_hash(plan.configuration)}
     return {}
 
 

@@ -178,6 +178,7 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, earlier: EarlierFootage
 
 
 def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, evaluation: "Evaluation") -> "LedgerChange":
+    from video_platform import second_looking
     from video_platform.services.database import reconciliation
 
     evaluated = active.rule_set.for_camera(at.record.camera).on_tracks.rules
@@ -197,6 +198,7 @@ def _reconcile(at: Step, plan: Plan, active: ActiveRules, tracks_hash: str, eval
         run_id=at.context.run.run_id,
         now=datetime.now(UTC),
         processed_key=f"{at.record.generation}:{tracks_hash}" + (f":{at.context.run.run_id}" if at.desk.forces(ALERTS) else ""),
+        second_look_s=second_looking.wait_s(at.desk.settings),
     )
     return reconciliation.reconcile(at.desk.platform.db, given)
 

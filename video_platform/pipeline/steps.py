@@ -182,10 +182,13 @@ def failed_state(desk: Desk, instance: dg.DagsterInstance, video_id: str, run_id
 
     def tell(code: str, message: str) -> None:
         from video_platform import keeping
-        from video_platform.services.database import search, videos
+        from video_platform.services.database import outbox, search, videos
 
         if step_name == layout.DESCRIBED_ALERTS:
             log.warning("described_alerts of video %s failed (%s): %s The alerts that were there stay.", video_id, code, message)
+        elif step_name == layout.SECOND_LOOK:
+            log.warning("second_look of video %s failed (%s): %s The alerts stand as they are, and wait for none.", video_id, code, message)
+            outbox.let_go_of_video(desk.platform.db, video_id)
         elif step_name == layout.SEARCH_INDEX:
             search.failed(desk.platform.db, video_id, message)
         elif step_name in recipes.IN_WORDS:  # the summary, or what it waits for

@@ -45,6 +45,11 @@ DESCRIBE_PRIORITY: Mapping[Lane, int] = {lane: priority - 5 for lane, priority i
 """Runs of `describe_video` stand below those of `process_video` in their lane: an alert never waits for a summary."""
 
 
+AFTER_ALERTS: Mapping[str, str] = {PRIORITY: "-1"}
+IN_WORDS: Mapping[str, str] = {PRIORITY: "-2"}
+"""Tags of steps: of those that are ready, the highest goes first. Alerts and clips wait for no model; the second look at alerts, for which notifications wait,
+comes before listening and describing, from which the rest in words follows."""
+
 DIGEST_PRIORITY = -5
 """Digests have the slots of backfills and go before those: a day waits for seconds of work, not for a year of footage."""
 

@@ -13,6 +13,7 @@ from video_platform.pipeline.assets.llm_summary import llm_summary
 from video_platform.pipeline.assets.one_pass import one_pass
 from video_platform.pipeline.assets.raw_video import raw_video
 from video_platform.pipeline.assets.search_index import search_index
+from video_platform.pipeline.assets.second_look import second_look
 from video_platform.pipeline.assets.tracks import tracks
 from video_platform.pipeline.assets.transcript import transcript
 
@@ -22,6 +23,7 @@ ALL = [
     tracks,
     alerts,
     highlights,
+    second_look,
     transcript,
     captions,
     described_alerts,
@@ -45,6 +47,7 @@ __all__ = [
     "one_pass",
     "raw_video",
     "search_index",
+    "second_look",
     "tracks",
     "transcript",
 ]

@@ -12,7 +12,7 @@ from video_platform import recipes
 from video_platform.errors import MediaError, WorkerError
 from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import CAPTIONS, RAW_VIDEO, SCENES, TRACKS
-from video_platform.pipeline import checks, stills
+from video_platform.pipeline import checks, stills, tags
 from video_platform.pipeline.configured import VISION
 from video_platform.pipeline.failures import MAX_RETRIES
 from video_platform.pipeline.instance import LLM_POOL
@@ -42,6 +42,7 @@ FRAMES_SHARE = 0.1
     required_resource_keys={"desk"},
     check_specs=[checks.spec(CAPTIONS)],
     pool=LLM_POOL,
+    op_tags=tags.IN_WORDS,
     kinds={"json"},
     group_name="understanding",
     description="What a vision model sees in the key frames: one of each quiet scene, one a second of activity.",

@@ -13,7 +13,7 @@ from video_platform.errors import ModelUnavailable, PlatformError
 from video_platform.fingerprints import content_hash
 from video_platform.layout import DETECTIONS
 from video_platform.pipeline import configured
-from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES, VISION
+from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES, SECOND_LOOKER, VISION
 from video_platform.pipeline.judging import active_rules
 from video_platform.pipeline.resources import Desk
 
@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     DETECTOR: "The detector, its model file, and how often and down to which score it looks.",
     PROMPTS: "Who writes summaries, a language model or the template, and with which words.",
     VISION: "Who describes frames, with which words, and how many of them.",
+    SECOND_LOOKER: "Who takes a second look at alerts, with which words, and at how many of them.",
 }
 
 
@@ -43,7 +44,7 @@ class Seen:
 
 
 def look(asset: str, desk: Desk) -> Seen:
-    """What is in force now. `prompts` and `vision` ask the language-model server when they may; that takes some seconds at most (`ollama.LOOK_S`).
+    """What is in force now. `prompts`, `vision` and `second_looker` ask the language-model server when they may, for some seconds at most (`ollama.LOOK_S`).
 
     Raises:
         DatabaseUnavailable: the rules cannot be read now.
@@ -92,12 +93,23 @@ def _vision(desk: Desk) -> Seen:
     return Seen(VISION, content_hash(counts), {name: str(value) for name, value in counts.items()})
 
 
+def _second_looker(desk: Desk) -> Seen:
+    from video_platform import second_looking
+
+    looker = second_looking.choose(desk.settings)
+    if looker.eyes is not None and looker.away:
+        raise ModelUnavailable(f"what looks at alerts is not observed: {looker.eyes.reason}", model=looker.eyes.name)
+    counts = looker.configuration
+    return Seen(SECOND_LOOKER, content_hash(counts), {name: str(value) for name, value in counts.items()})
+
+
 LOOKS: Mapping[str, Callable[[Desk], Seen]] = {
     RULES: _rules,
     DESCRIBED_RULES: _described_rules,
     DETECTOR: _detector,
     PROMPTS: _prompts,
     VISION: _vision,
+    SECOND_LOOKER: _second_looker,
 }
 
 
@@ -145,4 +157,4 @@ def _observable() -> dg.AssetsDefinition:
 
 
 configuration = _observable()
-"""The source assets `rules`, `described_rules`, `detector`, `prompts` and `vision`: never made, only observed."""
+"""The source assets `rules`, `described_rules`, `detector`, `prompts`, `vision` and `second_looker`: never made, only observed."""

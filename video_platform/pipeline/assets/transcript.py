@@ -15,7 +15,7 @@ from video_platform.budgets import media_limits, speech_budget
 from video_platform.errors import FootageAway, MediaError, WorkerBudgetExceeded, WorkerCrashed
 from video_platform.fingerprints import content_hash
 from video_platform.layout import RAW_VIDEO, TRANSCRIPT
-from video_platform.pipeline import checks
+from video_platform.pipeline import checks, tags
 from video_platform.pipeline.instance import LLM_POOL
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.partitions import VIDEOS
@@ -43,6 +43,7 @@ class Listened:
     required_resource_keys={"desk"},
     check_specs=[checks.spec(TRANSCRIPT)],
     pool=LLM_POOL,
+    op_tags=tags.IN_WORDS,
     kinds={"json"},
     group_name="understanding",
     description="What is said, word by word with times, and subtitles; or why there is no text: no sound, no speech, a language that the model does not know.",

@@ -31,6 +31,7 @@ __all__ = [
     "evaluated",
     "fingerprints",
     "get",
+    "looked_at",
     "mark",
     "page",
     "reconcile",
@@ -194,6 +195,13 @@ def set_second_look(db: Database, alert_id: str, look: SecondLook | None) -> boo
             return False
         connection.execute(sa.update(alerts).where(alerts.c.id == alert_id).values(second_look=said, revision=next_revision(connection)))
         return True
+
+
+def looked_at(db: Database, video_id: str) -> list[str]:
+    """The ids of the active alerts of a video that have the outcome of a second look."""
+    where = (alerts.c.video_id == video_id, ACTIVE, alerts.c.second_look.is_not(sa.null()))
+    with db.read() as connection:
+        return list(connection.execute(sa.select(alerts.c.id).where(*where).order_by(alerts.c.id)).scalars())
 
 
 def deliveries_of(db: Database, alert_id: str) -> list[Delivery]:
