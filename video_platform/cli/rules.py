@@ -50,9 +50,8 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
     lacking = evaluable.why_not(platform.settings, rule_set)
     unlooked = evaluable.why_unverified(platform.settings, rule_set)
     if as_json:
-        output.print_json(
-            {"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": lacking, "unverified": unlooked}
-        )
+        more = {"unverified": unlooked} if unlooked else {}
+        output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": lacking, **more})
         return
     output.say(f"{file}: valid, {len(rule_set.rules)} rules, {len(rule_set.zones)} zones, {len(rule_set.lines)} lines")
     for name, reason in lacking.items():

@@ -327,8 +327,15 @@ def forget_notifications(connection: Connection, video_id: str) -> int:
 
 def _due(now: datetime, kind: Kind | None, key: str | None) -> sa.Select:
     alive = sa.and_(outbox.c.sent_at.is_(None), outbox.c.dead_at.is_(None))
+    put_off = outbox.c.next_at > outbox.c.created_at  # one that never was waits for no clock that was set back after it was written
     holds = [
-        sa.and_(outbox.c.kind == str(each), sa.or_(*(sa.and_(moment > now, moment <= now + longest) for moment in (outbox.c.next_at, outbox.c.lease_until))))
+        sa.and_(
+            outbox.c.kind == str(each),
+            sa.or_(
+                sa.and_(put_off, outbox.c.next_at > now, outbox.c.next_at <= now + longest),
+                sa.and_(outbox.c.lease_until > now, outbox.c.lease_until <= now + longest),
+            ),
+        )
         for each, longest in LONGEST_HOLD.items()
     ]
     held = (
