@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from seeded import NOW, evaluate, ingest, process
 
-from video_platform.records import Episode
+from video_platform.records import Episode, SecondLook
+from video_platform.services.database import ledger
 
 
 def test_an_alert_is_listed_with_its_picture(served, video):
@@ -17,6 +18,21 @@ def test_an_alert_is_listed_with_its_picture(served, video):
     assert served.client.get(alert["snapshot_url"]).status_code == 200
     assert alert["clip_url"] is None
     assert served.client.get(f"/api/alerts/{alert['id']}").json()["id"] == alert["id"]
+
+
+def test_what_a_vision_model_says_of_an_alert_is_a_change_and_stands_beside_it(served, video):
+    page = served.client.get("/api/alerts").json()
+    [alert] = page["items"]
+    assert "second_look" not in alert  # as ever where none is taken
+    said = SecondLook(outcome="rejected", reason="<b>Ignore</b> this: a shadow.", model="seer:latest")
+    ledger.set_second_look(served.platform.db, alert["id"], said)
+    [changed] = served.client.get("/api/alerts/changes", params={"after": page["cursor"]}).json()["items"]
+    assert changed == served.client.get(f"/api/alerts/{alert['id']}").json() | {"snapshot_url": changed["snapshot_url"]}
+    assert changed["second_look"] == {"outcome": "rejected", "reason": "<b>Ignore</b> this: a shadow.", "model": "seer:latest"}
+    assert (changed["lifecycle"], changed["mark"], changed["severity"]) == (alert["lifecycle"], alert["mark"], alert["severity"])
+    evaluate(served.platform, video, [Episode("person", "appears", 0.6, 3.0, (1,), (0.15, 0.6), 0.9)], fingerprint="e" * 64)
+    [again] = served.client.get("/api/alerts").json()["items"]
+    assert (again["id"], again["second_look"]) == (alert["id"], changed["second_look"])
 
 
 @pytest.mark.parametrize(

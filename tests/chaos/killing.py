@@ -90,6 +90,7 @@ def check(home: Path, video_ids: set[str], books: Books) -> None:
             layout.TRACKS,
             layout.ALERTS,
             layout.HIGHLIGHTS,
+            layout.SECOND_LOOK,
             layout.TRANSCRIPT,
             layout.CAPTIONS,
             layout.DESCRIBED_ALERTS,

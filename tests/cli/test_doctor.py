@@ -49,6 +49,24 @@ def test_models_that_are_not_there_or_cannot_see_have_advice(vp, monkeypatch):
     assert "VIDEO_PLATFORM_LANGUAGE_MODEL__VISION_MODEL=" in found["vision model"]["advice"]
 
 
+def test_it_says_who_looks_at_alerts_again(vp, monkeypatch):
+    def found():
+        return next((each["state"], each["found"]) for each in vp("doctor", "--json").json if each["what"] == "second look")
+
+    assert found() == ("ok", "no second look at alerts is taken; VIDEO_PLATFORM_SECOND_LOOK__ENABLED=true has the vision model asked about their pictures")
+    monkeypatch.setenv("VIDEO_PLATFORM_SECOND_LOOK__ENABLED", "true")
+    state, said = found()
+    assert state == "look"
+    assert said.startswith("alerts stay unverified: no vision model is named")
+    with FakeOllama(capabilities={"llama3:latest": ["completion", "vision"]}) as server:
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE", "auto")
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__HOST", server.address)
+        monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__VISION_MODEL", "llama3:latest")
+        assert found() == ("ok", "llama3:latest takes a second look at alerts over tracks; notifications wait for it 25 s at most")
+        monkeypatch.setenv("VIDEO_PLATFORM_SECOND_LOOK__HOLD_S", "0")
+        assert found()[1].endswith("notifications do not wait for it")
+
+
 def test_it_says_how_search_finds_and_what_is_missing(vp, monkeypatch, tmp_path):
     def found():
         return next(each for each in vp("doctor", "--json").json if each["what"] == "search")

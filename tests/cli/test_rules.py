@@ -41,6 +41,13 @@ def test_a_good_file_says_what_would_change_and_what_cannot_be_evaluated(vp, rul
     assert vp("rules", "check", rules_file, "--json").json["changes"]["rule enters"] == "added"
 
 
+def test_it_says_when_nobody_would_take_the_second_look_that_is_wanted(vp, rules_file, monkeypatch):
+    assert "unverified" not in vp("rules", "check", rules_file).out
+    monkeypatch.setenv("VIDEO_PLATFORM_SECOND_LOOK__ENABLED", "true")
+    assert "alerts stay unverified: no vision model is named" in vp("rules", "check", rules_file).out
+    assert "VISION_MODEL" in vp("rules", "check", rules_file, "--json").json["unverified"]
+
+
 def test_every_mistake_is_named_with_its_line(vp, rules_file):
     rules_file.write_text(GOOD.replace("enters: plaza", "enters: place").replace("class: person", "class: unicorn"))
     ran = vp("rules", "check", rules_file)

@@ -5,8 +5,8 @@ from seeded import transcribe
 
 from video_platform import layout, settings
 from video_platform.platform import open_platform
-from video_platform.records import SpeechSegment, Transcript
-from video_platform.services.database import videos
+from video_platform.records import SecondLook, SpeechSegment, Transcript
+from video_platform.services.database import ledger, videos
 
 
 def test_an_empty_home_says_what_to_do(vp):
@@ -73,6 +73,11 @@ def test_alerts_are_filtered(vp, filled):
     assert vp("alerts", "--from", "2026-11-23T12:00+00:00", "--to", "2026-11-23T12:01+00:00", "--json").json != []
     assert vp("alerts", "--to", "2026-11-23T12:00+00:00", "--json").json == []
     assert "person" in vp("alerts").out
+    assert "confirmed" not in vp("alerts").out
+    with open_platform() as platform:
+        ledger.set_second_look(platform.db, alert, SecondLook(outcome="confirmed", reason="A person.", model="seer"))
+    assert "active, confirmed" in vp("alerts").out
+    assert vp("alerts", "--json").json[0]["second_look"] == {"outcome": "confirmed", "reason": "A person.", "model": "seer"}
 
 
 def test_a_file_of_an_asset_is_fetched_whole(vp, filled, tmp_path, monkeypatch):

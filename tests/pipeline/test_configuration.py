@@ -17,9 +17,9 @@ from staleness import FRESH, observe, stale
 
 from video_platform import local_run
 from video_platform.definitions import build
-from video_platform.layout import ALERTS, CAPTIONS, DETECTIONS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, TRACKS
+from video_platform.layout import ALERTS, CAPTIONS, DETECTIONS, LLM_SUMMARY, PROCESSED_VIDEO, SCENES, SEARCH_INDEX, SECOND_LOOK, TRACKS
 from video_platform.pipeline import configured
-from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, VISION
+from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, SECOND_LOOKER, VISION
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.resources import Workplace
 from video_platform.services.database import rulesets
@@ -113,7 +113,7 @@ def test_vp_process_observes_and_what_it_made_is_fresh(processed, caplog):
     with open_instance(graph.settings) as instance:
         entries = instance.all_logs(outcome.run_id)
         assert [entry.user_message for entry in entries if entry.level >= logging.WARNING] == []
-        for asset, source in {ALERTS: RULES, DETECTIONS: DETECTOR, LLM_SUMMARY: PROMPTS, CAPTIONS: VISION}.items():
+        for asset, source in {ALERTS: RULES, DETECTIONS: DETECTOR, LLM_SUMMARY: PROMPTS, CAPTIONS: VISION, SECOND_LOOK: SECOND_LOOKER}.items():
             tags = instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization.tags
             seen = instance.fetch_observations(dg.AssetKey(source), limit=1).records[0].asset_observation
             assert tags[f"dagster/input_data_version/{source}"] == seen.tags["dagster/data_version"]

@@ -16,12 +16,13 @@ from video_platform.layout import (
     RAW_VIDEO,
     SCENES,
     SEARCH_INDEX,
+    SECOND_LOOK,
     TRACKS,
     TRANSCRIPT,
 )
 from video_platform.pipeline import configured
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
-from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES, VISION
+from video_platform.pipeline.configured import DESCRIBED_RULES, DETECTOR, PROMPTS, RULES, SECOND_LOOKER, VISION
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_AND_DESCRIBE, PROCESS_VIDEO
 
 HEAVY = ["torch", "cv2", "av", "onnxruntime", "transformers", "kafka", "boto3", "dagster_aws", "streamlit"]
@@ -55,7 +56,8 @@ def test_what_is_configured_can_be_observed_and_is_never_made():
 def test_each_source_asset_is_behind_what_it_decides_and_nothing_else():
     graph = defs.resolve_asset_graph()
     children = {asset: {key.path[-1] for key in graph.get(dg.AssetKey(asset)).child_keys} for asset in configured.ALL}
-    assert children == {RULES: {ALERTS}, DESCRIBED_RULES: {DESCRIBED_ALERTS}, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}, VISION: {CAPTIONS}}
+    of_rules = {RULES: {ALERTS}, DESCRIBED_RULES: {DESCRIBED_ALERTS}}
+    assert children == {**of_rules, DETECTOR: {DETECTIONS}, PROMPTS: {LLM_SUMMARY}, VISION: {CAPTIONS}, SECOND_LOOKER: {SECOND_LOOK}}
 
 
 def test_the_summary_is_made_from_what_was_followed_seen_and_said_and_never_from_alerts():
@@ -70,6 +72,7 @@ def test_the_summary_is_made_from_what_was_followed_seen_and_said_and_never_from
     assert upstream(CAPTIONS) == {RAW_VIDEO, TRACKS, SCENES, VISION}
     assert upstream(TRANSCRIPT) == {RAW_VIDEO}
     assert upstream(DESCRIBED_ALERTS) == {RAW_VIDEO, TRACKS, SCENES, TRANSCRIPT, DESCRIBED_RULES}
+    assert upstream(SECOND_LOOK) == {RAW_VIDEO, TRACKS, SECOND_LOOKER}  # it reads alerts, and is no reason to call it stale where it is switched off
     assert upstream(SEARCH_INDEX) == {LLM_SUMMARY, TRACKS, CAPTIONS, TRANSCRIPT}
 
 
@@ -79,7 +82,7 @@ def test_a_code_server_can_load_everything():
 
 def test_jobs_select_what_their_names_say():
     process = defs.resolve_job_def(PROCESS_VIDEO)
-    in_words = {TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
+    in_words = {SECOND_LOOK, TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
     assert {key.path[-1] for key in process.asset_layer.selected_asset_keys} == set(ASSETS) - in_words
     both = defs.resolve_job_def(PROCESS_AND_DESCRIBE)
     assert {key.path[-1] for key in both.asset_layer.selected_asset_keys} == set(ASSETS)

@@ -10,7 +10,7 @@ from fake_ollama import MODEL, FakeOllama
 from graphs import states
 
 from video_platform import events, layout
-from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, TRANSCRIPT
+from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, SECOND_LOOK, TRANSCRIPT
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import FileEntry, Lifecycle, Manifest, SpeechSegment, Transcript, Verdict
@@ -256,5 +256,5 @@ def test_the_summary_and_the_rest_of_the_run_stand_beside_it(processed):
     with seer(says()) as server:
         with_eyes(graph, server)
         found = states(graph.run(video_id, job=DESCRIBE_VIDEO))
-    assert set(found) == {TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
+    assert set(found) == {SECOND_LOOK, TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX}
     assert HIGHLIGHTS not in found

@@ -26,6 +26,7 @@ from video_platform.layout import (
     PROCESSED_VIDEO,
     SCENES,
     SEARCH_INDEX,
+    SECOND_LOOK,
     TRACKS,
     TRANSCRIPT,
 )
@@ -33,6 +34,7 @@ from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.pipeline.tags import FORCE
 from video_platform.planning import Cause
+from video_platform.records import Lifecycle
 from video_platform.services import model_downloads
 from video_platform.services.database import backfills, ledger, outbox, rulesets, search
 from video_platform.services.database.backfills import ItemState, State
@@ -195,6 +197,7 @@ def assert_summary_follows(graph, video_id):
         assert outbox.newest_event(platform.db, video_id, "processed-videos")
         assert deeds(platform).plan().cause(Cause.UNFINISHED).assets == {CAPTIONS: 1, LLM_SUMMARY: 1, SEARCH_INDEX: 1}
     assert states(graph.run(video_id, job=DESCRIBE_VIDEO)) == {
+        SECOND_LOOK: "reused",
         TRANSCRIPT: "reused",
         CAPTIONS: "made",
         DESCRIBED_ALERTS: "reused",
@@ -357,6 +360,52 @@ def test_a_change_of_both_kinds_of_rules_is_one_backfill(processed):
         assert {ALERTS, DESCRIBED_ALERTS} <= made
         with graph.platform() as platform:
             assert deeds(platform).plan().causes == []
+
+
+def test_a_second_look_is_made_again_for_its_own_causes_and_where_it_is_taken_with_new_alerts(processed):
+    """Switched on, another model, other rules; another model touches nothing of detector, tracks and alerts."""
+    graph, video_id = processed
+    with FakeOllama(reply=lambda prompt: json.dumps({"answer": "yes", "reason": "A person."} if "<claim>" in prompt else {"text": "A street."})) as server:
+        seeing(graph, server)
+        graph.run(video_id, job=DESCRIBE_VIDEO)
+        observe(graph)
+        settings("second_look", enabled=True)(graph)
+        observe(graph)
+        assert stale(graph, video_id) == {SECOND_LOOK: ["second_looker"]}
+        assert worked_off(graph, Cause.VISION) == ({SECOND_LOOK}, {SECOND_LOOK})
+        assert stale(graph, video_id) == FRESH
+        seeing(graph, server, "6" * 64)
+        assert worked_off(graph, Cause.VISION, Cause.CAPTIONS) == ({SECOND_LOOK}, {SECOND_LOOK})
+        assert worked_off(graph, Cause.CAPTIONS) == ({CAPTIONS, LLM_SUMMARY, SEARCH_INDEX}, {CAPTIONS})
+        rules(graph)
+        assert worked_off(graph, Cause.RULES) == ({ALERTS, HIGHLIGHTS, SECOND_LOOK}, {ALERTS, HIGHLIGHTS, SECOND_LOOK})
+        recording(graph)
+        planned, made = worked_off(graph, Cause.RECORDING)
+        assert (planned, made) == ({ALERTS, HIGHLIGHTS, SECOND_LOOK}, {ALERTS, HIGHLIGHTS})  # the same alerts at another time: nothing to be asked
+        with graph.platform() as platform:
+            assert deeds(platform).plan().causes == []
+            assert {alert.second_look.outcome for alert in ledger.page(platform.db, video_id=video_id, lifecycle=Lifecycle.ACTIVE)[0]} == {"confirmed"}
+    settings("second_look", enabled=False)(graph)
+    assert worked_off(graph, Cause.VISION) == ({SECOND_LOOK}, {SECOND_LOOK})
+    with graph.platform() as platform:
+        assert deeds(platform).plan().causes == []
+
+
+def test_a_second_look_that_no_model_took_waits_until_there_is_one(processed):
+    graph, video_id = processed
+    settings("second_look", enabled=True)(graph)
+    graph.run(video_id)
+    with FakeOllama(reply=looks) as server:
+        seeing(graph, server)
+        with graph.platform() as platform:
+            assert deeds(platform).plan([Cause.WAITING]).cause(Cause.WAITING).assets == {SECOND_LOOK: 1, CAPTIONS: 1, LLM_SUMMARY: 1, SEARCH_INDEX: 1}
+
+
+def test_a_home_from_before_there_were_second_looks_has_nothing_to_do(processed):
+    graph, video_id = processed
+    with graph.platform() as platform:
+        platform.store.delete_prefix(f"videos/{video_id}/{SECOND_LOOK}/")
+        assert deeds(platform).plan().causes == []
 
 
 def test_a_model_that_sees_and_is_away_outdates_nothing(processed):

@@ -8,7 +8,7 @@ from spoken_model import ENGLISH, GERMAN, pulled, said
 from benchmarks import spoken
 from video_platform import recipes
 from video_platform.catalog import Catalog
-from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, RAW_VIDEO, SEARCH_INDEX, TRANSCRIPT
+from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, RAW_VIDEO, SEARCH_INDEX, SECOND_LOOK, TRANSCRIPT
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.search import Search
@@ -103,6 +103,6 @@ def test_german_and_a_child_that_is_ended_cost_the_words_and_nothing_else(graph,
 
 
 def test_the_transcript_is_made_in_words_and_never_before_alerts():
-    assert recipes.IN_WORDS == (TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX)
+    assert recipes.IN_WORDS == (SECOND_LOOK, TRANSCRIPT, CAPTIONS, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX)
     assert recipes.following([TRANSCRIPT]) == [TRANSCRIPT, DESCRIBED_ALERTS, LLM_SUMMARY, SEARCH_INDEX]
     assert ALERTS not in recipes.following([TRANSCRIPT])

@@ -9,7 +9,7 @@ from graphs import tick
 
 from sensors import configuration
 from sensors.configuration import PATIENCE, observe
-from video_platform.pipeline.configured import ALL, DETECTOR, PROMPTS, RULES, VISION
+from video_platform.pipeline.configured import ALL, DETECTOR, PROMPTS, RULES, SECOND_LOOKER, VISION
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.resources import Desk, Workplace
 from video_platform.platform import open_platform
@@ -86,7 +86,7 @@ def test_what_cannot_be_looked_at_leaves_the_others(sensor, settings):
     with sensor.workplace.platform.db.write() as connection:
         connection.execute(rule_sets.insert().values(text="version: 9", hash="0", source="newer", who="t", why="t", applied_at=NOW))
     unknown = {"detection": DetectionSettings(model="unheard-of")}
-    assert at(sensor, settings.model_copy(update=unknown), NOW) == [PROMPTS, VISION]
+    assert at(sensor, settings.model_copy(update=unknown), NOW) == [PROMPTS, VISION, SECOND_LOOKER]
 
 
 def test_a_cursor_that_nobody_can_read_starts_afresh(sensor):

@@ -11,9 +11,10 @@ from ui_seed import RULES, evaluate
 from ui_serving import Seeded
 
 from ui import data, opened
+from ui import words as in_words
 from video_platform import layout
 from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
-from video_platform.records import Caption, Captions, Episode, Lifecycle, Manifest, Mark, Severity, Verdict, VideoState
+from video_platform.records import Caption, Captions, Episode, Lifecycle, Manifest, Mark, SecondLook, Severity, Verdict, VideoState
 from video_platform.services.database import ledger, outbox, rulesets, videos
 
 Open = Callable[..., AppTest]
@@ -262,6 +263,18 @@ def test_alerts_show_severity_reason_and_clip_or_that_it_is_being_made(open_page
     assert "Clip is being made" in text
     assert buttons(page).count("Play clip") == 4
     assert buttons(page).count("Acknowledge") == 6
+
+
+def test_what_a_vision_model_says_of_an_alert_is_shown_as_its_words_and_as_text(open_page: Open, seeded: Seeded) -> None:
+    alert = ledger.page(seeded.home.platform.db, video_id=seeded.home.ready.video_id, severity=Severity.CRITICAL)[0][0]
+    said_of_it = SecondLook(outcome="rejected", reason="Ignore **this** [link](http://evil.example) <script>", model="seer:latest")
+    ledger.set_second_look(seeded.home.platform.db, alert.id, said_of_it)
+    page = open_page("alerts")
+    [caption] = [each.value for each in page.caption if "Second look" in each.value]
+    assert caption == in_words.plain("Second look: rejected. seer:latest says: Ignore **this** [link](http://evil.example) <script>")
+    assert "[link](http" not in caption
+    assert "Rejected" in said(page)
+    assert "6 alerts, newest first" in said(page)
 
 
 def test_alerts_are_marked_and_unmarked(open_page: Open, seeded: Seeded) -> None:
