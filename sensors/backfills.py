@@ -5,7 +5,7 @@ killed anywhere is repeated by the next one, and Dagster makes one run of it. A 
 before a live video, and stops at once when it is paused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -44,7 +44,7 @@ BATCH = 50
 MAX_FAILURES = 3
 """Runs for one video that ended without a result; then a person has to look."""
 
-UNANNOUNCED = {Cause.RULES: frozenset({DESCRIBED_ALERTS, SECOND_LOOK}), Cause.RECORDING: frozenset({SECOND_LOOK})}
+UNANNOUNCED: Mapping[str, frozenset[str]] = {Cause.RULES: frozenset({DESCRIBED_ALERTS, SECOND_LOOK}), Cause.RECORDING: frozenset({SECOND_LOOK})}
 """Made in words in the same run as the alerts: no event follows these causes, because the tracks are what they were."""
 
 QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]

@@ -10,17 +10,17 @@ from fake_ollama import MODEL, FakeOllama
 from graphs import CROSSING, states
 from staleness import FRESH, observe, stale
 
-from video_platform import second_looking
+from video_platform import layout, rebuilding, second_looking
 from video_platform.analysis import second_look
 from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, SECOND_LOOK, TRANSCRIPT
 from video_platform.local_run import process
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import Lifecycle
-from video_platform.services.database import ledger, outbox, rulesets
+from video_platform.services.database import ledger, open_database, outbox, rulesets
 from video_platform.services.database.tables import deliveries
 from video_platform.services.database.tables import outbox as rows
-from video_platform.settings import LanguageModelSettings, SecondLookSettings
+from video_platform.settings import LanguageModelSettings, SecondLookSettings, Settings
 
 RULES = """
 version: 1
@@ -218,6 +218,24 @@ def test_the_ledger_that_forgot_is_told_again_without_asking(judged):
                 ledger.set_second_look(platform.db, alert.id, None)
         assert states(look(graph, video_id)) == {SECOND_LOOK: "reused"}
         assert (outcomes(graph, video_id), len(server.requests)) == (before, asked)
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_lost_database_gets_it_back_from_the_objects(judged, tmp_path, copies):
+    graph, video_id = judged
+    with seer() as server:
+        looking(graph, server)
+        look(graph, video_id)
+    before = {alert.id: alert.second_look for alert in alerts(graph, video_id)}
+    with graph.platform() as platform:
+        if not copies:
+            platform.store.delete([layout.record_key(video_id)])
+        db = open_database(Settings(home=tmp_path / "new"))
+        assert rebuilding.rebuild(db, platform.store).from_manifests == ([] if copies else [video_id])
+        found = ledger.page(db, video_id=video_id, asset=ALERTS, lifecycle=Lifecycle.ACTIVE)[0]
+        db.dispose()
+    assert {alert.id: alert.second_look for alert in found} == before
+    assert None not in before.values()
 
 
 def test_switched_off_again_nothing_is_left_of_it(judged):

@@ -197,7 +197,7 @@ class TestSecondLook:
         assert sender.drain("a", NOW + timedelta(seconds=19.9)) == 0
         assert states(db, [alert_id]) == ["waiting"]
         assert sender.drain("a", NOW + timedelta(seconds=20)) == 1
-        assert "Second look: unverified, no answer came in time" in webhook.received[0]["message"]
+        assert "Second look: unverified, there is no answer yet" in webhook.received[0]["message"]
         ledger.set_second_look(db, alert_id, SecondLook(outcome="rejected", reason="A shadow.", model="seer"))
         assert sender.drain("a", NOW + timedelta(hours=1)) == 0  # what comes late stands beside the alert, and tells nobody again
         assert (len(webhook.received), states(db, [alert_id])) == (1, ["sent"])
@@ -288,7 +288,7 @@ class TestSecondLook:
         assert self.sender(db, webhook, per_hour=1).drain("a", NOW + timedelta(seconds=20)) == 2
         [message] = webhook.received
         assert "second look: rejected by seer" in message["message"]
-        assert "second look: unverified, no answer came in time" in message["message"]
+        assert "second look: unverified, there is no answer yet" in message["message"]
 
     def test_a_superseded_alert_is_withdrawn_as_ever(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
         [alert_id] = raise_alerts(wait_s=20)

@@ -19,7 +19,7 @@ from video_platform.pipeline import answers, checks, judging
 from video_platform.pipeline.failures import MAX_RETRIES
 from video_platform.pipeline.made import Handle, Made, NewFile, Plan, read_manifest
 from video_platform.pipeline.steps import Step
-from video_platform.records import AlertRecord, Manifest, SecondLook
+from video_platform.records import AlertRecord, Lifecycle, Manifest, SecondLook
 
 if TYPE_CHECKING:
     from video_platform.analysis.second_look import Claim, Looked, Looker, Picture
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 NEAR_S = 0.5
 """A track is in the picture of a moment when it has a sample so near to it; an episode may name others, which came later."""
+
+MOST_ALERTS = 100_000
+"""Active alerts of one video that are read; no rule that says anything raises as many."""
 
 Row = dict[str, Any]
 
@@ -71,13 +74,13 @@ def _made(at: Step, plan: Plan, looker: "SecondLooker", stored: Manifest | None,
     made = at.made(
         plan,
         content_hash=content_hash(rows),
-        verdict=checks.verdict(each_alert_has_an_outcome=len(rows) == len(found)),
+        verdict=checks.verdict(each_outcome_has_a_reason=all(row["look"]["reason"] for row in rows)),
         files=[NewFile("second_look", path, "application/json")],
         facts=_facts(looker, rows, asker),
         degraded=away,
         duration_s=at.record.duration_s,
         tokens=asker.tokens if asker else 0,
-        before_manifest=lambda _: keeping.keep(at.desk.platform.db, at.desk.platform.store, at.video_id),  # what the ledger says now, before it counts
+        before_manifest=lambda _: _keep(at),
     )
     if away:  # what was answered before the model went away is there for the next run
         return made
@@ -104,7 +107,7 @@ def _of_sheet(at: Step, alerts: Handle) -> list[AlertRecord]:
     from video_platform.services.database import ledger
 
     named = {each["id"] for each in alerts.read_json("alerts")["alerts"]}
-    records, _ = ledger.page(at.desk.platform.db, video_id=at.video_id, asset=ALERTS, limit=max(1, len(named)) + judging.MAX_SNAPSHOTS)
+    records, _ = ledger.page(at.desk.platform.db, video_id=at.video_id, asset=ALERTS, lifecycle=Lifecycle.ACTIVE, limit=MOST_ALERTS)
     return judging.in_order([alert for alert in records if alert.id in named])
 
 
@@ -115,8 +118,9 @@ def _asked(at: Step, asker: "Looker", found: Sequence[AlertRecord], source: Hand
     """A row for each alert, the ledger told of each outcome as it comes."""
     from video_platform.analysis import second_look, tables
 
-    most = at.desk.settings.second_look.max_alerts
-    tracks = tables.read_tracks(source.path("tracks"))[0] if found else None
+    if not found:
+        return []
+    most, tracks = at.desk.settings.second_look.max_alerts, tables.read_tracks(source.path("tracks"))[0]
     boxes = {alert.id: _boxes(tracks, alert) for alert in found[:most]}
     claims = {alert.id: second_look.claim_of(alert, boxes[alert.id]) for alert in found[:most]}
     wanted = [alert for alert in found[:most] if not isinstance(claims[alert.id], str)]
@@ -134,14 +138,14 @@ def _asked(at: Step, asker: "Looker", found: Sequence[AlertRecord], source: Hand
     return rows
 
 
-def _boxes(tracks: "Tracks | None", alert: AlertRecord) -> dict[int, list[float]]:
+def _boxes(tracks: "Tracks", alert: AlertRecord) -> dict[int, list[float]]:
     """The box of each track that the alert names and that is followed at its moment, by its id; `[x1, y1, x2, y2]`, 0-1."""
     import numpy as np
 
     from video_platform.analysis import second_look
 
     found: dict[int, list[float]] = {}
-    for track_id in second_look.named_tracks(alert) if tracks is not None else ():
+    for track_id in second_look.named_tracks(alert):
         rows = np.flatnonzero((tracks.track_id == track_id) & (np.abs(tracks.time_s - alert.start_s) <= NEAR_S))
         if len(rows):
             nearest = rows[np.argmin(np.abs(tracks.time_s[rows] - alert.start_s))]
@@ -207,6 +211,11 @@ def _note(at: Step, looks: Mapping[str, SecondLook]) -> None:
             _tell(at, alert_id, None)
     for alert_id, said in looks.items():
         _tell(at, alert_id, said)
+
+
+def _keep(at: Step) -> None:
+    """What the ledger now says is kept among the objects before the manifest counts."""
+    keeping.keep(at.desk.platform.db, at.desk.platform.store, at.video_id)
 
 
 def _tell(at: Step, alert_id: str, said: SecondLook | None) -> None:

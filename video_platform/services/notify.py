@@ -299,7 +299,7 @@ def _look(subject: Subject, looked_at: bool) -> str:
     """What came of the second look, in our words: a model's own repeat what stands written in pictures, and go to no phone. Empty where none is taken."""
     look = subject.alert.second_look
     if look is None:
-        return "unverified, no answer came in time" if looked_at and subject.alert.asset == layout.ALERTS else ""
+        return "unverified, there is no answer yet" if looked_at and subject.alert.asset == layout.ALERTS else ""
     return f"{look.outcome} by {look.model}" if look.outcome != "unverified" and look.model else look.outcome
 
 
