@@ -20,7 +20,7 @@ from video_platform.records import Lifecycle
 from video_platform.services.database import ledger, open_database, outbox, rulesets
 from video_platform.services.database.tables import deliveries
 from video_platform.services.database.tables import outbox as rows
-from video_platform.settings import LanguageModelSettings, SecondLookSettings, Settings
+from video_platform.settings import DatabaseSettings, LanguageModelSettings, SecondLookSettings, Settings
 
 RULES = """
 version: 1
@@ -230,7 +230,7 @@ def test_a_lost_database_gets_it_back_from_the_objects(judged, tmp_path, copies)
     with graph.platform() as platform:
         if not copies:
             platform.store.delete([layout.record_key(video_id)])
-        db = open_database(Settings(home=tmp_path / "new"))
+        db = open_database(Settings(home=tmp_path / "new", database=DatabaseSettings()))  # an empty one, also beside real servers
         assert rebuilding.rebuild(db, platform.store).from_manifests == ([] if copies else [video_id])
         found = ledger.page(db, video_id=video_id, asset=ALERTS, lifecycle=Lifecycle.ACTIVE)[0]
         db.dispose()
