@@ -39,7 +39,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     ALERTS: "3",
     HIGHLIGHTS: "2",
     SECOND_LOOK: "1",
-    TRANSCRIPT: "1",
+    TRANSCRIPT: "2",
     CAPTIONS: "1",
     DESCRIBED_ALERTS: "1",
     LLM_SUMMARY: "1",

@@ -44,6 +44,15 @@ def test_what_was_not_understood_is_said_to_be_so_and_none_of_its_text_is_kept(h
     assert f"{heard.voice_s:.1f} s" in (transcript.reason or "")
 
 
+def test_of_a_single_sentence_more_is_asked():
+    """Of a few words the mean is a matter of chance: a German sentence had 0.655. A model that tells the language need not guess it by that."""
+    sentence = Heard(2.0, -0.66, 0.9, [segment("be it a roof and leave it for your mail", probability=0.655)])
+    assert judge([sentence], "en").transcript.state == "unknown_language"
+    assert judge([replace(sentence, voice_s=9.0)], "en").transcript.state == "spoken"
+    assert judge([replace(sentence, segments=[segment("a fox creeps along the wall", probability=0.68)])], "en").transcript.state == "spoken"
+    assert judge([replace(sentence, language="de", language_probability=0.9)], None).transcript.state == "spoken"
+
+
 def test_a_sentence_that_was_not_understood_among_others_is_left_out_and_told_of():
     judged = judge([CLEAR, replace(HESITANT, voice_s=1.5), CLEAR], "en")
     assert judged.transcript.state == "spoken"

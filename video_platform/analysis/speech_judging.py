@@ -3,7 +3,7 @@
 Whisper writes something for every sound. A model that knows English only, given German, writes English that nobody said: either hesitantly (words that it
 finds improbable), or in circles (text that compresses well), or nothing. Two limits are those by which Whisper itself calls a decoding failed (Radford et al.
 2023, 4.5); the mean probability of its words tells more, because its words are also matched with the sound. docs/speech.md has the figures, for English and
-eight other languages. A model of many languages also says which one it hears.
+twelve other languages. A model of many languages also says which one it hears.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,13 @@ LEAST_LOG_PROBABILITY = -1.0
 MOST_COMPRESSION = 2.4
 
 LEAST_PROBABILITY = 0.55
-"""Mean probability of the words. Of English that espeak-ng spoke 0.76 and more, of eight other languages that did not run in circles 0.53 and
-less (docs/speech.md); in words that are shouted alone it cannot tell."""
+"""Mean probability of the words. Of several sentences of English that espeak-ng spoke 0.75 and more, of twelve other languages that did not run in circles
+0.54 and less (docs/speech.md); in words that are shouted alone it cannot tell."""
+
+SHORT_S = 6.0
+LEAST_PROBABILITY_SHORT = 0.67
+"""The same for a window with less voice than this, where the model knows one language: the mean of few words is a matter of chance. Of 90 single sentences in
+twelve other languages the best had 0.66; of English ones a quarter has less, and nearly every second word of these is wrong (docs/speech.md)."""
 
 LEAST_WORDS_PER_S = 0.5
 """Words per second of voice; slow speech has two. Fewer: the model found no words in most of it."""
@@ -73,11 +78,16 @@ class Heard:
         }
 
     @property
+    def least_probability(self) -> float:
+        """What the mean probability of its words has to reach."""
+        return LEAST_PROBABILITY_SHORT if self.voice_s < SHORT_S and self.language_probability is None else LEAST_PROBABILITY
+
+    @property
     def understood(self) -> bool:
         """Whether this is what was said, as far as the model itself can tell."""
         return (
             self.log_probability >= LEAST_LOG_PROBABILITY
-            and self.probability >= LEAST_PROBABILITY
+            and self.probability >= self.least_probability
             and self.compression <= MOST_COMPRESSION
             and self.words >= LEAST_WORDS_PER_S * self.voice_s
             and (self.language_probability is None or self.language_probability >= LEAST_LANGUAGE)
