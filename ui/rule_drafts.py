@@ -11,7 +11,8 @@ from video_platform.errors import Problem, RulesError
 from video_platform.services.database import rulesets
 from video_platform.services.database.rulesets import RuleVersion
 
-EDITED = "rules-text"  # key of the session: the text that is edited on the page
+EDITED = "rules-text"  # what the field of the text that is edited on the page is called, with a number behind it
+WRITTEN = "rules-text-written"  # key of the session: that number, raised whenever the page writes into the field
 KEPT = "rules-text-kept"  # key of the session: that text and the active one it began from, also while another page is shown
 EDITOR = "edited"  # name of the draft that is edited on the page
 
@@ -45,18 +46,43 @@ def versions(limit: int = 20) -> list[RuleVersion]:
 def edited(current: RuleVersion) -> str:
     """The text that is edited on the page; the active one until somebody writes or draws, also after that was left for another page and come back to."""
     text, began = st.session_state.get(KEPT, (current.text, current.text))
-    text = st.session_state.get(EDITED, text)
+    text = st.session_state.get(field(), text)
     if text == began:
         text = began = current.text
         stand_on(EDITOR, current.id)
-    st.session_state[EDITED], st.session_state[KEPT] = text, (text, began)
+    write(text)
+    st.session_state[KEPT] = text, began
     return text
+
+
+def field() -> str:
+    """The key of the text field.
+
+    A browser tells what stands in its field with everything that it tells. Until it has heard of what the page wrote into the field, that is the text before;
+    so the page never writes into a field, but puts a new one in its place, of which the browser cannot know an older text.
+    """
+    return f"{EDITED}-{st.session_state.get(WRITTEN, 0)}"
+
+
+def write(text: str) -> None:
+    """Show this text in the field."""
+    shown = st.session_state.get(field())
+    if shown == text:
+        return
+    if shown is not None:
+        _new_field()
+    st.session_state[field()] = text
 
 
 def leave() -> None:
     """Begin anew from the active text."""
-    st.session_state.pop(EDITED, None)
+    _new_field()
     st.session_state.pop(KEPT, None)
+
+
+def _new_field() -> None:
+    st.session_state.pop(field(), None)
+    st.session_state[WRITTEN] = st.session_state.get(WRITTEN, 0) + 1
 
 
 def stands_on(name: str, current: RuleVersion) -> int:

@@ -74,7 +74,9 @@ def count_panel(card: VideoCard, text: str) -> None:
             st.caption("Draw, or edit the text: what it would raise on this video is counted here at once.")
             return
         if draft.problems:
-            st.caption(f"The text has {words.count(len(draft.problems), 'problem')}; what it would raise is counted again once they are mended.")
+            st.caption(
+                f"The text has {words.count(sum(each.count for each in draft.problems), 'problem')}; what it would raise is counted again once they are mended."
+            )
             return
         try:
             found = data.deeds().try_rules_on(text, card.record.video_id)
@@ -125,7 +127,7 @@ def _take(camera: str) -> None:
     """Write what the component told of into the text that is edited; called before the page runs."""
     told = (st.session_state.get(KEY) or {}).get("edited")
     cameras = ANY_CAMERA if st.session_state.get(SCOPE) == ALL else (words.glob(camera),)
-    st.session_state[rule_drafts.EDITED] = write(st.session_state[rule_drafts.EDITED], edits(told), _drawing(), cameras)
+    rule_drafts.write(write(st.session_state[rule_drafts.field()], edits(told), _drawing(), cameras))
 
 
 def _drawing() -> Drawing:
@@ -143,4 +145,4 @@ def _counted(found: OneVideo) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="live-counts", alt="What the draft would raise on this video, by rule")
     for rule, reason in found.cannot_evaluate:
         st.caption(f"{words.plain(rule, 80)} cannot be evaluated: {words.plain(reason, 200)}")
-    st.caption(f"Counted in {found.took_s:.2f} s from stored tracks. Nothing was changed, nobody was notified.")
+    st.caption(f"Counted in {found.took_s:.2f} s from what is stored. Nothing was changed, nobody was notified.")

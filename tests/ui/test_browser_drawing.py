@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from ui_browser import PHONE, WAIT_MS, WIDE, look, opened
 from ui_seed import RULES
 from ui_serving import Served
@@ -16,14 +17,50 @@ from video_platform.services.database import ledger, rulesets
 pytestmark = pytest.mark.browser
 
 
-def drawing(browser: Browser, served: Served, **context: object) -> Page:
-    """The Rules page with its frame, in a browser context of its own."""
+def drawing(browser: Browser, served: Served, slow: "SlowLine | None" = None, **context: object) -> Page:
+    """The Rules page with its frame, in a browser context of its own; its server is heard over the `slow` line, if one is given."""
     page = opened(browser, served, permissions=["clipboard-read", "clipboard-write"], **context)
+    if slow:
+        page.route_web_socket(re.compile("/_stcore/stream"), slow.connect)
+        page.expose_function("answersHeld", lambda: slow.finished)
     page.goto(f"/rules?frame={served.seeded.home.ready.video_id}")
     page.locator(".zones .stage").wait_for()
     page.locator(".zones img").evaluate("image => image.decode()")
     page.locator(".zones .stage").scroll_into_view_if_needed()
     return page
+
+
+class SlowLine:
+    """A connection of a page on which nothing that the server says arrives while it is held; `finished` counts the answers that came to their end."""
+
+    def __init__(self) -> None:
+        self.held: list[str | bytes] | None = None
+        self.finished = 0
+        self._page: WebSocketRoute | None = None
+
+    def connect(self, page: WebSocketRoute) -> None:
+        self._page = page
+        page.connect_to_server().on_message(self._said)
+
+    def hold(self) -> None:
+        self.held, self.finished = [], 0
+
+    def let_go(self) -> None:
+        held, self.held = self.held or [], None
+        for message in held:
+            self._send(message)
+
+    def _said(self, message: str | bytes) -> None:
+        if self.held is None:
+            self._send(message)
+            return
+        self.held.append(message)
+        if isinstance(message, bytes) and ForwardMsg.FromString(message).WhichOneof("type") == "script_finished":
+            self.finished += 1
+
+    def _send(self, message: str | bytes) -> None:
+        assert self._page is not None
+        self._page.send(message)
 
 
 @pytest.fixture
@@ -63,9 +100,10 @@ def says(page: Page, part: str) -> str:
 def polygon(page: Page, name: str, wanted: list[tuple[float, float]]) -> str:
     """The text once its zone has about these corners: a pixel of the screen is a thousandth of the frame and more."""
     text(page).evaluate(
-        """(area, [name, wanted, limit]) => new Promise((resolve, reject) => {
+        """(first, [name, wanted, limit]) => new Promise((resolve, reject) => {
             const end = performance.now() + limit;
             const look = () => {
+                const area = document.querySelector("textarea[aria-label='Rules']") ?? first;
                 const line = area.value.split("\\n").find(each => each.startsWith(`  ${name}: {polygon: `)) ?? "";
                 const points = JSON.parse(/\\[\\[.*?\\]\\]/.exec(line)?.[0] ?? "[]");
                 const near = (one, other) => one.every((value, axis) => Math.abs(value - other[axis]) < 0.004);
@@ -155,6 +193,26 @@ def test_a_line_is_drawn_with_keys_and_flipped(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     says(page, "line-1: {from: [0.7, 0.45], to: [0.5, 0.46]")
+
+
+def test_what_is_drawn_before_the_page_has_answered_is_all_there_and_goes_back_step_by_step(browser: Browser, served: Served) -> None:
+    """A browser that has not heard yet of what was written tells of the text before it, with every edit."""
+    slow = SlowLine()
+    page = drawing(browser, served, slow, viewport=WIDE)
+    slow.hold()
+    for number, name in enumerate(("Line path", "Zone plaza"), 1):
+        page.get_by_role("button", name=name).focus()
+        page.keyboard.press("ArrowDown")
+        page.wait_for_function("number => window.answersHeld().then(finished => finished >= number)", arg=number)
+    slow.let_go()
+    found = polygon(page, "plaza", [(0.1, 0.355), (0.9, 0.355), (0.9, 0.955), (0.1, 0.955)])
+    assert "path: {from: [0.5, 0.205], to: [0.5, 0.905]" in found
+    page.get_by_role("button", name="Undo").click()
+    once = polygon(page, "plaza", [(0.1, 0.35), (0.9, 0.35), (0.9, 0.95), (0.1, 0.95)])
+    assert "path: {from: [0.5, 0.205], to: [0.5, 0.905]" in once
+    page.get_by_role("button", name="Undo").click()
+    expect(text(page)).to_have_value(RULES)
+    page.context.close()
 
 
 def test_deleting_what_a_rule_needs_shows_the_problem_at_its_line_and_undo_mends_it(page: Page) -> None:

@@ -19,7 +19,7 @@ _, active_problems = rule_drafts.parsed(active.text)
 def problem_list(text: str, problems: list[Problem]) -> None:
     """Every problem with its line, and the line itself."""
     lines = text.splitlines()
-    st.error(f"{words.count(len(problems), 'problem')}; nothing of it is used until they are mended.", icon=":material/error:")
+    st.error(f"{words.count(sum(each.count for each in problems), 'problem')}; nothing of it is used until they are mended.", icon=":material/error:")
     for problem in problems:
         where = f"Line {problem.line}" + (f", column {problem.column}" if problem.column else "") if problem.line else "The file"
         where = f"{words.plain(problem.file)}, {where[:1].lower()}{where[1:]}" if problem.file else where
@@ -112,7 +112,7 @@ with right:
         st.caption("Draw or edit here, or keep the rules in a file and name it in VIDEO_PLATFORM_RULES: its changes then appear here as a draft.")
     edited = rule_drafts.compared(edited_text, "this text")
     with st.expander("Edit", icon=":material/edit:", expanded=edited is not None or rule_drawing.has_drawn()):
-        st.text_area("Rules", height=360, key=rule_drafts.EDITED, label_visibility="collapsed")
+        st.text_area("Rules", height=360, key=rule_drafts.field(), label_visibility="collapsed")
         if edited is None:
             st.caption("No difference from the active rules.")
         else:
