@@ -7,15 +7,15 @@ from ui import opened, rights
 from video_platform import digests, reels
 from video_platform.digests import Shown
 from video_platform.reels import Reel
-from video_platform.services.database import digests as rows
 from video_platform.services.database.digests import Day
 
 MOST_DAYS = 1000
 
 
 def listed() -> Sequence[Day]:
-    """Days with a digest, newest first."""
-    return [day for day in rows.listed(opened.services().platform.db, limit=MOST_DAYS) if day.made is not None]
+    """Days with a digest of anything that who looks may see, newest first."""
+    platform = opened.services().platform
+    return [day for day in digests.listed(platform.db, platform.settings, rights.person(), limit=MOST_DAYS) if day.made is not None]
 
 
 def read(day: date) -> Shown:

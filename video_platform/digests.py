@@ -1,7 +1,8 @@
 """The digests of days: which days there are, what each is made from, and reading them. A day is one of the clock that the settings name."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,9 @@ from video_platform.settings import Settings
 
 CODE_VERSION = "2"
 """Raise it when the same footage gives another digest or another reel."""
+
+ALL = 1_000_000
+"""More days than anybody has."""
 
 MACHINE = "local time"
 """The name of this machine's clock, where the settings name no zone."""
@@ -86,6 +90,15 @@ def read(db: Database, store: ObjectStore, day: date, person: Person = ANYONE) -
     except ValidationError as error:
         raise IntegrityError(f"{entry.key} is not a digest that this version reads; it is made again when its day changes", key=entry.key) from error
     return Shown(found.model_copy(update={"cameras": [each for each in found.cameras if person.may_see(each.camera)]}), known)
+
+
+def listed(db: Database, settings: Settings, person: Person, *, limit: int) -> Sequence[Day]:
+    """The days on which anything was recorded that `person` may see, newest first; `videos` counts those."""
+    if person.sees_all:
+        return digests.listed(db, limit=limit)
+    zone, _ = zone_of(settings)
+    seen = Counter(day for one in digests.judged(db) if person.may_see(one.camera) for day in days_of(one, zone))
+    return [replace(day, videos=seen[day.day]) for day in digests.listed(db, limit=ALL) if seen[day.day]][:limit]
 
 
 def newest(db: Database) -> date | None:

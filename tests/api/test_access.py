@@ -256,6 +256,28 @@ def test_the_reel_of_a_day_is_for_who_may_see_every_camera_in_it(house):
     assert vera.get(vito.get(f"/api/days/{foreign}").json()["reel"]["url"]).status_code == 403
 
 
+def test_days_are_those_of_the_cameras_that_may_be_seen(house, tmp_path):
+    def listed(name):
+        return {each["day"]: each["videos"] for each in house.clients[name].get("/api/days").json()}
+
+    own, foreign = (day.date().isoformat() for day in DAYS.values())
+    assert listed("vito") == {own: 1, foreign: 1}
+    assert listed("vera") == {own: 1}
+    assert listed("nina") == {}
+    both, added = datetime(2026, 11, 25, 12, tzinfo=UTC), []
+    for camera in (OWN, FOREIGN):
+        added.append(ingest(house.served.platform, tmp_path, f"{camera} on a third day".encode() * 50, camera=camera, recorded_at=both))
+        process(house.served.platform, added[-1], tmp_path)
+    days.make(house.served.platform, both.date(), NOW)
+    try:
+        assert listed("vito") == {own: 1, foreign: 1, both.date().isoformat(): 2}
+        assert listed("vera") == {own: 1, both.date().isoformat(): 1}
+        assert [each["day"] for each in house.clients["vera"].get("/api/days?limit=2").json()][1] == own  # what is hidden takes no place in the list
+    finally:
+        for record in added:
+            house.served.platform.ingest.delete(record.video_id, "test")
+
+
 def test_a_deleted_video_of_another_camera_is_not_even_a_tombstone(house, tmp_path):
     record = ingest(house.served.platform, tmp_path, b"to be deleted" * 50, camera=FOREIGN)
     house.served.platform.ingest.delete(record.video_id, "test")

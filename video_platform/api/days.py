@@ -11,7 +11,6 @@ from video_platform.api import shapes_reels as shapes
 from video_platform.api.media import serve
 from video_platform.api.services import Ours
 from video_platform.layout import api_day_media
-from video_platform.services.database import digests as rows
 
 router = APIRouter(prefix="/days", tags=["days"])
 
@@ -20,8 +19,8 @@ MAX_DAYS = 1000
 
 @router.get("", operation_id="list_days")
 def list_days(ours: Ours, limit: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 100) -> list[shapes.DayOut]:
-    """Days on which anything was recorded, as far as recording times are known; newest first."""
-    found = rows.listed(ours.platform.db, limit=limit)
+    """Days on which anything was recorded on the cameras that may be seen, as far as recording times are known; newest first."""
+    found = digests.listed(ours.platform.db, ours.platform.settings, ours.person, limit=limit)
     return [shapes.DayOut(day=each.day, videos=each.videos, made_at=each.made_at, current=each.current) for each in found]
 
 
