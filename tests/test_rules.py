@@ -173,7 +173,10 @@ def test_an_escape_that_is_no_character_of_a_text_is_a_problem(rule, expected):
         ("zones: {a: {polygon: [[0,0],[1,1],[1,0],[0,1]]}}", "edges 1 and 3 cross or touch"),
         ("zones: {a: {polygon: [[0,0],[1,1.2],[1,0]]}}", "zones.a.polygon[1][1]: a fraction of the frame from 0 to 1 is needed here, not '1.2'"),
         ("zones: {a: {polygon: [[0,0],[0.5,.nan],[1,0]]}}", "a fraction of the frame from 0 to 1 is needed here"),
-        ("zones: {a: {polygon: [[0,0],[0.5,0.5],[1,1]]}}", "edges"),
+        ("zones: {a: {polygon: [[0,0],[0.5,0.5],[1,1]]}}", "zones.a.polygon: all corners lie on one line, so nothing can be inside"),
+        ("zones: {a: {polygon: [[0.1,0.7],[0.3,0.7],[0.7,0.7],[0.2,0.7]]}}", "zones.a.polygon: all corners lie on one line"),
+        ("zones: {a: {polygon: [[0.1,0.3],[0.2,0.6],[0.3,0.9]]}}", "zones.a.polygon: all corners lie on one line"),  # but for the sums of floats
+        ("ignore: {a: {polygon: [[0,0.1],[0.00001,0.1],[0.00001,0.10001]]}}", "ignore.a.polygon: all corners lie on one line"),
         ("lines: {a: {from: [0,0], to: [0,0]}}", "a line needs two different points"),
         ("lines: {a: {from: [0,0]}}", "lines.a: 'to' is missing"),
         ("channels: {ops: {url: 'mailto://someone'}}", "channels.ops: an address is a secret and stays out of this file"),

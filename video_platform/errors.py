@@ -130,13 +130,17 @@ class FootageAway(MediaError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a file that people write; `line` and `column` count from 1, 0 when unknown; `file` names an included one."""
+    """One thing wrong in a file that people write; `line` and `column` count from 1, 0 when unknown; `file` names an included one.
+
+    The last of a list that was cut stands for as many as `count` says.
+    """
 
     message: str
     field: str = ""
     line: int = 0
     column: int = 0
     file: str = ""
+    count: int = 1
 
     def __str__(self) -> str:
         where = f"line {self.line}" + (f", column {self.column}" if self.column else "") if self.line else ""

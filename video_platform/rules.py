@@ -25,5 +25,5 @@ def parse(text: str, *, classes: Sequence[str] | Classes | None = None, source: 
     """
     rule_set, problems = read(text, classes)
     if rule_set is None or problems:
-        raise RulesError(sorted(problems, key=lambda problem: (problem.line, problem.column)), source)
+        raise RulesError(problems, source)
     return rule_set

@@ -29,7 +29,7 @@ def read_file(path: Path) -> str:
     if not written_out or root is None:
         return text
     if reader.problems:
-        raise RulesError(reader.problems, str(path))
+        raise RulesError(reader.listed(), str(path))
     assert isinstance(root, yaml.MappingNode)
     return _written_out(root, path)
 
@@ -44,7 +44,7 @@ def load(path: Path, classes: Sequence[str] | Classes | None) -> tuple[str, Rule
     text, root, reader, written_out = _together(path)
     rule_set = None if root is None else read_root(reader, reader.node(root), classes)
     if rule_set is None or reader.problems:
-        raise RulesError(sorted(reader.problems, key=lambda problem: (problem.file, problem.line, problem.column)), str(path))
+        raise RulesError(reader.listed(), str(path))
     return (_written_out(root, path) if written_out and isinstance(root, yaml.MappingNode) else text), rule_set
 
 

@@ -1,5 +1,6 @@
 """Reading a rules file: which keys each kind of rule has, and what each may hold."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,9 @@ MAX_ENTRIES = 1000
 
 MAX_POINTS = 200
 """Points of a polygon; whether it crosses itself is checked pair by pair."""
+
+LEAST_AREA = 1e-9
+"""Of a polygon, as a fraction of the picture: a thirtieth of a pixel of an 8K picture. Of corners on one line the sums of floats are below it, if not zero."""
 
 MIN_SCORE = 0.5
 DEFAULTS: dict[str, Any] = {
@@ -47,10 +51,10 @@ MINUTES_OF_A_DAY = 24 * 60
 
 
 def read(text: str, classes: Sequence[str] | Classes | None) -> tuple[RuleSet | None, list[Problem]]:
-    """The rule set in `text` and every problem found; with a problem the rule set is not to be used."""
+    """The rule set in `text` and every problem found, in the order of the file; with a problem the rule set is not to be used."""
     reader = Reader()
     root = reader.document(text)
-    return (read_root(reader, root, classes) if root else None), reader.problems
+    return (read_root(reader, root, classes) if root else None), reader.listed()
 
 
 def read_root(reader: Reader, root: Node, classes: Sequence[str] | Classes | None) -> RuleSet | None:
@@ -297,11 +301,20 @@ def polygon_problem(corners: Sequence[Point]) -> str | None:
         return f"a polygon needs at least 3 points; this has {len(corners)}"
     if len(set(corners)) < len(corners):
         return "a point is there twice"
+    if _in_line(corners):
+        return "all corners lie on one line, so nothing can be inside; move one of them away from it"
     edges = [(corners[i], corners[(i + 1) % len(corners)]) for i in range(len(corners))]
     crossing = min((pair for pair in _near(edges) if _touch(edges[pair[0]], edges[pair[1]], pair[1] - pair[0] in (1, len(edges) - 1))), default=None)
     if crossing is None:
         return None
     return f"edges {crossing[0] + 1} and {crossing[1] + 1} cross or touch; list the points in the order in which one walks around the zone"
+
+
+def _in_line(corners: Sequence[Point]) -> bool:
+    """Whether no triangle over the longest way from the first corner has an area."""
+    ax, ay = corners[0]
+    bx, by = max(corners, key=lambda corner: math.dist(corner, (ax, ay)))
+    return all(abs((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / 2 < LEAST_AREA for x, y in corners)
 
 
 def _near(edges: Sequence[tuple[Point, Point]]) -> Iterator[tuple[int, int]]:

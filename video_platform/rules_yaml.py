@@ -21,7 +21,7 @@ MAX_BYTES = 256 * 1024
 """A thousand rules fit. How long reading takes is bounded by `rules_composing.MAX_VALUES`: about a second at worst, with the polygons looked at."""
 
 MAX_PROBLEMS = 50
-"""More problems than this help nobody."""
+"""More problems than this help nobody; of the others it is said how many there are."""
 
 MAX_NAME = 80
 MAX_TEXT = 500
@@ -71,6 +71,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._more = 0  # problems that are only counted
         self._values = 0  # read so far, of all files
 
     def problem(self, node: Node, message: str, *, key: bool = False) -> None:
@@ -78,6 +79,16 @@ class Reader:
         line, column = node.key_at if key and node.key_at else (node.line, node.column)
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem(message, node.field, line, column, node.file))
+        else:
+            self._more += 1
+
+    def listed(self) -> list[Problem]:
+        """The problems in the order of the file, and at the end how many more there are."""
+        found = sorted(self.problems, key=lambda problem: (problem.file, problem.line, problem.column))
+        if self._more:
+            more = f"{self._more} more {'problem is' if self._more == 1 else 'problems are'} not listed; mend these first"
+            found.append(Problem(more, count=self._more))
+        return found
 
     def document(self, text: str) -> Node | None:
         """The whole file as nodes; None when it is not YAML, too large, too much, too deep, or uses anchors, aliases or tags."""

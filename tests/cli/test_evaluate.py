@@ -152,6 +152,7 @@ def test_what_cannot_be_measured_is_said(vp, filled, tmp_path):
         (("--marks", "--by", "year"), "--by is all, month, week, day; got 'year'"),
         (("0123456789abcdef", "--truth", "gt.txt", "--with", "tracking.lost_s"), "--with takes NAME=VALUE"),
         (("0123456789abcdef", "--truth", "gt.txt", "--class", "person", "--class", "1=car"), "says twice what class 1 is"),
+        *((("0123456789abcdef", "--truth", "gt.txt", "--class", text), f"got {text!r}") for text in ("3=", "3= ", "=car", "x=car", "3=a=b", " ")),
     ],
 )
 def test_wrong_usage_says_what_is_right(vp, arguments, words):

@@ -60,6 +60,16 @@ def test_every_mistake_is_named_with_its_line(vp, rules_file):
     assert [rule["name"] for rule in vp("rules", "list", "--json").json["rules"]] == ["person"]
 
 
+def test_of_very_many_mistakes_the_rest_is_counted(vp, rules_file):
+    rules_file.write_text(GOOD + "".join(f"  - {{name: r{number}, when: {{appears: unicorn}}}}\n" for number in range(53)))
+    ran = vp("rules", "check", rules_file)
+    assert ran.status == 1
+    assert sum("no class 'unicorn'" in line for line in ran.err.splitlines()) == 50
+    assert ran.err.splitlines()[-1].endswith("3 more problems are not listed; mend these first")
+    told = vp("rules", "check", rules_file, "--json").json["problems"]
+    assert (len(told), sum(each["count"] for each in told)) == (51, 53)
+
+
 def test_applying_makes_a_version_once(vp, rules_file):
     assert "version 2 is active" in vp("rules", "apply", rules_file, "--why", "a plaza").out
     assert "already active" in vp("rules", "apply", rules_file).out
@@ -134,6 +144,10 @@ def test_a_preview_is_a_picture_of_a_frame(vp, rules_file, tmp_path):
     assert (ran.status, ran.err) == (0, "")
     assert "1 zones and 1 lines for camera default" in ran.out
     assert (tmp_path / "x.jpg").read_bytes().startswith(b"\xff\xd8")
+    for moment, status, words in (("1e9", 1, "s long, so there is no frame at"), ("inf", 1, "s long, so there is no frame at"), ("nan", 2, "--at")):
+        beyond = vp("rules", "preview", video_id, "-o", tmp_path / "y.jpg", "--at", moment)
+        assert (beyond.status, words in beyond.err) == (status, True), beyond.err
+        assert not (tmp_path / "y.jpg").exists()
 
 
 class TestThePast:
@@ -195,6 +209,18 @@ class TestThePast:
         assert vp("rules", "promote", rules_file, "--why", "cars too").status == 0
         assert vp("rules", "promote", other, "--why", "dogs too", "--on", "4").status == 0
         assert vp("rules", "list", "--json").json["version"] == 5
+
+    def test_of_a_file_that_was_never_tried_it_is_said_what_it_takes_the_place_of(self, vp, rules_file, archive, tmp_path):
+        other = tmp_path / "other.yaml"
+        other.write_text(GOOD.replace("name: enters", "name: enters-plaza"))
+        blind = vp("rules", "promote", other, "--why", "another name")
+        assert blind.status == 0
+        assert f"{other} was never tried or compared here" in blind.err
+        assert "it takes the place of version 2 by" in blind.err
+        assert "rule enters removed; rule enters-plaza added; `vp rules rollback 2` brings that back" in " ".join(blind.err.split())
+        assert vp("rules", "promote", other, "--why", "again").err == ""
+        vp("rules", "what-if", rules_file)
+        assert vp("rules", "promote", rules_file, "--why", "tried").err == ""
 
     def test_a_file_that_was_compared_with_an_older_version_is_not_known_to_the_active_one(self, vp, rules_file, archive, tmp_path):
         vp("rules", "what-if", rules_file)

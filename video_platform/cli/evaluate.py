@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Differences of a kind that a person reads in a terminal; `--json` has all."""
 
-CLASS = re.compile(r"(?:(\d+)=)?(.+)")
+CLASS = re.compile(r"(?:(\d{1,9})=)?([^=]*[^=\s][^=]*)")
 
 FIGURES = {
     "precision": "precision",
@@ -108,7 +108,7 @@ def _classes(given: Sequence[str]) -> dict[int, str]:
     for text in given:
         match = CLASS.fullmatch(text.strip())
         if match is None:
-            raise typer.BadParameter("--class names a class of the detector, or N=CLASS: --class person --class 3=car")
+            raise typer.BadParameter(f"--class names a class of the detector, or N=CLASS: --class person --class 3=car; got {text[:80]!r}")
         numbers = (int(match[1]),) if match[1] else (-1, 1)
         for number in numbers:
             if number in found:
