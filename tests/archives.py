@@ -1,10 +1,11 @@
-"""Homes full of stored tracks, made by hand: for rules over the past, without decoding anything."""
+"""Homes full of stored tracks, made by hand: for rules over the past, without decoding anything; and what such a home then says."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 from seeded import ingest, store_file, store_manifest
 
 from video_platform import layout, recipes, rules
@@ -12,8 +13,9 @@ from video_platform.analysis import continuing, tables
 from video_platform.analysis.evaluate import evaluate
 from video_platform.fingerprints import canonical, content_hash, fingerprint
 from video_platform.platform import Platform
-from video_platform.records import FileEntry, Lane, Manifest, VideoRecord
-from video_platform.services.database import footage, reconciliation, rulesets, videos
+from video_platform.records import FileEntry, Lane, Lifecycle, Manifest, VideoRecord
+from video_platform.services.database import footage, ledger, reconciliation, rulesets, videos
+from video_platform.services.database.tables import metadata
 
 WIDTH, HEIGHT = 768, 576
 PARQUET = "application/vnd.apache.parquet"
@@ -111,3 +113,28 @@ def crowd(seed: int, seconds: float, *, objects: int = 4, rate: int = 5) -> tupl
     at_s, class_id, score, boxes, ids = zip(*rows, strict=True)
     columns = (np.array(class_id, np.int16), np.array(score, np.float32), np.array(boxes, np.float32), np.array(ids, np.int32))
     return tables.Tracks(np.array(at_s, float), *columns).ordered(), tables.Samples(np.arange(count) / rate, np.arange(count) * 6)
+
+
+def rows(platform):
+    """Everything that the database holds."""
+    with platform.db.read() as connection:
+        return {table.name: connection.execute(sa.select(table)).all() for table in metadata.sorted_tables}
+
+
+def active(platform):
+    return {alert.id: alert for alert in ledger.page(platform.db, lifecycle=Lifecycle.ACTIVE, limit=10_000)[0]}
+
+
+def told(found, platform):
+    return {what: {alert.id: alert for alert in found.alerts(platform, what)} for what in ("added", "removed", "unchanged")}
+
+
+def said(alert):
+    """What an alert says, but for when that was written."""
+    return alert.model_dump(exclude={"raised_at", "updated_at"})
+
+
+def outbox(platform, kind):
+    with platform.db.read() as connection:
+        found = connection.execute(sa.select(metadata.tables["outbox"]).where(metadata.tables["outbox"].c.kind == kind)).all()
+    return [dict(row.headers).get("ce_type") if kind == "event" else row.alert_id for row in found]

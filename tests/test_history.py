@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import archives
 import pytest
 import sqlalchemy as sa
+from archives import active, outbox, rows, said, told
 
 from video_platform import events, history, history_child, rules
 from video_platform.errors import NotFound, RulesError
 from video_platform.platform import open_platform
-from video_platform.records import Lifecycle, Mark, VideoState
+from video_platform.records import Mark, VideoState
 from video_platform.services.database import audit, backfills, digests, ledger, rulesets, videos
-from video_platform.services.database.tables import metadata
 from video_platform.settings import NotifySettings, Settings
 
 NAMES = ("person", "car")
@@ -63,31 +63,6 @@ def platform(tmp_path):
 @pytest.fixture
 def archive(platform, tmp_path):
     return fill(platform, tmp_path)
-
-
-def rows(platform):
-    """Everything that the database holds."""
-    with platform.db.read() as connection:
-        return {table.name: connection.execute(sa.select(table)).all() for table in metadata.sorted_tables}
-
-
-def active(platform):
-    return {alert.id: alert for alert in ledger.page(platform.db, lifecycle=Lifecycle.ACTIVE, limit=10_000)[0]}
-
-
-def told(found, platform):
-    return {what: {alert.id: alert for alert in found.alerts(platform, what)} for what in ("added", "removed", "unchanged")}
-
-
-def said(alert):
-    """What an alert says, but for when that was written."""
-    return alert.model_dump(exclude={"raised_at", "updated_at"})
-
-
-def outbox(platform, kind):
-    with platform.db.read() as connection:
-        found = connection.execute(sa.select(metadata.tables["outbox"]).where(metadata.tables["outbox"].c.kind == kind)).all()
-    return [dict(row.headers).get("ce_type") if kind == "event" else row.alert_id for row in found]
 
 
 def test_a_draft_promises_what_then_happens_and_writes_nothing(platform, archive):

@@ -49,7 +49,7 @@ def trial_panel(draft: rule_drafts.Draft, key: str) -> None:
     if tried:
         days = SPANS[span]
         since = None if days is None else data.now() - timedelta(days=days)
-        with _told_of_errors(), _progress("Judging stored tracks") as progress:
+        with _told_of_errors(), _progress("Judging what is stored") as progress:
             found = data.deeds().try_rules(draft.text, since=since, camera=None if camera is None else words.glob(camera), on_progress=progress)
             _forget(key)
             st.session_state[_trial(key)] = Trial(_digest(draft.text), found)
@@ -134,10 +134,12 @@ def outcome() -> None:
         st.markdown(f"**The new rules are active**, as version {version.id}. They count for all footage from now on.")
         if reconciled is not None:
             st.markdown(_said(reconciled))
+            for rule, reason, waits in reconciled.waiting:
+                st.caption(f"{words.plain(rule, 80)} in {words.count(waits, 'video')}: {words.plain(reason, 200)}")
             for video_id, reason in reconciled.left_out[:5]:
                 st.caption(f"Video {video_id} keeps its alerts for now: {words.plain(reason, 200)}")
         if number:
-            st.caption(f"{words.count(number, 'video has', 'videos have')} alerts of older rules. Judging them reads stored tracks only; nobody is notified.")
+            st.caption(f"{words.count(number, 'video has', 'videos have')} alerts of older rules. Judging them reads what is stored; nobody is notified.")
         with st.container(horizontal=True):
             if number and st.button(f"Judge {words.count(number, 'video')} again", type="primary", icon=":material/replay:"):
                 again = _with_progress(lambda progress: data.deeds().reconcile_rules(on_progress=progress))

@@ -194,7 +194,8 @@ class Deeds:
             self._follow(outdated, described)
         done = history.reconcile(self.platform, notify_past=notify_past, on_progress=on_progress)
         if notify_past:
-            self._follow(list(dict.fromkeys([*outdated, *rulesets.brought(self.platform.db)])), described)
+            brought, told = rulesets.brought(self.platform.db), rulesets.brought(self.platform.db, asset=DESCRIBED_ALERTS)
+            self._follow(list(dict.fromkeys([*outdated, *brought])), list(dict.fromkeys([*described, *told])))
         if done.videos:
             counts: dict[str, Any] = {
                 "videos": done.videos,

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,10 @@ class OneVideo:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What became of the ledger: numbers of alerts, and of videos that were judged."""
+    """What became of the ledger: numbers of alerts, and of videos that were judged.
+
+    `waiting` are rules that a vision model is to be asked about first, what of, and the number of videos: a backfill does that.
+    """
 
     videos: int
     raised: int
@@ -116,12 +119,13 @@ class Reconciled:
     kept: int
     notified: int
     left_out: list[tuple[str, str]]
+    waiting: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 def what_if(platform: Platform, text: str, *, since: datetime | None = None, camera: str | None = None, on_progress: Progress | None = None) -> WhatIf:
-    """Judge all stored tracks by the rules in `text` and compare with the ledger. `camera` is a name or a pattern such as `gate-*`.
+    """Judge all that is stored by the rules in `text` and compare with the ledger: tracks, transcripts, and answers that a vision model has given before.
 
-    With `since`, only videos that ended after it are told of.
+    `camera` is a name or a pattern such as `gate-*`. With `since`, only videos that ended after it are told of.
 
     Raises:
         RulesError: the text cannot be used.
@@ -140,7 +144,7 @@ def what_if(platform: Platform, text: str, *, since: datetime | None = None, cam
         videos=said["videos"],
         hours=said["hours"],
         left_out=_left_out(said),
-        cannot_evaluate=[(each["rule"], each["reason"], each["videos"]) for each in said["cannot_evaluate"]],
+        cannot_evaluate=_unanswered(said["cannot_evaluate"]),
         base=base.id if base else None,
         took_s=round(time.monotonic() - started, 2),
         lines=lines,
@@ -172,7 +176,7 @@ def reconcile(platform: Platform, *, notify_past: bool = False, on_progress: Pro
     said = _run(platform, "reconcile", {"notify": notify_past}, on_progress)
     platform.announce()
     numbers = {name: said[name] for name in ("videos", "raised", "superseded", "revived", "kept", "notified")}
-    return Reconciled(**numbers, left_out=_left_out(said))
+    return Reconciled(**numbers, left_out=_left_out(said), waiting=_unanswered(said["waiting"]))
 
 
 def _run(platform: Platform, task: str, payload: dict[str, Any], on_progress: Progress | None) -> dict[str, Any]:
@@ -185,6 +189,10 @@ def _run(platform: Platform, task: str, payload: dict[str, Any], on_progress: Pr
 
 def _left_out(said: dict[str, Any]) -> list[tuple[str, str]]:
     return [(each["video_id"], each["reason"]) for each in said["left_out"]]
+
+
+def _unanswered(given: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    return [(each["rule"], each["reason"], each["videos"]) for each in given]
 
 
 def _parts(path: Path, what: str) -> Iterator[list[str | dict[str, Any]]]:

@@ -1,27 +1,30 @@
 """Rules over all that is stored, in a process of its own (`history` starts it): what a draft would change, and making the ledger what the active rules say.
 
-Camera by camera and day by day, the stored tracks are judged as columns (`track_packs`, `analysis.batch_evaluation`); what becomes of each alert is decided
-as reconciliation decides it. `python -m video_platform.history_child` is the child's side. One video alone (`of_one`) is judged in the process that asks.
+Camera by camera and day by day, the stored tracks are judged as columns (`track_packs`, `analysis.batch_evaluation`), then what is seen and said
+(`history_described`); what becomes of each alert is decided as reconciliation decides it. `python -m video_platform.history_child` is the child's side. One
+video alone (`of_one`) is judged in the process that asks.
 """
 
 import io
-import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from video_platform import recipes, rules
 from video_platform.errors import PlatformError
-from video_platform.fingerprints import canonical, content_hash, fingerprint, hash_of_text, text_of, text_of_mapping
-from video_platform.layout import ALERTS, TRACKS
-from video_platform.records import AlertRecord, Lane, Lifecycle, Mark, VideoRecord, VideoState
-from video_platform.services.database import archive, decisions, ledger_rows, reconciliation, rulesets, videos
+from video_platform.fingerprints import hash_of_text, text_of, text_of_mapping
+from video_platform.history_described import DescribedPast
+from video_platform.history_told import UNCHANGED, Tally, Told
+from video_platform.history_writing import DONE, Writing, facts
+from video_platform.layout import ALERTS, DESCRIBED_ALERTS, TRACKS
+from video_platform.records import Lifecycle, VideoRecord
+from video_platform.services.database import archive, rulesets
 from video_platform.services.database.archive import Evaluated
 from video_platform.track_packs import TrackPacks, Wanted
 
@@ -40,24 +43,6 @@ FEW = 20
 OWN = ("camera", "recorded_at")
 NO_RULES = rules.CameraRules("", (), {}, {})
 """What is of a video itself in the configuration of its alerts; the rest is the same for all that the same rules judged."""
-
-ADDED, REMOVED, UNCHANGED = "added", "removed", "unchanged"
-
-
-@dataclass
-class Tally:
-    """What was judged and what was not."""
-
-    videos: int = 0
-    footage_s: float = 0.0
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-    cannot_evaluate: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def as_json(self) -> dict[str, Any]:
-        """For the parent."""
-        unanswered = [{"rule": rule, "reason": reason, "videos": number} for (rule, reason), number in sorted(self.cannot_evaluate.items())]
-        left_out = [{"video_id": video_id, "reason": reason} for video_id, reason in self.left_out]
-        return {"videos": self.videos, "hours": round(self.footage_s / 3600, 3), "left_out": left_out, "cannot_evaluate": unanswered}
 
 
 class Past:
@@ -80,7 +65,7 @@ class Past:
         """
         from video_platform.analysis import batch_evaluation
 
-        judge = batch_evaluation.Camera(self.rule_set.for_camera(camera), passed_over=settled)
+        judge = batch_evaluation.Camera(self.rule_set.for_camera(camera).on_tracks, passed_over=settled)
         by_id = {each.record.video_id: each for each in known}
         for day, group in groupby(known, key=lambda each: each.day):
             of_day = list(group)
@@ -96,8 +81,7 @@ class Past:
 
     def count(self, video: Evaluated, judged: "Judged") -> None:
         """Note that a video was judged."""
-        self.tally.videos += 1
-        self.tally.footage_s += video.record.duration_s or 0.0
+        self.tally.count(video)
         self.tally.cannot_evaluate.update(judged.evaluation.cannot_evaluate)
 
     def say(self, done: int, of: int, camera: str) -> None:
@@ -113,12 +97,13 @@ def what_if(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """What the rules of `payload["text"]` would make of the alerts of the whole archive; the alerts, one a line, go to the file `payload["lines"]`."""
     with _platform() as platform, Path(payload["lines"]).open("w") as lines:
         past = Past(platform, rules.parse(payload["text"]), progress)
-        told = _Told(lines)
+        told, described = Told(lines), DescribedPast(platform, past.rule_set, past.tally)
         since = datetime.fromisoformat(payload["since"]) if payload.get("since") else None
         cameras = [camera for camera in archive.cameras(platform.db) if fnmatchcase(camera, payload.get("camera") or "*")]
         for number, camera in enumerate(cameras):
             past.say(number, len(cameras), camera)
             _compare(past, camera, since, told)
+            _compare_described(past, described, camera, since, told)
         past.trim()
     counts = [{"rule": rule, "camera": camera, **told.of(rule, camera)} for rule, camera in sorted(told.counts)]
     return {**past.tally.as_json(), "rules": counts}
@@ -140,46 +125,22 @@ def of_one(platform: "Platform", rule_set: rules.RuleSet, record: VideoRecord, m
     judged_of = [*before, video]
     camera_rules = rule_set.for_camera(camera)
     settled = _settled(past, camera, judged_of)
-    hours = sum(each.record.duration_s or 0.0 for each in judged_of) / 3600 * sum(rule.name not in settled for rule in camera_rules.rules)
+    hours = sum(each.record.duration_s or 0.0 for each in judged_of) / 3600 * sum(rule.name not in settled for rule in camera_rules.on_tracks.rules)
     if hours > most_hours:
         return "there is too much footage, or there are too many rules, to count it at once"
-    told = _Told(io.StringIO())
+    told = Told(io.StringIO())
     for each, judged in past.judged(camera, judged_of, {each.record.video_id for each in judged_of}, settled, few=True):
         if each is video:
             past.count(video, judged)
-            _tell(video, judged, _Ledger.of(past, camera, settled), _facts(camera_rules), told)
+            ledger = _Ledger.of(past, camera, settled)
+            told.compare(video, judged.evaluation.episodes, ledger.of_video(video), facts(camera_rules), settled=ledger.of_settled(video))
     if record.video_id in dict(past.tally.left_out):
         return dict(past.tally.left_out)[record.video_id]
+    only = [each for each in archive.evaluated(platform.db, camera, DESCRIBED_ALERTS) if each.record.video_id == record.video_id]
+    _tell_described(past, DescribedPast(platform, rule_set, past.tally, ask=False), camera, only, 1 - len(only), told)
     for rule in camera_rules.rules:
         told.counts.setdefault((rule.name, camera), Counter())
     return {**past.tally.as_json(), "rules": [{"rule": rule, "camera": camera, **told.of(rule, camera)} for rule, _ in told.counts]}
-
-
-class _Told:
-    """What is told of a draft: lines with the alerts, and the counts."""
-
-    def __init__(self, lines: TextIO) -> None:
-        self._lines = lines
-        self.counts: dict[tuple[str, str], Counter[str]] = {}
-
-    def known(self, what: str, camera: str, alerts: Sequence[tuple[str, str]]) -> None:
-        """Alerts of one video that the ledger has: rule and id of each, in one line."""
-        for rule, number in Counter(rule for rule, _ in alerts).items():
-            self.counts.setdefault((rule, camera), Counter())[what] += number
-        if alerts:
-            self._line({"what": what, "ids": [alert_id for _, alert_id in alerts]})
-
-    def new(self, alert: AlertRecord) -> None:
-        """One that the ledger has not."""
-        self.counts.setdefault((alert.rule, alert.camera), Counter())[ADDED] += 1
-        self._line({"what": ADDED, "alert": alert.model_dump(mode="json")})
-
-    def _line(self, said: Mapping[str, Any]) -> None:
-        self._lines.write(json.dumps(said, ensure_ascii=False) + "\n")
-
-    def of(self, rule: str, camera: str) -> dict[str, int]:
-        """The counts of one rule and camera."""
-        return {what: self.counts[rule, camera][what] for what in (ADDED, REMOVED, UNCHANGED)}
 
 
 @dataclass(frozen=True)
@@ -193,16 +154,45 @@ class _Ledger:
     def of(cls, past: Past, camera: str, settled: Collection[str]) -> "_Ledger":
         return cls(archive.ledger(past.platform.db, camera, settled), archive.standing(past.platform.db, camera, settled) if settled else {})
 
+    def of_video(self, video: Evaluated) -> list[Any]:
+        """The rows of one video."""
+        return self.rows.get(video.record.video_id, [])
 
-def _compare(past: Past, camera: str, since: datetime | None, told: _Told) -> None:
+    def of_settled(self, video: Evaluated) -> list[tuple[str, str]]:
+        """Rule and id of what nothing can change in it."""
+        return self.settled.get(video.record.video_id, [])
+
+
+def _compare(past: Past, camera: str, since: datetime | None, told: Told) -> None:
     known = archive.evaluated(past.platform.db, camera)
     shown = {each.record.video_id for each in known if since is None or _ended(each) >= since}
-    severities, settled = _facts(past.rule_set.for_camera(camera)), _settled(past, camera, known)
+    severities, settled = facts(past.rule_set.for_camera(camera)), _settled(past, camera, known)
     ledger = _Ledger.of(past, camera, settled)
     for video, judged in past.judged(camera, known, shown | _gone_on_from(known, shown), settled):
         if video.record.video_id in shown:
             past.count(video, judged)
-            _tell(video, judged, ledger, severities, told)
+            told.compare(video, judged.evaluation.episodes, ledger.of_video(video), severities, settled=ledger.of_settled(video))
+
+
+def _compare_described(past: Past, described: DescribedPast, camera: str, since: datetime | None, told: Told) -> None:
+    """The same for rules over what is seen and said, of the videos that they have judged; how many they have not is said."""
+    shown = {each.record.video_id for each in archive.evaluated(past.platform.db, camera) if since is None or _ended(each) >= since}
+    known = [each for each in archive.evaluated(past.platform.db, camera, DESCRIBED_ALERTS) if each.record.video_id in shown]
+    _tell_described(past, described, camera, known, len(shown) - len(known), told)
+
+
+def _tell_described(past: Past, described: DescribedPast, camera: str, known: list[Evaluated], lacking: int, told: Told) -> None:
+    """Of one camera: `known` videos are judged where their rules of these kinds differ; `lacking` is how many have not been judged by any."""
+    rule_facts = facts(past.rule_set.for_camera(camera).on_description)
+    described.not_yet(camera, lacking)
+    changed = described.changed(camera, known)
+    rows = archive.ledger(past.platform.db, camera, asset=DESCRIBED_ALERTS)
+    settled = {each.record.video_id for each in known} - {each.record.video_id for each in changed}
+    for video_id in sorted(settled & rows.keys()):
+        told.known(UNCHANGED, camera, [(row.rule, row.id) for row in rows[video_id] if row.lifecycle == Lifecycle.ACTIVE])
+    for judged in described.judged(camera, changed):
+        mine = rows.get(judged.video.record.video_id, [])
+        told.compare(judged.video, judged.found.episodes, mine, rule_facts, asset=DESCRIBED_ALERTS, unjudged=judged.found.unjudged)
 
 
 def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
@@ -232,106 +222,29 @@ def _settled(past: Past, camera: str, known: list[Evaluated]) -> frozenset[str]:
     return frozenset(name for name, said in now.items() if before and all(each.hashes.get(name) == said for each in before.values()))
 
 
-def _tell(video: Evaluated, judged: "Judged", ledger: "_Ledger", rule_facts: decisions.RuleFacts, told: _Told) -> None:
-    camera, now = video.record.camera, datetime.now(UTC)
-    rows = ledger.rows.get(video.record.video_id, [])
-    taken = {row.id for row in rows}
-    stays = list(ledger.settled.get(video.record.video_id, []))
-    revived: list[tuple[str, str]] = []
-    gone: list[tuple[str, str]] = []
-    added: list[AlertRecord] = []
-    for decision in decisions.decide(rows, judged.evaluation.episodes, video.tracks_hash):
-        for row, _ in decision.kept:
-            (stays if row.lifecycle == Lifecycle.ACTIVE else revived).append((decision.rule, row.id))
-        gone += [(decision.rule, row.id) for row in decision.gone]
-        for new in decision.new:
-            alert_id = decisions.new_id(video.record, ALERTS, new.episode, taken)
-            said = decisions.facts(video.record, new.episode, rule_facts)
-            fixed = {"id": alert_id, "video_id": video.record.video_id, "rule": decision.rule, "split_of": new.split_of, "asset": ALERTS}
-            state = {"lifecycle": Lifecycle.ACTIVE, "mark": Mark.NONE, "raised_at": now, "updated_at": now}
-            added.append(ledger_rows.record_of({**said, **fixed, **state}))
-    for what, alerts in ((UNCHANGED, stays), (ADDED, revived), (REMOVED, gone)):
-        told.known(what, camera, alerts)
-    for alert in added:
-        told.new(alert)
-
-
 def reconcile(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Bring the ledger to what the active rules say of the videos whose alerts come from other rules."""
     with _platform() as platform:
         version = rulesets.active(platform.db)
         if version is None:
-            return {**Tally().as_json(), "raised": 0, "superseded": 0, "revived": 0, "kept": 0, "notified": 0}
+            return {**Tally().as_json(), **dict.fromkeys(DONE, 0)}
         past = Past(platform, version.rule_set, progress)
-        outdated = set(rulesets.outdated(platform.db))
-        writing = _Writing(past, version.id, notify=bool(payload.get("notify")))
+        described = DescribedPast(platform, past.rule_set, past.tally)
+        outdated, outdated_described = (set(rulesets.outdated(platform.db, asset=asset)) for asset in (ALERTS, DESCRIBED_ALERTS))
+        writing = Writing(platform, past.rule_set, past.tally, version.id, notify=bool(payload.get("notify")))
         cameras = archive.cameras(platform.db)
         for number, camera in enumerate(cameras):
             past.say(number, len(cameras), camera)
             known = archive.evaluated(platform.db, camera)
             mine = {each.record.video_id for each in known} & outdated
             for video, judged in past.judged(camera, known, mine | _gone_on_from(known, mine)) if mine else ():
-                if video.record.video_id in mine:
-                    writing.video(video, judged)
+                if video.record.video_id in mine and writing.on_tracks(video, judged):
+                    past.tally.cannot_evaluate.update(judged.evaluation.cannot_evaluate)
+            by_words = [each for each in archive.evaluated(platform.db, camera, DESCRIBED_ALERTS) if each.record.video_id in outdated_described]
+            for said in described.judged(camera, by_words):
+                writing.on_description(said)
         past.trim()
     return {**past.tally.as_json(), **writing.done}
-
-
-class _Writing:
-    """Brings the ledger to what was judged, one video a transaction, for as long as `version` is the active one."""
-
-    def __init__(self, past: Past, version: int, *, notify: bool) -> None:
-        self._past, self._version, self._notify = past, version, notify
-        self.done: Counter[str] = Counter(dict.fromkeys(("raised", "superseded", "revived", "kept", "notified"), 0))
-
-    def video(self, video: Evaluated, judged: "Judged") -> None:
-        """One video; one that changed meanwhile, or is in the hands of a run, is left to that run.
-
-        Where other rules have become active meanwhile it is left out too: whoever made them so may have judged it by them already.
-        """
-        camera_rules = self._past.rule_set.for_camera(video.record.camera).on_tracks
-        configuration = {name: canonical(value) for name, value in recipes.alerts(camera_rules, video.record, judged.earlier).items()}
-        made_of = fingerprint(recipes.CODE_VERSIONS[ALERTS], configuration, {TRACKS: video.tracks_hash})
-        now = datetime.now(UTC)
-        with self._past.platform.db.write() as connection:
-            current = videos.find(connection, video.record.video_id, lock=True)
-            if current is None or not _as_judged(current, video.record):
-                return
-            if not rulesets.still_active(connection, self._version):
-                self._past.tally.left_out.append((current.video_id, f"rules newer than version {self._version} became active meanwhile"))
-                return
-            change = reconciliation.reconcile_locked(connection, current, self._input(video, judged, camera_rules, made_of, now))
-        self._past.count(video, judged)
-        for what in ("raised", "superseded", "revived", "kept", "notified"):
-            self.done[what] += len(getattr(change, what))
-
-    def _input(self, video: Evaluated, judged: "Judged", camera_rules: rules.CameraRules, made_of: str, now: datetime) -> reconciliation.EvaluationInput:
-        return reconciliation.EvaluationInput(
-            video_id=video.record.video_id,
-            asset=ALERTS,
-            fingerprint=made_of,
-            content_hash=content_hash(judged.evaluation.episodes),
-            tracks_hash=video.tracks_hash,
-            rules_version=str(self._version),
-            episodes=judged.evaluation.episodes,
-            open_states=judged.evaluation.open,
-            rule_facts=_facts(camera_rules),
-            notify=self._notify,
-            fresh_hours=self._past.platform.settings.notify.fresh_hours,
-            lane=Lane.BACKFILL,
-            run_id=None,
-            now=now,
-            processed_key=f"{video.record.generation}:{video.tracks_hash}",
-        )
-
-
-def _as_judged(current: VideoRecord, seen: VideoRecord) -> bool:
-    same = ("camera", "recorded_at", "generation", "width", "height")
-    return current.state is VideoState.READY and all(getattr(current, name) == getattr(seen, name) for name in same)
-
-
-def _facts(camera_rules: rules.CameraRules) -> decisions.RuleFacts:
-    return {rule.name: (rule.severity, rule.channels) for rule in camera_rules.rules}
 
 
 def _ended(video: Evaluated) -> datetime:

@@ -366,13 +366,11 @@ def _seer(settings: Settings, rule_set: rules.RuleSet) -> Writer:
     """Nobody is asked where no rule asks, and nobody looks at alerts."""
     if not _asks(settings, rule_set):
         return Writer(None)
-    from video_platform.analysis import seen
+    from video_platform import questioning
     from video_platform.services import vision
 
     eyes = vision.choose(settings.language_model)
-    if eyes.model is None:
-        return Writer(None, eyes.reason) if eyes.away else Writer(recipes.unseeing(eyes.name, eyes.lack or ""))
-    return Writer(seen.configuration(eyes.model))
+    return Writer(None, eyes.reason) if eyes.away else Writer(questioning.configuration(eyes))
 
 
 def _plain(configuration: Mapping[str, object] | None) -> dict[str, object] | None:

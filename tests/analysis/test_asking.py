@@ -4,8 +4,9 @@ import re
 import pytest
 from fake_ollama import FakeOllama
 
-from video_platform.analysis.asking import Asker, Question
+from video_platform.analysis.asking import Asker, Question, Recalled, recall
 from video_platform.analysis.seeing import Still
+from video_platform.analysis.seen import Answer, key_of
 from video_platform.records import Scene
 from video_platform.services.ollama import OllamaModel
 
@@ -96,3 +97,31 @@ def test_a_model_that_goes_away_is_left_alone_and_no_frame_counts_as_no(server, 
     assert "busy" in asking.away
     assert len(server.requests) == 4
     assert found[-1].reason == "the model went away before its turn"
+
+
+def recalled(given, asking_kept, moments=(10.0, 20.0, 30.0, 60.0), question=DRONE):
+    """What is known of a question by the frames of `given` answers and what was kept of them."""
+    model = OllamaModel("http://127.0.0.1:1", "seer", "1" * 64, timeout_s=1)
+    shown = {round(answer.at_s, 3): answer.digest for answer in given}
+    return recall(question, moments, SCENES, shown, lambda digest: asking_kept.answers.get(key_of(digest, model, question.text)))
+
+
+@pytest.mark.parametrize("moments", [(10.0, 20.0, 30.0, 60.0), (10.0, 30.0, 60.0)], ids=["two in a row", "one alone, asked about again"])
+def test_what_was_answered_is_recalled_as_it_was_asked(server, tmp_path, moments):
+    kept = Kept()
+    given = ask(asker(server, kept), tmp_path, moments=moments)["drone"]
+    found = recalled(given, kept, moments)
+    assert (found.answers, found.lacking) == (given, 0)
+    within = Question("drone", "a drone", ((15.0, 45.0),))
+    assert seen(recalled(given, kept, moments, within).answers) == [(answer.at_s, answer.seen) for answer in given if 15 <= answer.at_s <= 45]
+
+
+def test_nothing_is_recalled_where_a_frame_or_its_second_look_is_lacking(server, tmp_path):
+    kept = Kept()
+    given = ask(asker(server, kept), tmp_path, moments=(10.0, 30.0, 60.0))["drone"]
+    assert recalled(given, kept, (10.0, 30.0, 50.0, 55.0)) == Recalled([], 2)
+    first = [answer for answer in given if answer.at_s in (10.0, 30.0, 60.0)]
+    assert recalled(first, kept, (10.0, 30.0, 60.0)) == Recalled([], 1)
+    assert recalled(given, kept, (10.0,), Question("kite", "a kite")) == Recalled([], 1)
+    unreadable = [*first[:1], Answer(30.0, "", None, "it cannot be decoded"), *first[2:]]
+    assert seen(recalled(unreadable, kept, (10.0, 30.0, 60.0)).answers) == [(10.0, False), (30.0, None), (60.0, False)]

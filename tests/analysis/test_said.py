@@ -1,3 +1,6 @@
+import random
+import string
+
 import pytest
 
 from video_platform import rules
@@ -91,3 +94,10 @@ def test_what_is_quoted_is_one_clean_bounded_line():
     text = hit.facts["segment"]["text"]
     assert len(text) <= said.MAX_QUOTED
     assert text.isprintable()
+
+
+@pytest.mark.parametrize("letters", [string.printable + string.whitespace, "".join(map(chr, range(128)))])
+def test_text_without_accents_has_the_same_words_in_the_fast_way(letters):
+    """With one letter of another alphabet at its end, a text goes the long way."""
+    text = "".join(random.Random(1).choices(letters, k=5000))
+    assert said.tokens(text + " \u00fc") == [*said.tokens(text), "u"]

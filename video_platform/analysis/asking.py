@@ -24,6 +24,50 @@ class Question:
     spans: tuple[Interval, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Recalled:
+    """What is known of a question without asking: all its answers, in order of time, or none and how many frames are `lacking`.
+
+    Of a yes that stands alone among the lacking ones nobody knows yet whether it is to be asked about once more: there may be some more.
+    """
+
+    answers: list[Answer]
+    lacking: int = 0
+
+
+def recall(
+    question: Question,
+    moments: Sequence[float],
+    scenes: Sequence[Scene],
+    shown: Mapping[float, str],
+    known: Callable[[str], bool | None],
+) -> Recalled:
+    """What `Asker.all` would find of one question, if nobody had to be asked.
+
+    `shown` has the digest of the frame at a moment (seconds to three decimals), empty for one that cannot be had; `known` the answer about the frame of a
+    digest, None where there is none.
+    """
+    first = _recalled(_in(question, moments), shown, known)
+    if first.lacking:
+        return first
+    again = _recalled(_in(question, seen.asked_again(first.answers, scenes)), shown, known)
+    return again if again.lacking else Recalled(sorted([*first.answers, *again.answers], key=lambda answer: answer.at_s))
+
+
+def _recalled(moments: Sequence[float], shown: Mapping[float, str], known: Callable[[str], bool | None]) -> Recalled:
+    found, lacking = [], 0
+    for at_s in moments:
+        digest = shown.get(round(at_s, 3))
+        yes = known(digest) if digest else None
+        if digest == "":
+            found.append(Answer(at_s, "", None, "the frame cannot be had"))
+        elif yes is None or digest is None:
+            lacking += 1
+        else:
+            found.append(Answer(at_s, digest, yes))
+    return Recalled([], lacking) if lacking else Recalled(found)
+
+
 class Asker:
     """Asks one model about one video, with `answers` by `seen.key_of`.
 

@@ -6,6 +6,7 @@ Merging, cooldown and schedule are the same. What a caption says raises nothing:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from video_platform.analysis import said, seen
 from video_platform.analysis.evaluate import UNKNOWN_TIME
@@ -18,6 +19,9 @@ from video_platform.rules import CameraRules, Rule
 
 UNHEARD = {"unknown_language": "the language that is spoken is not known to the model of speech", "not_transcribed": "what is said was not written down"}
 """States of a transcript that say nothing of what is said, and the words where it gives no reason."""
+
+NO_TRANSCRIPT = "no transcript of this video was made"
+"""Why nothing is known of what is said in a video that nobody listened to."""
 
 SILENT = {"no_audio": "the video has no sound", "no_speech": "nobody speaks in the video"}
 """States in which nothing is said, as near misses."""
@@ -35,13 +39,23 @@ class Described:
     cannot_evaluate: list[tuple[str, str]]
     waiting: frozenset[str] = field(default_factory=frozenset)
 
+    @property
+    def unjudged(self) -> frozenset[str]:
+        """Rules of which nobody can say now that they find less than before: what they raised stays."""
+        return self.waiting | {rule for rule, _ in self.cannot_evaluate}
+
 
 @dataclass(frozen=True)
 class Heard:
     """The transcript of a video, or why there is none."""
 
     transcript: Transcript | None
-    reason: str = ""
+    reason: str = NO_TRANSCRIPT
+
+    @cached_property
+    def words(self) -> Sequence[said.Token]:
+        """Its words in order, once for all rules."""
+        return said.spoken(self.transcript) if self.transcript is not None else ()
 
 
 def open_spans(rule: Rule, recorded_at: datetime | None, duration_s: float) -> tuple[Interval, ...] | None:
@@ -95,7 +109,7 @@ def evaluate(
 
 
 def _heard(rule: Rule, heard: Heard, spans: Sequence[Interval] | None) -> list[Hit]:
-    return said.hits(rule, heard.transcript, spans) if heard.transcript is not None else []
+    return said.hits(rule, heard.transcript, spans, heard.words) if heard.transcript is not None else []
 
 
 def _unsaid(rule: Rule, heard: Heard) -> str:

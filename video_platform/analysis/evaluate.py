@@ -31,10 +31,7 @@ from video_platform.rules import CameraRules, Rule
 MAX_WHY_TRACKS = 20
 """Tracks that the facts of one episode describe; all of them stand in `track_ids`."""
 
-NOT_OVER_TRACKS = (
-    "no track answers a `{kind}` rule, and only tracks are judged here; applied, it is asked of each video that comes, and `vp backfill start --cause rules` "
-    "asks it of the past"
-)
+NOT_OVER_TRACKS = "no track answers a `{kind}` rule, and only tracks are judged here"
 UNKNOWN_TIME = "the rule has a schedule, and the recording time of this video is unknown; set it with `vp set VIDEO --recorded-at TIME`"
 
 NOTHING = continuing.Judged([], [])

@@ -6,9 +6,9 @@ Activity is every time in which any track is there. Spans end at cuts, so that n
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from video_platform.records import Scene, TrackLine
+from video_platform.records import Scene
 
 PER_SECOND = 1.0
 """Frames per second of activity: what is there for a second is in at least one of them."""
@@ -24,6 +24,20 @@ TIME_SLACK_S = 1e-6
 
 HALVINGS = 60
 """Steps in which the spacing of a thinned choice is found: as many as a float has bits to tell apart, and a few."""
+
+
+class Spanning(Protocol):
+    """A track, as far as it counts here: when it was there."""
+
+    @property
+    def start_s(self) -> float:
+        """Its first sample, in seconds."""
+        ...
+
+    @property
+    def end_s(self) -> float:
+        """Its last one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class _Span:
         return 1 if self.kind == "scene" else max(1, math.ceil((self.length_s - TIME_SLACK_S) / every_s))
 
 
-def choose(tracks: Iterable[TrackLine], scenes: Sequence[Scene], *, per_second: float = PER_SECOND, max_frames: int = MAX_FRAMES) -> Choice:
+def choose(tracks: Iterable[Spanning], scenes: Sequence[Scene], *, per_second: float = PER_SECOND, max_frames: int = MAX_FRAMES) -> Choice:
     """The key frames of one video; `scenes` are all of its scenes in order.
 
     Where that would be more than `max_frames`, all spans of activity are thinned to one wider spacing; where there are more spans than that, every so many of
@@ -77,7 +91,7 @@ def choose(tracks: Iterable[TrackLine], scenes: Sequence[Scene], *, per_second: 
     return Choice(tuple(KeyFrame(str(number), *moment) for number, moment in enumerate(moments)), wanted - len(moments))
 
 
-def activity(tracks: Iterable[TrackLine]) -> list[tuple[float, float]]:
+def activity(tracks: Iterable[Spanning]) -> list[tuple[float, float]]:
     """The spans in which any track is there, in order, as far apart as they are: `(start_s, end_s)`, equal for a track of one sample."""
     joined: list[tuple[float, float]] = []
     for start_s, end_s in sorted((track.start_s, track.end_s) for track in tracks):

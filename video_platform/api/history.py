@@ -37,7 +37,7 @@ def what_if(ours: Ours, given: shapes_rules.Draft) -> shapes_rules.WhatIfOut:
             shapes_rules.RuleCountOut(rule=each.rule, camera=each.camera, added=each.added, removed=each.removed, unchanged=each.unchanged)
             for each in found.counts
         ],
-        cannot_evaluate=[shapes_rules.Unanswered(rule=rule, reason=reason, videos=number) for rule, reason, number in found.cannot_evaluate],
+        cannot_evaluate=_unanswered(found.cannot_evaluate),
         left_out=_left_out(found.left_out),
         **lists,
     )
@@ -89,11 +89,16 @@ def _promoted(version: rulesets.RuleVersion, done: history.Reconciled) -> shapes
         kept=done.kept,
         notified=done.notified,
         left_out=_left_out(done.left_out),
+        waiting=_unanswered(done.waiting),
     )
 
 
 def _left_out(given: list[tuple[str, str]]) -> list[shapes_rules.LeftOut]:
     return [shapes_rules.LeftOut(video_id=video_id, reason=reason) for video_id, reason in given]
+
+
+def _unanswered(given: list[tuple[str, str, int]]) -> list[shapes_rules.Unanswered]:
+    return [shapes_rules.Unanswered(rule=rule, reason=reason, videos=number) for rule, reason, number in given]
 
 
 def _changes(before: str, after: str) -> dict[str, str] | None:

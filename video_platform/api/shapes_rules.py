@@ -187,7 +187,10 @@ class WhatIfOut(BaseModel):
 
 
 class PromotedOut(BaseModel):
-    """The version that is active now, and what became of the alerts of stored videos; pictures and clips follow in a backfill."""
+    """The version that is active now, and what became of the alerts of stored videos; pictures and clips follow in a backfill.
+
+    `waiting` are rules that a vision model is to be asked about first, which that backfill does too.
+    """
 
     version: RuleVersionOut
     videos: int
@@ -197,3 +200,4 @@ class PromotedOut(BaseModel):
     kept: int
     notified: int
     left_out: list[LeftOut]
+    waiting: list[Unanswered]

@@ -51,7 +51,8 @@ def what_if(
 def promote(file: RulesFile, why: Why = "", on: On = None, notify_past: NotifyPast = False, as_json: AsJson = False) -> None:
     """Make a rules file the active rule set and bring the alerts of all stored videos to it. Interrupted, the same command goes on.
 
-    Once somebody else's rules have become active since the file was last tried or compared (`what-if`, `diff`), it is refused.
+    Once somebody else's rules have become active since the file was last tried or compared (`what-if`, `diff`), it is refused; of a file that never was
+    it is said what it takes the place of.
     """
     from video_platform.cli import drafts, opening
     from video_platform.cli.videos import deeds
@@ -61,9 +62,30 @@ def promote(file: RulesFile, why: Why = "", on: On = None, notify_past: NotifyPa
         home = platform.settings.home
         text = read_rules(platform.settings, file)[0]
         base = on or drafts.version_of(home, file)
+        if base is None:
+            base = _untried(platform, file, text)
         version, done = deeds(platform, catalog).promote_rules(text, source=str(file), why=why, notify_past=notify_past, base=base)
         drafts.note(home, file, version.id)
     _say_done(version, done, as_json)
+
+
+def _untried(platform: "Platform", file: Path, text: str) -> int | None:
+    """The version that a file takes the place of which nobody tried here, said with what it changes; what becomes active from now on is not overlooked."""
+    from video_platform.cli import output
+    from video_platform.services.database import rulesets
+
+    active = rulesets.active(platform.db)
+    if active is None or active.text == text:
+        return None
+    because = f" ({output.safe(active.why, 80)})" if active.why else ""
+    changes = _changes(active.text, text)
+    told = "; ".join(f"{what} {how}" for what, how in list((changes or {}).items())[:SHOWN]) or "no change to a rule, zone or line"
+    said = told if changes is not None else "what it changes cannot be told"
+    output.note(
+        f"{file} was never tried or compared here (`vp rules what-if`, `vp rules diff`): it takes the place of version {active.id} by {active.who}{because}"
+    )
+    output.note(f"  with {said}; `vp rules rollback {active.id}` brings that back")
+    return active.id
 
 
 @app.command("rollback")
@@ -183,12 +205,15 @@ def _say_done(version: "RuleVersion", done: "Reconciled", as_json: bool) -> None
 
     if as_json:
         left_out = [{"video_id": video_id, "reason": reason} for video_id, reason in done.left_out]
-        output.print_json({"version": version.id, **asdict(done), "left_out": left_out})
+        waiting = [{"rule": rule, "reason": reason, "videos": number} for rule, reason, number in done.waiting]
+        output.print_json({"version": version.id, **asdict(done), "left_out": left_out, "waiting": waiting})
     else:
         output.say(f"version {version.id} is active")
         numbers = ", ".join(f"{getattr(done, what):,} {what}" for what in ("raised", "superseded", "revived", "kept"))
         output.say(f"{output.count(done.videos, 'video', 'videos')} judged again: {numbers}; {output.count(done.notified, 'notification', 'notifications')}")
         if done.videos:
             output.say("pictures and clips follow behind live footage (`vp backfill status`)")
+    for rule, reason, number in done.waiting:
+        output.say(f"rule {rule} in {output.count(number, 'video', 'videos')}: {reason}")
     for video_id, reason in done.left_out[:SHOWN]:
         output.note(f"video {video_id} keeps its alerts for now: {reason}")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video_platform import recipes
+from video_platform import questioning, recipes
 from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import DESCRIBED_ALERTS, PROCESSED_VIDEO, SCENES, TRACKS, TRANSCRIPT
 from video_platform.pipeline import answers, checks, cutting, judging, stills, tags
@@ -65,7 +65,7 @@ def judge(at: Step, active: ActiveRules, tracks: Handle, scenes: Handle, raw_vid
     kinds = {rule.kind for rule in rules.rules}
     eyes = vision.choose(at.desk.settings.language_model) if SEES in kinds else None
     sources = Sources(tracks, scenes, raw_video, _transcript(at) if SAYS in kinds else None, eyes)
-    configuration = recipes.described_alerts(at.desk.settings, rules, at.record, seeing(eyes))
+    configuration = recipes.described_alerts(at.desk.settings, rules, at.record, questioning.configuration(eyes))
     needed = recipes.of_described({name: canonical(value) for name, value in configuration.items()})
     plan = at.plan(DESCRIBED_ALERTS, configuration, sources.counted(needed))
     if plan.stored and not judging.in_ledger(at, plan):
@@ -74,15 +74,6 @@ def judge(at: Step, active: ActiveRules, tracks: Handle, scenes: Handle, raw_vid
         cutting.show(at, plan.stored.files)  # as `highlights` does: the ledger may have forgotten them
         answers.forget(at.desk.platform.store, at.video_id, DESCRIBED_ALERTS)  # a run may have been killed after the manifest
     return at.reused(plan) if plan.stored else _evaluate(at, plan, active, rules, sources)
-
-
-def seeing(eyes: "Eyes | None") -> dict[str, object] | None:
-    """What counts of who is shown frames, in the fingerprint; None where nobody looked."""
-    from video_platform.analysis import seen
-
-    if eyes is None:
-        return None
-    return seen.configuration(eyes.model) if eyes.model else recipes.unseeing(eyes.name, eyes.lack or "")
 
 
 def _transcript(at: Step) -> Handle | None:
@@ -100,7 +91,7 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, rules: CameraRules, sou
     duration_s = scenes[-1].end_s if scenes else 0.0
     heard = _heard(sources.transcript)
     asked = _ask(at, rules, sources, scenes, duration_s, heard)
-    eyes, away = sources.eyes, _away(sources.eyes, asked)
+    eyes, away, asks = sources.eyes, _away(sources.eyes, asked), {rule.name for rule in rules.rules if rule.kind == SEES}
     found = described.evaluate(
         rules,
         duration_s=duration_s,
@@ -108,9 +99,10 @@ def _evaluate(at: Step, plan: Plan, active: ActiveRules, rules: CameraRules, sou
         heard=heard,
         unseen=eyes.reason if eyes and eyes.model is None else None,
         answers=asked.answers,
+        waiting=lambda rule: away is not None and rule in asks,
         model=eyes.name if eyes else "",
     )
-    change = _reconcile(at, plan, active, rules, found, unjudged=_unjudged(rules, found, away), provisional=away is not None)
+    change = _reconcile(at, plan, active, rules, found, provisional=away is not None)
     sheet = _sheet(found, asked, rules, eyes, change)
     path = at.folder / "alerts.json"
     path.write_text(json.dumps(canonical(sheet, digits=6), ensure_ascii=False))
@@ -145,7 +137,7 @@ def _heard(transcript: Handle | None) -> "Heard":
     from video_platform.analysis.described import Heard
 
     if transcript is None:
-        return Heard(None, "no transcript of this video was made")
+        return Heard(None)
     return Heard(Transcript.model_validate(transcript.read_json("transcript")))
 
 
@@ -185,16 +177,10 @@ def _away(eyes: "Eyes | None", asked: Asked) -> str | None:
     return asked.asker.away if asked.asker else None
 
 
-def _unjudged(rules: CameraRules, found: "Described", away: str | None) -> set[str]:
-    """Rules of which nobody can say now that they find less than before."""
-    waiting = {rule.name for rule in rules.rules if rule.kind == SEES} if away else set()
-    return waiting | {rule for rule, _ in found.cannot_evaluate}
-
-
 # ---- what becomes of it --------------------------------------------------------------------------------------------------------------------------------
 
 
-def _reconcile(at: Step, plan: Plan, active: ActiveRules, rules: CameraRules, found: "Described", *, unjudged: set[str], provisional: bool) -> "LedgerChange":
+def _reconcile(at: Step, plan: Plan, active: ActiveRules, rules: CameraRules, found: "Described", *, provisional: bool) -> "LedgerChange":
     from video_platform.services.database import reconciliation
     from video_platform.services.database.matching import TRACKED_BY_NOBODY
 
@@ -213,7 +199,7 @@ def _reconcile(at: Step, plan: Plan, active: ActiveRules, rules: CameraRules, fo
         run_id=at.context.run.run_id,
         now=datetime.now(UTC),
         processed_key="",
-        unjudged=unjudged,
+        unjudged=found.unjudged,
         provisional=provisional,
     )
     return reconciliation.reconcile(at.desk.platform.db, given)

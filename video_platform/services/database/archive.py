@@ -54,9 +54,9 @@ def cameras(db: Database) -> list[str]:
         return sorted(connection.execute(sa.select(videos.c.camera).where(_here()).distinct()).scalars())
 
 
-def evaluated(db: Database, camera: str) -> list[Evaluated]:
-    """The evaluated videos of a camera, in the order in which rules judge them: by recording time; those of unknown time first."""
-    of_alerts = sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS)
+def evaluated(db: Database, camera: str, asset: str = ALERTS) -> list[Evaluated]:
+    """The videos of a camera that `asset` has evaluated, in the order in which rules judge them: by recording time; those of unknown time first."""
+    of_alerts = sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == asset)
     said = (evaluations.c.tracks_hash, evaluations.c.rules_version, evaluations.c.fingerprint, evaluations.c.open_states)
     query = sa.select(videos, *said).outerjoin(evaluations, of_alerts).where(videos.c.camera == camera, _here())
     with db.read() as connection:
@@ -67,9 +67,9 @@ def evaluated(db: Database, camera: str) -> list[Evaluated]:
     return unknown + [_evaluated(row, earlier) for row, earlier in zip(known, _befores(known), strict=True) if row.tracks_hash is not None]
 
 
-def ledger(db: Database, camera: str, settled: Collection[str] = ()) -> dict[str, list[Any]]:
+def ledger(db: Database, camera: str, settled: Collection[str] = (), asset: str = ALERTS) -> dict[str, list[Any]]:
     """The alerts of a camera by video, superseded ones included, in order of time: rows with the columns `MATCHED`. Those of `settled` rules are left out."""
-    query = sa.select(*(alerts.c[name] for name in MATCHED)).where(_of_camera(camera), alerts.c.rule.not_in(sorted(settled)))
+    query = sa.select(*(alerts.c[name] for name in MATCHED)).where(_of_camera(camera, asset), alerts.c.rule.not_in(sorted(settled)))
     found: dict[str, list[Any]] = {}
     with db.read() as connection:
         for row in connection.execute(query.order_by(alerts.c.video_id, alerts.c.start_s, alerts.c.end_s, alerts.c.id)):
@@ -80,7 +80,7 @@ def ledger(db: Database, camera: str, settled: Collection[str] = ()) -> dict[str
 def standing(db: Database, camera: str, rules: Collection[str]) -> dict[str, list[tuple[str, str]]]:
     """The active alerts of some rules of a camera by video, in order of time: rule and id. A hundred thousand of them are nothing but these two."""
     columns = (alerts.c.video_id, alerts.c.rule, alerts.c.id)
-    query = sa.select(*columns).where(_of_camera(camera), alerts.c.rule.in_(sorted(rules)), alerts.c.lifecycle == str(Lifecycle.ACTIVE))
+    query = sa.select(*columns).where(_of_camera(camera, ALERTS), alerts.c.rule.in_(sorted(rules)), alerts.c.lifecycle == str(Lifecycle.ACTIVE))
     found: dict[str, list[tuple[str, str]]] = {}
     with db.read() as connection:
         for video_id, rule, alert_id in connection.execute(query.order_by(alerts.c.video_id, alerts.c.start_s, alerts.c.end_s, alerts.c.id)):
@@ -97,8 +97,8 @@ def records(db: Database, alert_ids: Sequence[str]) -> Iterator[AlertRecord]:
         yield from (ledger_rows.record(found[alert_id]) for alert_id in part if alert_id in found)
 
 
-def _of_camera(camera: str) -> sa.ColumnElement[bool]:
-    return sa.and_(alerts.c.camera == camera, alerts.c.asset == ALERTS)
+def _of_camera(camera: str, asset: str) -> sa.ColumnElement[bool]:
+    return sa.and_(alerts.c.camera == camera, alerts.c.asset == asset)
 
 
 def _here() -> sa.ColumnElement[bool]:

@@ -153,12 +153,14 @@ def outdated(db: Database, person: Person = ANYONE, *, asset: str = ALERTS) -> l
     return [row.video_id for row in rows if person.may_see(row.camera) and says(row.rules_version, row.camera) != says(in_force, row.camera)]
 
 
-def brought(db: Database) -> list[str]:
-    """The ready videos whose alerts a promotion has brought to the active version, outside of any run: those whose pictures and clips may not have followed."""
+def brought(db: Database, *, asset: str = ALERTS) -> list[str]:
+    """The ready videos whose alerts (those of an `asset`) a promotion has brought to the active version, outside of any run: pictures and clips of them may not
+    have followed.
+    """
     query = (
         sa.select(videos.c.video_id)
         .join(evaluations, evaluations.c.video_id == videos.c.video_id)
-        .where(videos.c.state == str(VideoState.READY), evaluations.c.asset == ALERTS, evaluations.c.run_id.is_(None))
+        .where(videos.c.state == str(VideoState.READY), evaluations.c.asset == asset, evaluations.c.run_id.is_(None))
         .order_by(videos.c.ingested_at, videos.c.video_id)
     )
     with db.read() as connection:
