@@ -95,7 +95,7 @@ def test_a_draft_is_tried_promoted_and_rolled_back(served, tmp_path):
     assert {alert["id"] for alert in served.client.get("/api/alerts").json()["items"]} == before
 
     done = served.client.post("/api/rules/promote", json={"text": CARS, "who": "ana", "why": "cars too"}, timeout=120).json()
-    assert (done["version"]["id"], done["version"]["who"], done["raised"], done["notified"]) == (2, "ana", cars["added"], 0)
+    assert (done["version"]["id"], done["version"]["who"], done["raised"], done["notified"], done["waiting"]) == (2, "ana", cars["added"], 0, [])
     assert [each["id"] for each in served.client.get("/api/rules/versions").json()["items"]] == [2, 1]
     compared = served.client.get("/api/rules/diff", params={"before": 1, "after": 2}).json()
     assert compared["changes"] == {"rule cars": "added"}
