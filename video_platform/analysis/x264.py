@@ -12,7 +12,7 @@ gives one or the other result where a picture is no multiple of 256 wide: of eig
 or without mbtree none. That is the result of other processors too, and takes as long; without mbtree files are a tenth larger."""
 
 
-def options(crf: int, **others: str) -> dict[str, str]:
+def options(crf: int, **others: str) -> dict[str, object]:
     """Options of a `libx264` stream in PyAV; `others` are further ones of ffmpeg."""
     import cv2
 
