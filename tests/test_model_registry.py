@@ -1,5 +1,6 @@
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,10 @@ def test_a_file_that_was_changed_is_read_again(tmp_path):
         ({"source": "model:owlv2-base"}, "looks for other classes"),
         ({"task": "open-vocabulary", "classes": ["kite"], "source": "model:dfine-nano"}, "names no open-vocabulary entry"),
         ({"task": "scenes", "source": "folder:/x"}, "only with their sha256"),
+        ({"source": "folder:/x\0y"}, "is no source"),
+        ({"source": "https://models.example:99999/x/", "sha256": {"config.json": HASH}}, "Port out of range"),
+        ({"source": "https://me:secret@models.example/x/", "sha256": {"config.json": HASH}}, "is no source"),
+        ({"size_bytes": 10**400}, "size_bytes: Input should be less than"),
     ],
 )
 def test_an_entry_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, changed, said):
@@ -93,6 +98,20 @@ def test_an_entry_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, chan
 def test_a_file_that_is_no_registry_is_refused_and_nothing_in_it_is_run(tmp_path, text):
     with pytest.raises(SettingsError, match="is no registry of models"):
         registry_of(tmp_path, text=text)
+
+
+@pytest.mark.parametrize("value", ["2024-02-30", "9" * 5000])
+def test_a_value_that_yaml_cannot_make_is_a_file_that_is_no_registry(tmp_path, value):
+    with pytest.raises(SettingsError, match="is no registry of models"):
+        registry_of(tmp_path, text=f"version: 1\nmodels:\n  - {{name: mine, revision: {value}}}\n")
+
+
+def test_aliases_that_make_an_endless_text_of_a_few_lines_are_not_repeated(tmp_path):
+    """Nine times nine, nine times over: written out it is gigabytes."""
+    rows = [f"    {letter}: &{letter} [{', '.join(f'*{before}' for _ in range(9))}]" for before, letter in pairwise("abcdefghij")]
+    with pytest.raises(SettingsError, match=r"model 1: .*name: Input should be a valid string") as caught:
+        registry_of(tmp_path, text="\n".join(["version: 1", "models:", "  - licence: ours", "    a: &a [x, x]", *rows, "    name: *j"]))
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_registry_that_is_not_there_or_too_large_names_the_variable(tmp_path):

@@ -32,6 +32,12 @@ MAX_CLASSES = 2000
 
 MAX_CLASS_CHARACTERS = 60
 
+MAX_SHOWN_NAME = 80
+"""Characters of a name that cannot be used, in the message that refuses it."""
+
+MAX_SIZE_BYTES = 2**50
+"""Of a model that an entry names: a petabyte; more is a slip of the hand, and no number that could be shown."""
+
 COCO = "coco"
 """What an entry writes instead of the 80 classes of COCO."""
 
@@ -140,7 +146,7 @@ class Entry(BaseModel):
     engine: Engine | None = None
     revision: str = ""
     sha256: dict[str, Sha256] = Field(default_factory=dict)
-    size_bytes: int = Field(default=0, ge=0, description="about what has to be fetched")
+    size_bytes: int = Field(default=0, ge=0, le=MAX_SIZE_BYTES, description="about what has to be fetched")
     classes: tuple[str, ...] = Field(default=(), max_length=MAX_CLASSES, description="by class id; of an open vocabulary what is looked for")
 
     @field_validator("classes", mode="before")
@@ -170,12 +176,12 @@ class Entry(BaseModel):
         fits = {
             SourceKind.PACKAGE: lambda: bool(re.fullmatch(r"\w[\w.-]*", rest)),
             SourceKind.HUB: lambda: bool(HUB_NAME.fullmatch(rest)) and ".." not in rest,
-            SourceKind.FOLDER: lambda: rest.startswith(("/", "~")),
+            SourceKind.FOLDER: lambda: rest.startswith(("/", "~")) and rest.isprintable(),
             SourceKind.PIP: lambda: bool(PIP_PATH.fullmatch(rest)),
             SourceKind.MODEL: lambda: bool(NAME.fullmatch(rest)),
             SourceKind.OLLAMA: lambda: bool(OLLAMA_NAME.fullmatch(rest)),
-            SourceKind.HTTPS: lambda: bool(urlsplit(source).hostname),
-            SourceKind.HTTP: lambda: is_loopback(urlsplit(source).hostname or ""),
+            SourceKind.HTTPS: lambda: _is_address(source),
+            SourceKind.HTTP: lambda: _is_address(source) and is_loopback(urlsplit(source).hostname or ""),
         }
         if kind not in fits or not fits[SourceKind(kind)]():
             raise ValueError(f"{source!r} is no source: write {SOURCE_FORMS}; http only on loopback")
@@ -265,6 +271,12 @@ def shipped() -> Registry:
     return _loaded(SHIPPED_FILE, None, _stamp(SHIPPED_FILE), None)
 
 
+def _is_address(url: str) -> bool:
+    """Whether a URL names a host, a port that there can be, and no password: sources are shown, and stand in manifests."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and parts.username is None and (parts.port is None or parts.port > 0)
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """What tells that a file was changed."""
     try:
@@ -300,7 +312,7 @@ def _read(path: Path) -> list[Entry]:
         raise SettingsError(f"{path} is no registry of models: it is larger than {MAX_REGISTRY_BYTES} bytes", path=str(path))
     try:
         found = _File.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValidationError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of a date that there is not, or a number of 5,000 digits, YAML raises a bare ValueError
         raise SettingsError(f"{path} is no registry of models: {_words(error)}; docs/models.md shows one", path=str(path)) from error
     entries = [_entry(path, number, each) for number, each in enumerate(found.models, 1)]
     names = [entry.name for entry in entries]
@@ -314,7 +326,9 @@ def _entry(path: Path, number: int, given: Mapping[str, Any]) -> Entry:
     try:
         return Entry.model_validate(given)
     except ValidationError as error:
-        raise SettingsError(f"{path}: model {number} ({given.get('name')!r}): {_words(error)}", path=str(path), model=str(given.get("name"))) from error
+        name = given.get("name")
+        called = f" ({name[:MAX_SHOWN_NAME]!r})" if isinstance(name, str) else ""  # of anything else a few lines with aliases make an endless text
+        raise SettingsError(f"{path}: model {number}{called}: {_words(error)}", path=str(path), model=number) from error
 
 
 def _words(error: Exception) -> str:
