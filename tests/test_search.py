@@ -99,8 +99,16 @@ def test_what_no_text_has_is_not_looked_for(home, tmp_path):
 def test_words_that_say_nothing_count_only_alone():
     assert words_of("when does the person walk with a dog") == ["person", "walk", "dog"]
     assert words_of("who is it") == ["who", "is", "it"]
-    assert words_of("Straße STRASSE") == ["strasse"]
+    assert words_of("Straße STRASSE") == ["straße", "strasse"]  # as the indices have them
     assert matched(["walking", "dogs", "cat"], "A person walks a dog; categories.") == ("walking",)
+
+
+@pytest.mark.parametrize("word", ["Straße", "STRASSE", "İstanbul", "ΣΊΣΥΦΟΣ", "Ångström", "Ŝipo", "Öl", "دروازه", "ворота"])
+def test_a_word_is_found_as_it_stands_there(home, tmp_path, word):
+    add(home, tmp_path, "a.mp4", f"Ein Auto: {word}.", "A red car.")
+    (hit,) = finder(home).find(word).hits
+    assert (hit.passage.start_s, len(hit.words)) == (0.0, 1)
+    assert texts(finder(home).find(word.lower())) == texts(finder(home).find(word))
 
 
 def test_lists_are_fused_by_rank():

@@ -69,6 +69,9 @@ STOP_WORDS = frozenset(
 
 WORD = re.compile(r"[^\W_]+")
 
+DOTTED_I = "İ".lower()
+"""The one letter that becomes two in lower case, i and a mark, at which a word would end; the indices have it as i."""
+
 
 class Mode(StrEnum):
     """How passages are found."""
@@ -272,8 +275,11 @@ def plain(question: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a question, each once, in lower case; those that say nothing only where there are no others."""
-    words = list(dict.fromkeys(word[:64] for word in WORD.findall(text.casefold())))
+    """The words of a question, each once, in lower case; those that say nothing only where there are no others.
+
+    Lower case and no more: the indices keep `straße` as it is, and folded to `strasse` it would not be found.
+    """
+    words = list(dict.fromkeys(word[:64] for word in WORD.findall(text.lower().replace(DOTTED_I, "i"))))
     return [word for word in words if word not in STOP_WORDS] or words
 
 
