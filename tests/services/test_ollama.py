@@ -1,13 +1,10 @@
 import gzip
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from fake_ollama import DIGEST, FakeOllama
 from pydantic import SecretStr
+from raw_server import answering
 
 from scripts.services.certificates import Authority
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
@@ -82,36 +79,6 @@ def test_nobody_there_is_said_quickly(nobody):
     started = time.monotonic()
     assert f"no Ollama answers at {nobody}" in language_models.describe(settings(nobody))
     assert time.monotonic() - started < 3
-
-
-@contextmanager
-def answering(head: bytes, then: bytes = b"") -> Iterator[str]:
-    """A server that answers everything with `head`, and then says `then` again and again without an end."""
-    closing = threading.Event()
-
-    def talk(connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.recv(65536)
-                connection.sendall(head)
-                while then and not closing.wait(0.05):
-                    connection.sendall(then)
-            except OSError:
-                return
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=talk, args=(connection,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        closing.set()
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 ENDLESS = {

@@ -26,6 +26,25 @@ VARIABLE = f"{PREFIX}LANGUAGE_MODEL__"
 MAX_WIRE_BYTES = 4 * 1024 * 1024
 """Largest answer on the wire: a summary of 1,024 tokens streams as about 200 KB of JSON lines."""
 
+TEXT = "application/json; charset=utf-8"
+"""How every answer is read."""
+
+MAX_TOKENS = 10**9
+"""More than this no answer took; a manifest adds them up."""
+
+MAX_SHOWN_CHARS = 200
+"""Of what a server says when it refuses."""
+
+
+def shown(text: str) -> str:
+    """What a server said, in a line that may be printed."""
+    return "".join(each if each.isprintable() else " " for each in text[:MAX_SHOWN_CHARS])
+
+
+def tokens(said: int | None) -> int:
+    """The tokens that a server says, as far as there can be so many."""
+    return max(0, min(said or 0, MAX_TOKENS))
+
 
 @dataclass(frozen=True)
 class Access:
@@ -77,6 +96,7 @@ class Bounded(httpx.BaseTransport):
             end.cancel()
             raise
         assert isinstance(response.stream, httpx.SyncByteStream)
+        response.headers["content-type"] = TEXT  # whatever it said: httpx looks for any codec that a server names, and some of Python's give no text
         return httpx.Response(response.status_code, headers=response.headers, stream=_BoundedStream(response.stream, end))
 
     def close(self) -> None:

@@ -141,13 +141,14 @@ def _stream(settings: LanguageModelSettings, model: str, insecure: bool) -> Iter
         ):
             if reply.status_code != httpx.codes.OK:
                 raise ModelUnavailable(f"Ollama at {base} refused to fetch {model} ({reply.status_code})", model=model)
+            reply.encoding = "utf-8"  # whatever it says: some of the codecs that a server may name give no text
             for line in reply.iter_lines():
                 said = json.loads(line[:MAX_LINE_BYTES]) if line.strip() else {}
                 if isinstance(said, dict):
                     yield said
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ModelUnavailable(f"no Ollama answers at {base} ({type(error).__name__})", model=model) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelUnavailable(f"what answers at {base} does not speak Ollama's protocol", model=model) from error
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable, SettingsError
 from video_platform.services import tls
-from video_platform.services.bounded_http import MAX_WIRE_BYTES, VARIABLE, Access, Bounded
+from video_platform.services.bounded_http import MAX_WIRE_BYTES, VARIABLE, Access, Bounded, shown, tokens
 from video_platform.settings import LanguageModelSettings
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ OPTIONS = {"temperature": 0.0, "seed": 1, "num_ctx": CONTEXT_TOKENS, "num_predic
 BUSY = 503
 NOT_FOUND = 404
 SHOWN_MODELS = 5
+NOT_OLLAMAS = (ValueError, AttributeError, TypeError, RecursionError)
+"""What its client raises for lines that are not JSON, or not Ollama's: a number, a list, brackets without an end."""
 VISION = "vision"
 SEEING_MODEL = "qwen3-vl:4b"
 """A small model that sees, 3.3 GB."""
@@ -115,7 +117,7 @@ def look(settings: LanguageModelSettings) -> Found:
         return Found(base, None, (), None, error.message)
     except (httpx.HTTPError, httpx.InvalidURL, ModelUnavailable, ValidationError, ValueError) as error:
         return Found(base, None, (), None, _why_not(base, error))
-    models = tuple(tag.name for tag in tags)
+    models = tuple(shown(tag.name) for tag in tags)
     digest = next((tag.digest for tag in tags if tag.name in (settings.model, f"{settings.model}:latest")), None)
     problem = None if digest else f"Ollama at {base} has no model {settings.model}; get it with: ollama pull {settings.model}"
     if digest and not digest.removeprefix("sha256:").startswith(settings.digest):
@@ -255,7 +257,7 @@ class OllamaModel:
             raise ModelUnavailable(f"Ollama at {self._address} stopped in the middle of its answer", model=self.name)
         if last.done_reason == "length":
             raise ModelReplyInvalid(f"{self.name} did not finish within {ANSWER_TOKENS} tokens", model=self.name)
-        return "".join(pieces), (last.prompt_eval_count or 0) + (last.eval_count or 0)
+        return "".join(pieces), tokens(last.prompt_eval_count) + tokens(last.eval_count)
 
     def _stream(self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object]) -> Iterator:
         import ollama
@@ -271,7 +273,7 @@ class OllamaModel:
             raise ModelUnavailable(self._refusal(error.status_code, error.error), model=self.name, status=error.status_code) from error
         except (httpx.HTTPError, OSError) as error:
             raise ModelUnavailable(f"Ollama at {self._address} went away: {type(error).__name__}", model=self.name) from error
-        except ValueError as error:  # lines that are not JSON, or not Ollama's
+        except NOT_OLLAMAS as error:
             raise ModelUnavailable(f"what answers at {self._address} does not speak Ollama's protocol", model=self.name) from error
 
     def _refusal(self, status: int, text: str) -> str:
@@ -279,4 +281,4 @@ class OllamaModel:
             return f"Ollama at {self._address} is busy"
         if status == NOT_FOUND:
             return f"Ollama at {self._address} has no model {self.name} any more; get it with: ollama pull {self.name}"
-        return f"Ollama at {self._address} refused ({status}): {text[:200]}"
+        return f"Ollama at {self._address} refused ({status}): {shown(text)}"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable, SettingsError
 from video_platform.fingerprints import content_hash
 from video_platform.services import tls
-from video_platform.services.bounded_http import MAX_WIRE_BYTES, VARIABLE, Access, Bounded
+from video_platform.services.bounded_http import MAX_WIRE_BYTES, VARIABLE, Access, Bounded, shown, tokens
 from video_platform.services.ollama import ANSWER_TOKENS, CONNECT_S, LOOK_S, SHOWN_MODELS, Choice, State
 from video_platform.settings import LanguageModelSettings
 
@@ -24,8 +24,6 @@ DEFAULT_PATH = "/v1"
 REFUSED = (401, 403)
 NOT_FOUND = 404
 BUSY = (429, 503)
-MAX_SHOWN_CHARS = 200
-"""Of what a server says when it refuses."""
 SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 """First bytes of a picture -> its media type."""
 
@@ -94,10 +92,10 @@ def look(settings: LanguageModelSettings, model: str | None = None) -> Found:
     except (httpx.HTTPError, httpx.InvalidURL, ModelUnavailable, ValidationError, ValueError) as error:
         return Found(base, (), None, _why_not(base, error))
     found = next((each for each in models if each.id == wanted), None)
-    names = tuple(each.id[:MAX_SHOWN_CHARS] for each in models)
+    names = tuple(shown(each.id) for each in models)
     if found is None:
-        shown = ", ".join(names[:SHOWN_MODELS]) or "none"
-        return Found(base, names, None, f"what answers at {base} serves no model {wanted} (it has {shown})")
+        listed = ", ".join(names[:SHOWN_MODELS]) or "none"
+        return Found(base, names, None, f"what answers at {base} serves no model {wanted} (it has {listed})")
     return Found(base, names, content_hash(found), None)
 
 
@@ -180,7 +178,7 @@ class OpenAICompatibleModel:
         choice = answer.choices[0]
         if choice.finish_reason == "length":
             raise ModelReplyInvalid(f"{self.name} did not finish within {ANSWER_TOKENS} tokens", model=self.name)
-        return choice.message.content or "", answer.usage.total_tokens if answer.usage else 0
+        return choice.message.content or "", tokens(answer.usage.total_tokens if answer.usage else 0)
 
     def _answer(self, body: Mapping[str, object]) -> _Completion:
         timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_S)
@@ -208,7 +206,7 @@ class OpenAICompatibleModel:
             return f"the server at {self._address} refuses this platform ({status}): look at {VARIABLE}TOKEN"
         if response.is_redirect:
             return f"the server at {self._address} leads elsewhere ({status}), which is not followed"
-        return f"the server at {self._address} refused ({status}): {response.text[:MAX_SHOWN_CHARS]}"
+        return f"the server at {self._address} refused ({status}): {shown(response.text)}"
 
 
 def _picture(image: bytes) -> dict[str, object]:
