@@ -281,7 +281,8 @@ def make(
     each = {cause: [_planned(one, [cause], usual, run.seconds) for one in found if cause in one.causes] for cause in Cause}
     plans = [CausePlan(cause, planned) for cause, planned in each.items() if planned]
     seconds = sum(_planned(one, causes, usual, run.seconds).seconds for one in found)
-    unknown = _unknown(present, causes, doubted) if ready else {}
+    to_hear = any(TRANSCRIPT in one.causes.get(Cause.WAITING, ()) for one in found)
+    unknown = _unknown(present, causes, doubted, to_hear=to_hear) if ready else {}
     return Plan(plans, len(ready), current, seconds, run, unknown)
 
 
@@ -323,15 +324,18 @@ def records_of(db: Database, video_ids: Sequence[str]) -> list[VideoRecord]:
     return [known[video_id] for video_id in video_ids if video_id in known]
 
 
-def _unknown(present: Present, causes: Collection[Cause], doubted: Collection[Cause]) -> dict[Cause, str]:
-    """Why it cannot be told what these causes outdate: who counts for one is away and nothing is known of it, or nobody wants its work by the stand-in."""
+def _unknown(present: Present, causes: Collection[Cause], doubted: Collection[Cause], *, to_hear: bool) -> dict[Cause, str]:
+    """Why it cannot be told what these causes outdate: who counts for one is away and nothing is known of it, or nobody wants its work by the stand-in.
+
+    What waits for the model that listens, `to_hear`, asks no server: it is told although that is away.
+    """
     found: dict[Cause, str] = {}
     for cause in causes:
         who = present.who(cause)
         if who is not None and who.doubt and (cause in doubted or who.configuration is None):
             found[cause] = who.doubt
     doubts = [who.doubt for cause in OF_ONE_MODEL if (who := present.who(cause)) and who.doubt]
-    if Cause.WAITING in causes and doubts:
+    if Cause.WAITING in causes and doubts and not to_hear:
         found[Cause.WAITING] = doubts[0]
     return found
 
@@ -391,7 +395,8 @@ def _causes(
     for asset in [each for each in ASSETS if each not in off]:
         hopeless = asset in OF_ASSET and bool(present.doubt(OF_ASSET[asset]))  # a stand-in would be written by the same stand-in again
         of_asset = _causes_of(asset, manifests, wanted.get(asset), stand_in_counts=not hopeless)
-        for cause in [*of_asset, *([Cause.WAITING] if of_asset and _waits(asset, manifests.get(asset), wanted.get(asset)) else [])]:
+        waits = bool(of_asset) and not hopeless and _waits(asset, manifests.get(asset), wanted.get(asset))
+        for cause in [*of_asset, *([Cause.WAITING] if waits else [])]:
             found.setdefault(cause, []).append(asset)
     for asset, fingerprint in evaluated.items():
         stored = manifests.get(asset)
@@ -422,6 +427,8 @@ def _waits(asset: str, stored: Manifest | None, wanted: Mapping[str, object] | N
     """Whether an outdated result is one that waits for a model: missing, a stand-in, or made where there was none."""
     if asset not in recipes.IN_WORDS or asset == SEARCH_INDEX:
         return False
+    if asset == TRANSCRIPT and (wanted is None or wanted.get("model") is None):
+        return False  # nobody could listen now either
     if stored is None or stored.degraded:
         return True
     if asset == LLM_SUMMARY:

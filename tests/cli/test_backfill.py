@@ -1,10 +1,13 @@
 """`vp plan`, `vp backfill` and `vp retry --asset`, over a home whose results were made from something else."""
 
 import pytest
+import seeded
 from fake_ollama import FakeOllama
 
 from video_platform import settings
+from video_platform.layout import TRANSCRIPT
 from video_platform.platform import open_platform
+from video_platform.records import Transcript
 from video_platform.services.database import audit, backfills
 
 
@@ -75,7 +78,39 @@ def test_what_waits_for_a_model_is_told_first_and_then_asked_for(vp, filled, mon
     away = vp("describe", "--waiting", "--dry-run")
     assert away.status == 1
     assert "no model could describe anything now: no Ollama answers" in away.err
+    assert "`vp doctor` says what there is" in away.err
     assert vp("describe").status == 2
+
+
+def test_what_waits_for_a_model_that_is_there_is_asked_for_while_another_one_is_away(vp, filled, tmp_path, monkeypatch):
+    processed, _, _ = filled
+    monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__ENGINE", "ollama")
+    monkeypatch.setenv("VIDEO_PLATFORM_LANGUAGE_MODEL__HOST", "http://127.0.0.1:9")
+    with open_platform(settings.load()) as platform:
+        seeded.transcribe(platform, processed, Transcript(state="not_transcribed", reason="nobody listened"))
+    away = vp("describe", "--waiting", "--dry-run")
+    assert (away.status, "no Ollama answers" in away.err) == (1, True)
+    registry = tmp_path / "models.yaml"
+    registry.write_text(f"version: 1\nmodels:\n  - {{name: ears, task: speech, source: 'folder:{_ears(tmp_path)}', licence: ours}}\n")
+    monkeypatch.setenv("VIDEO_PLATFORM_MODELS__REGISTRY", str(registry))
+    monkeypatch.setenv("VIDEO_PLATFORM_SPEECH__MODEL", "ears")
+    assert "no Ollama answers" in vp("describe", "--waiting", "--dry-run").err  # named, and not here yet: nobody could listen
+    assert vp("models", "pull", "ears").status == 0
+    assert vp("describe", "--waiting", "--dry-run", "--json").json["videos"] == 1
+    started = vp("describe", "--waiting")
+    assert "1 video waits for a model" in started.out
+    with open_platform(settings.load()) as platform:
+        (item,) = backfills.listed(platform.db, backfills.page(platform.db)[0].id)
+    assert item.assets[0] == TRANSCRIPT
+
+
+def _ears(folder):
+    """The files of a speech model, as far as they are looked at without listening."""
+    made = folder / "ears"
+    made.mkdir()
+    for name in ("config.json", "model.bin", "tokenizer.json"):
+        (made / name).write_text("{}")
+    return made
 
 
 @pytest.mark.parametrize("budget", ["soon", "0h", "-1m", "2d"])

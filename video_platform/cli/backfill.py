@@ -87,7 +87,7 @@ def describe(
     with opening.catalog() as (platform, catalog):
         found = deeds(platform, catalog).plan([Cause.WAITING])
         if Cause.WAITING in found.unknown:
-            raise StateError(f"no model could describe anything now: {found.unknown[Cause.WAITING]}")
+            raise StateError(f"no model could describe anything now: {found.unknown[Cause.WAITING]}; `vp doctor` says what there is and what to do")
         chosen = found.cause(Cause.WAITING).videos[:limit]
         seconds = sum(video.seconds for video in chosen) / platform.settings.runs.llm_slots
         started = deeds(platform, catalog).start_backfill(Cause.WAITING, limit=limit, budget_s=budget_s) if chosen and not dry_run else None
