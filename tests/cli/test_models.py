@@ -169,6 +169,8 @@ def test_a_name_that_nobody_knows_is_asked_of_ollama_and_said_so(vp):
     ran = vp("models", "pull", "dfine-nanno")
     assert ran.status == 1
     assert "no model of the registry is called dfine-nanno" in ran.err
+    assert "start it, or look at VIDEO_PLATFORM_LANGUAGE_MODEL__HOST" in ran.err
+    assert ran.out == "", "why it failed is said once"
 
 
 def test_a_model_of_ollama_is_checked_where_it_is(vp, monkeypatch):

@@ -26,7 +26,7 @@ State = Literal["ok", "look", "bad"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `advice` says what to do unless it is ok."""
+    """One thing looked at; `advice` says what to do unless it is ok, or how there would be more."""
 
     what: str
     state: State

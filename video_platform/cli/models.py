@@ -153,17 +153,18 @@ def _pull_by_ollama(platform: "Platform", model: str, *, known: bool, patient: b
     from video_platform.cli import output
     from video_platform.errors import ModelUnavailable
     from video_platform.services import model_pulls
+    from video_platform.services.model_pulls import PullState
 
     said = ""
     try:
         for each in model_pulls.pull(platform.db, platform.settings.language_model, model, patient=patient, insecure=insecure):
-            if each.words != said:
+            if each.words != said and each.state is not PullState.FAILED:  # the error says it
                 said = each.words
                 output.say(said)
-    except ModelUnavailable as error:
+    except ModelUnavailable:
         if not known:
             output.note(f"no model of the registry is called {model} (`vp models list`), so Ollama was asked for it")
-        raise error
+        raise
 
 
 def _pull_files(settings: "Settings", registry: "Registry", entry: "Entry", *, again: bool) -> None:

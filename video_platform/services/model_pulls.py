@@ -147,7 +147,7 @@ def _stream(settings: LanguageModelSettings, model: str, insecure: bool) -> Iter
                 if isinstance(said, dict):
                     yield said
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ModelUnavailable(f"no Ollama answers at {base} ({type(error).__name__})", model=model) from error
+        raise ModelUnavailable(f"no Ollama answers at {base} ({type(error).__name__}): start it, or look at {ollama.VARIABLE}HOST", model=model) from error
     except (ValueError, RecursionError) as error:
         raise ModelUnavailable(f"what answers at {base} does not speak Ollama's protocol", model=model) from error
 

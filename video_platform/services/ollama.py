@@ -64,7 +64,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class State:
-    """How it stands with a model that the settings name: `ok` when what they ask for can be done now, else `advice` says what to do.
+    """How it stands with a model that the settings name: `ok` when what they ask for can be done now. `advice` says what to do where it cannot, or for more.
 
     `lack` of a vision model is why it cannot be shown pictures, None when nothing answers.
     """
@@ -179,7 +179,9 @@ def writer(settings: LanguageModelSettings) -> State:
     text = _in_words(settings, found)
     if found.version is None:
         advice = f"start it (`ollama serve`), look at {VARIABLE}HOST, or have the template write: {VARIABLE}ENGINE=template"
-        return State(True, text) if settings.engine == "auto" else State(False, text, advice)
+        if settings.engine == "auto":
+            return State(True, text, f"to have a model write them start Ollama, then: vp models pull {settings.model} (docs/summaries.md)")
+        return State(False, text, advice)
     if found.digest is None:
         return State(False, text, f"ollama pull {settings.model}, or name another model in {VARIABLE}MODEL")
     return State(True, text)
