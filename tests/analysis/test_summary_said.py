@@ -235,3 +235,22 @@ def test_the_concern_says_from_which_numbers_it_comes(people, stay_s, concern, w
 def test_no_concern_without_people():
     facts = gather(TrackSheet(sample_rate=5, samples=300, tracks=[]), [], duration_s=60)
     assert (summary_template.concern(facts), summary_template.concern_why(facts)) == (0, "Nobody was followed.")
+
+
+def test_sound_that_goes_on_after_the_pictures_is_evidence_within_them():
+    """Else no summary of such a video could be stored: all evidence has to lie in it."""
+    late = Transcript(
+        state="spoken",
+        segments=[SpeechSegment(id="0", text="There is a fire.", start_s=50, end_s=90), SpeechSegment(id="1", text="Call for help.", start_s=91, end_s=95)],
+    )
+    quoting = Scripted(
+        lambda facts: {
+            "title": "Speech",
+            "overview": "Somebody speaks.",
+            "sentences": [{"text": f'Somebody says "{each["text"]}"', "references": [each["reference"]]} for each in facts["speech"]],
+        }
+    )
+    written = summary.write(video(transcript=late), quoting)
+    evidence = [each for sentence in written.summary.sentences for each in sentence.evidence if each.kind == "transcript"]
+    assert {each.id for each in evidence} == {"0", "1"}
+    assert all(each.start_s <= each.end_s <= 60 for each in evidence)

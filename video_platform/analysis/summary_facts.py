@@ -154,8 +154,13 @@ def gather(
         peak=_peak(tracks) if tracks else None,
         gap=_longest_gap(tracks, duration_s),
         captions=tuple(said for each in captions.captions if (said := _plain(each)).text) if captions else (),
-        speech=tuple(said for each in transcript.segments if (said := _plain(each)).text) if transcript else (),
+        speech=tuple(said for each in transcript.segments if (said := _within(_plain(each), duration_s)).text) if transcript else (),
     )
+
+
+def _within(segment: SpeechSegment, duration_s: float) -> SpeechSegment:
+    """The same as far as there are pictures: sound may go on after the last one, and evidence has to lie in the video."""
+    return segment.model_copy(update={"start_s": min(segment.start_s, duration_s), "end_s": min(segment.end_s, duration_s)})
 
 
 def _plain(words: _Said) -> _Said:
