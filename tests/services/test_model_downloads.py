@@ -234,6 +234,7 @@ def test_a_folder_is_copied_with_its_links_followed(tmp_path, source):
         (lambda folder: (folder / "model.safetensors").unlink(), "there are no weights as model.safetensors"),
         (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json is missing"),
+        (lambda folder: os.truncate(folder / "config.json", 65 * 1024**2), "which no text of a model is"),
         (lambda folder: (folder / "config.json").write_text("{}"), "does not say which classes the model has"),
         (lambda folder: (folder / "config.json").write_text("[" * 100_000), "does not say which classes the model has"),
         (lambda folder: (folder / "config.json").write_text('{"id2label": {"0": "a", "2": "b"}}'), "numbers 2 classes"),

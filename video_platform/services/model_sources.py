@@ -38,6 +38,10 @@ MAX_FILES = 200
 MAX_MODEL_BYTES = 64 * 1024**3
 """Largest model that is fetched, whatever its source says."""
 
+TEXTS = (".json", ".txt")
+MAX_TEXT_BYTES = 64 * 1024**2
+"""Largest text of a model; they are read whole. The vocabulary of a model of a hundred languages has 17 MB."""
+
 CHUNK_BYTES = 1024 * 1024
 PARTIAL_CONTENT = 206
 RANGE_REFUSED = 416
@@ -59,6 +63,11 @@ class Wanted:
     size_bytes: int | None = None
     sha256: str = ""
     git_sha1: str = ""
+
+    @property
+    def most_bytes(self) -> int:
+        """Larger than this it is not what its name says."""
+        return MAX_TEXT_BYTES if self.name.endswith(TEXTS) else MAX_MODEL_BYTES
 
 
 class _Lfs(BaseModel):
@@ -115,7 +124,10 @@ class Source:
                 raise StateError(f"{self._entry.name} comes from {kind.value}: there is nothing to fetch")
         if len(wanted) > MAX_FILES or sum(each.size_bytes or 0 for each in wanted) > MAX_MODEL_BYTES:
             raise IntegrityError(f"{self._entry.source} is more than {MAX_FILES} files or {MAX_MODEL_BYTES} bytes", model=self._entry.name)
-        return revision, sorted(wanted, key=lambda each: (not each.name.endswith((".json", ".txt")), each.name))
+        long = next((each.name for each in wanted if (each.size_bytes or 0) > each.most_bytes), None)
+        if long:
+            raise IntegrityError(f"{long} of {self._entry.source} is larger than {MAX_TEXT_BYTES} bytes, which no text of a model is", model=self._entry.name)
+        return revision, sorted(wanted, key=lambda each: (not each.name.endswith(TEXTS), each.name))
 
     def bring(self, wanted: Wanted, path: Path, on_progress: Callable[[int], None]) -> PulledFile:
         """The file at `path`, whole and with the right hash."""
@@ -195,7 +207,7 @@ class Source:
             self._require(reply, wanted.url)
             follows = reply.status_code == PARTIAL_CONTENT and reply.headers.get("content-range", "").startswith(f"bytes {there}-")
             there = there if follows else 0  # a server that knows no ranges begins anew
-            most = MAX_MODEL_BYTES if wanted.size_bytes is None else wanted.size_bytes
+            most = wanted.most_bytes if wanted.size_bytes is None else wanted.size_bytes
             with path.open("ab" if follows else "wb") as file:
                 for chunk in reply.iter_raw():  # as it comes: what waits for a full chunk would be lost with the connection
                     there += len(chunk)
