@@ -128,6 +128,14 @@ class TestMeaning:
         assert (texts(found), found.mode) == (["A red car."], Mode.WORDS)
         assert "nowhere lacks model.safetensors" in found.note
 
+    def test_with_a_model_that_is_broken_words_are_looked_for_and_that_is_said(self, home, tmp_path, model):
+        add(home, tmp_path, "a.mp4", "A red car.", model=model)
+        (model / "model.safetensors").write_text("garbage")
+        for mode in (None, Mode.MEANING):
+            found = finder(home, SearchSettings(model=model)).find("red", mode=mode)
+            assert (texts(found), found.mode) == (["A red car."], Mode.WORDS)
+            assert "cannot be used" in found.note
+
     def test_the_order_is_that_of_the_exact_cosine(self, home, tmp_path, model):
         sentences = ["A red car.", "One dog and one child.", "a person enters", "blue bicycle near gate", "persons cross"]
         add(home, tmp_path, "a.mp4", *sentences[:2], model=model)

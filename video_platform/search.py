@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from video_platform import layout, sentence_model
 from video_platform.access import Person
 from video_platform.catalog import Catalog
-from video_platform.errors import PlatformError
+from video_platform.errors import IntegrityError, PlatformError
 from video_platform.records import Scene, VideoRecord, VideoState
 from video_platform.services.database import Database, search, troubles, videos
 from video_platform.services.database.search import ANY_ALERT, Document, Filters
@@ -158,8 +158,11 @@ class Search:
         model, note = self._model(mode)
         used = Mode.WORDS if model is None else mode or Mode.BOTH
         asked = words_of(text)
+        try:
+            by_meaning = self._by_meaning(text, model, filters) if model is not None and asked else []
+        except IntegrityError as error:  # words are there all the same
+            used, note, by_meaning = Mode.WORDS, error.message, []
         by_words = self._by_words(asked, filters) if used is not Mode.MEANING else []
-        by_meaning = self._by_meaning(text, model, filters) if model is not None and asked else []
         likeness = {_place(document): cosine for document, cosine in by_meaning}
         ranked = fused([by_words, [document for document, _ in by_meaning]])[:limit]
         indexed, total = search.counts(self._db, filters.person)

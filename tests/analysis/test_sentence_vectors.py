@@ -3,6 +3,7 @@ import pytest
 from sentence_models import real_model, tiny_model
 
 from video_platform.analysis.sentence_vectors import MAX_TOKENS, Encoder
+from video_platform.errors import IntegrityError
 
 SENTENCES = ["One person crosses in front of the gate.", "", "A red car", "a RED car", "left " * 1000, "日本 \u202e\x00 x", "One dog and one child."]
 
@@ -33,6 +34,18 @@ def test_vectors_have_unit_length_and_do_not_depend_on_their_neighbours(tmp_path
     np.testing.assert_allclose(together, np.concatenate([encoder.encode([each]) for each in SENTENCES]), atol=1e-5)
     np.testing.assert_allclose(together[2], together[3], atol=1e-6)
     assert encoder.encode([]).shape == (0, encoder.size)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("config.json", "{}"), ("config.json", "no JSON"), ("model.safetensors", "garbage"), ("tokenizer.json", "{}"), ("config.json", None)],
+)
+def test_files_that_are_no_such_model_are_one_error(tmp_path, name, text):
+    path = tiny_model(tmp_path / "model") / name
+    path.write_text(path.read_text().replace('"hidden_size": 32', '"hidden_size": 7') if text is None else text)
+    with pytest.raises(IntegrityError, match=r"the sentence model in .*model cannot be used .*bring its files again") as caught:
+        Encoder(path.parent)
+    assert len(caught.value.message) < 600
 
 
 @pytest.mark.models

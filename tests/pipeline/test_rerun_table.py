@@ -460,6 +460,24 @@ def test_a_sentence_model_that_comes_or_goes_makes_only_what_search_finds(proces
         assert search.state(platform.db, video_id).model
 
 
+def test_a_sentence_model_that_is_broken_costs_nothing_but_meaning_and_is_tried_again(processed, tmp_path):
+    graph, video_id = processed
+    model = tiny_model(tmp_path / "model")
+    weights = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(weights[:-100])
+    broken = {"search": SearchSettings(model=model)}
+    assert states(graph.run(video_id, [SEARCH_INDEX], **broken)) == {SEARCH_INDEX: "made"}
+    with graph.platform() as platform:
+        assert "cannot be used" in read_manifest(platform.store, video_id, SEARCH_INDEX).degraded
+        found = search.state(platform.db, video_id)
+        assert (found.model, found.passages > 0) == (None, True)
+    (model / "model.safetensors").write_bytes(weights)
+    assert states(graph.run(video_id, [SEARCH_INDEX], **broken)) == {SEARCH_INDEX: "made"}
+    with graph.platform() as platform:
+        assert read_manifest(platform.store, video_id, SEARCH_INDEX).degraded is None
+        assert search.state(platform.db, video_id).model
+
+
 def test_a_speech_model_that_is_switched_off_makes_only_transcripts_where_nothing_is_said(processed):
     """The sample has no sound, so its transcript says the same as before and the wave stops there; test_transcript.py has a video in which somebody speaks."""
     graph, video_id = processed

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from video_platform.errors import IntegrityError
 from video_platform.sentence_model import SHAPE, VOCABULARY, WEIGHTS
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ MAX_TOKENS = 256
 BATCH = 32
 """Sentences encoded at once, of about equal length: some megabytes."""
 
+TRIAL = "a person"
+"""Encoded once when a model is loaded."""
+
+MAX_WHY = 200
+"""Characters of what a reader of the files says."""
+
 FAR = -1e9
 """Added to the attention for tokens that only fill a batch up."""
 
@@ -30,7 +37,21 @@ class Encoder:
     """A sentence model in memory (90 MB); safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the model in `folder`; OSError or ValueError where it cannot be."""
+        """Read the model in `folder`, and try it.
+
+        Raises:
+            IntegrityError: these files are no such model, or not whole.
+        """
+        try:
+            self._read(folder)
+            self.encode([TRIAL])
+        except MemoryError:
+            raise
+        except Exception as error:  # its readers raise bare ones, and weights of another shape fail anywhere
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_WHY]
+            raise IntegrityError(f"the sentence model in {folder} cannot be used ({why}); bring its files again", path=str(folder)) from error
+
+    def _read(self, folder: Path) -> None:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 

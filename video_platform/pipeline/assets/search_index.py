@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from video_platform import layout, recipes, sentence_model
+from video_platform.errors import IntegrityError
 from video_platform.fingerprints import content_hash
 from video_platform.layout import LLM_SUMMARY, PASSAGE_SOURCES, SEARCH_INDEX, TRACKS
 from video_platform.pipeline import checks
@@ -62,7 +63,11 @@ def _index(at: Step, plan: Plan, llm_summary: Handle, tracks: Handle, others: di
     duration_s = at.record.duration_s or 0.0
     sources = [passages.of_summary(summary, duration_s), *([Passage.model_validate(row) for row in handle.read_list("passages")] for handle in others.values())]
     collected = passages.collect(sources, sheet.tracks)
-    vectors, model = _vectors(at, [each.text for each in collected.passages])
+    try:
+        (vectors, model), broken = _vectors(at, [each.text for each in collected.passages]), None
+    except IntegrityError as error:  # found by words meanwhile, and made again with the next run
+        at.context.log.warning(error.message)
+        vectors, model, broken = None, None, error.message
     digest = content_hash({"passages": collected.passages, "model": model})
     path = at.folder / "passages.json"
     path.write_text(json.dumps({"model": model, "passages": [each.model_dump() for each in collected.passages]}))
@@ -79,6 +84,7 @@ def _index(at: Step, plan: Plan, llm_summary: Handle, tracks: Handle, others: di
         ),
         files=files,
         facts={"passages": len(collected.passages), "by_meaning": vectors is not None},
+        degraded=broken,
         before_manifest=lambda _: search.index(
             at.desk.platform.db, at.video_id, digest, collected.passages, model=model, vectors=None if vectors is None else vectors.tobytes()
         ),
