@@ -60,6 +60,20 @@ def test_the_same_again_raises_nothing_twice_and_keeps_ids(processed):
         assert len(server.requests) == asked  # every answer was known
 
 
+def test_answers_that_were_lost_are_asked_for_again(processed):
+    graph, video_id = processed
+    apply(graph, SEES)
+    with seer(says((2.0, 6.0))) as server:
+        with_eyes(graph, server)
+        describe(graph, video_id)
+        (first,), asked = alerts(graph, video_id), len(server.requests)
+        with graph.platform() as platform:
+            platform.store.delete([stored(graph, video_id)[0].file("alerts").key])
+        assert states(describe(graph, video_id)) == {DESCRIBED_ALERTS: "made"}
+        assert [alert.id for alert in alerts(graph, video_id)] == [first.id]
+        assert len(server.requests) == 2 * asked
+
+
 def test_a_changed_sees_rule_leaves_the_tracks_alone_and_the_other_way_round(processed):
     graph, video_id = processed
     apply(graph, SEES + PERSON)

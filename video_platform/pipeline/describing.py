@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_platform import questioning, recipes
+from video_platform.errors import ObjectNotFound
 from video_platform.fingerprints import canonical, content_hash
 from video_platform.layout import DESCRIBED_ALERTS, PROCESSED_VIDEO, SCENES, TRACKS, TRANSCRIPT
 from video_platform.pipeline import answers, checks, cutting, judging, stills, tags
@@ -142,11 +143,15 @@ def _heard(transcript: Handle | None) -> "Heard":
 
 
 def _known(at: Step) -> dict[str, bool]:
-    """The answers that the stored version holds."""
-    stored = read_manifest(at.desk.platform.store, at.video_id, DESCRIBED_ALERTS)
+    """The answers that the stored version holds; none when they cannot be read: they are asked for again then."""
+    store = at.desk.platform.store
+    stored = read_manifest(store, at.video_id, DESCRIBED_ALERTS)
     entry = stored.file("alerts") if stored else None
-    sheet = json.loads(at.desk.platform.store.get_bytes(entry.key)) if entry else {}
-    return {row["key"]: row["answer"] == "yes" for row in sheet.get("questions", ()) if row["answer"]}
+    try:
+        rows = json.loads(store.get_bytes(entry.key)).get("questions", ()) if entry else ()
+        return {row["key"]: row["answer"] == "yes" for row in rows if row["answer"]}
+    except (ObjectNotFound, ValueError, KeyError):
+        return {}
 
 
 def _ask(at: Step, rules: CameraRules, sources: Sources, scenes: Sequence[Scene], duration_s: float, heard: "Heard") -> Asked:
