@@ -72,7 +72,7 @@ def waiting() -> None:
     found = backfilling.waiting()
     planned = found.cause(Cause.WAITING)
     if Cause.WAITING in found.unknown:
-        st.info(f"No model could describe anything now: {words.plain(found.unknown[Cause.WAITING], 300)}", icon=":material/help:")
+        st.info(f"No model could describe anything now: {words.plain(found.unknown[Cause.WAITING], 300)}. `vp doctor` says what to do.", icon=":material/help:")
     elif not planned.videos:
         st.markdown("No video waits for a model.")
     else:
