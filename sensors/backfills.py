@@ -20,8 +20,10 @@ from video_platform.pipeline.failures import RETRIABLE_CODES
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.partitions import VIDEOS
 from video_platform.pipeline.resources import Desk
-from video_platform.planning import ASKED_OF_MODELS, Cause, Outdated, Present
+from video_platform.planning import Outdated
+from video_platform.planning_causes import ASKED_OF_MODELS, Cause
 from video_platform.planning_costs import BATCHED
+from video_platform.planning_present import Present
 from video_platform.recipes import BY_MODELS, IN_WORDS, following
 from video_platform.records import VideoRecord, VideoState
 from video_platform.services.database import backfills

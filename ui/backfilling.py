@@ -3,7 +3,8 @@
 import streamlit as st
 
 from ui import data, opened, rights
-from video_platform.planning import Cause, Plan, PlannedVideo
+from video_platform.planning import Plan, PlannedVideo
+from video_platform.planning_causes import Cause
 from video_platform.records import VideoState
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, Item, ItemState, State

@@ -11,8 +11,10 @@ from video_platform.catalog import Catalog
 from video_platform.errors import InputError, NotAllowed, StateError
 from video_platform.ingest import Deleted
 from video_platform.layout import ASSETS, DESCRIBED_ALERTS
-from video_platform.planning import CAUSE_WORDS, Cause, Plan, PlannedVideo
+from video_platform.planning import Plan, PlannedVideo
+from video_platform.planning_causes import CAUSE_WORDS, EVERY, Cause
 from video_platform.planning_costs import BATCHED
+from video_platform.planning_present import Present
 from video_platform.platform import Platform
 from video_platform.records import AlertRecord, Lane, Mark, VideoRecord, VideoState
 from video_platform.services.database import audit, backfills, ledger, measures, rulesets
@@ -230,14 +232,14 @@ class Deeds:
         if wanted:
             backfills.start(self.platform.db, Cause.RULES, wanted, who=self.person.name, now=datetime.now(UTC), join=True)
 
-    def plan(self, causes: Collection[Cause] = planning.EVERY, among: Collection[str] | None = None) -> Plan:
+    def plan(self, causes: Collection[Cause] = EVERY, among: Collection[str] | None = None) -> Plan:
         """What would be made again of the videos that this person may see, or those `among` them, and why.
 
         Asks the language-model server where summaries or captions count.
         """
         self.person.must(Role.OPERATOR, "plan backfills")
         db, settings = self.platform.db, self.platform.settings
-        present, held = planning.Present.for_causes(settings, db, causes), self.catalog.dagster.held_s
+        present, held = Present.for_causes(settings, db, causes), self.catalog.dagster.held_s
         return planning.make(db, self.platform.store, present, held, causes=causes, person=self.person, among=among)
 
     def start_backfill(self, cause: Cause, *, limit: int | None = None, budget_s: float | None = None) -> Backfill:

@@ -7,13 +7,11 @@ is part of the plan, although it is left alone in the end where the new content 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from statistics import median
 
-from video_platform import recipes, rules
+from video_platform import recipes
 from video_platform.access import ANYONE, Person
 from video_platform.catalog_results import ResultReader
-from video_platform.fingerprints import canonical
 from video_platform.layout import (
     ALERTS,
     ASSETS,
@@ -23,72 +21,23 @@ from video_platform.layout import (
     HIGHLIGHTS,
     LLM_SUMMARY,
     PROCESSED_VIDEO,
-    RAW_VIDEO,
     SCENES,
     SEARCH_INDEX,
     SECOND_LOOK,
     TRACKS,
     TRANSCRIPT,
 )
+from video_platform.planning_causes import EVERY, OF_ONE_MODEL, Cause
 from video_platform.planning_costs import MEASURED_VIDEOS, Held, RunCost, run_cost, seconds_of
+from video_platform.planning_present import NOT_ASKED, Present
 from video_platform.records import Manifest, VideoRecord, VideoState
-from video_platform.services.database import Database, ledger, rulesets, troubles, videos
+from video_platform.services.database import Database, ledger, troubles, videos
 from video_platform.services.object_store import ObjectStore
 from video_platform.settings import Settings
 
 CHUNK = 200
 """Videos whose manifests are held at once: some megabytes."""
 
-
-class Cause(StrEnum):
-    """Why results are outdated; each is a row of the table in docs/backfills.md."""
-
-    RULES = "rules"
-    RECORDING = "recording"
-    TRACKER = "tracker"
-    DETECTOR = "detector"
-    PROXY = "proxy"
-    SCENES = "scenes"
-    SPEECH = "speech"
-    CAPTIONS = "captions"
-    SUMMARY = "summary"
-    VISION = "vision"
-    SEARCH = "search"
-    REELS = "reels"
-    PROGRAM = "program"
-    UNFINISHED = "unfinished"
-    WAITING = "waiting"
-
-
-EVERY = tuple(each for each in Cause if each is not Cause.WAITING)
-"""What a plan is over where nobody says: `waiting` names again what `summary` and `unfinished` do, chosen for whoever has just got a model."""
-
-OF_ONE_MODEL = (Cause.SUMMARY, Cause.CAPTIONS, Cause.VISION)
-"""Causes of one who is asked for words: who writes summaries, who describes frames, who answers questions about them. In the order of `Present`."""
-
-OF_ALL_MODELS = frozenset({Cause.UNFINISHED, Cause.WAITING})
-"""Causes that all of these have a part in: whether what waits for one can be made now."""
-
-ASKED_OF_MODELS = OF_ALL_MODELS | frozenset(OF_ONE_MODEL)
-"""Causes that can be told only by asking the language-model server what it has now."""
-
-CAUSE_WORDS: Mapping[Cause, str] = {
-    Cause.RULES: "rules, zones, lines or cooldowns changed",
-    Cause.RECORDING: "camera or recording time was corrected",
-    Cause.TRACKER: "tracker settings changed",
-    Cause.DETECTOR: "the detector or its settings changed",
-    Cause.PROXY: "settings of the browser copy changed",
-    Cause.SCENES: "settings of scenes, or the model that finds them, changed",
-    Cause.SPEECH: "the model that listens to speech changed, came or went",
-    Cause.CAPTIONS: "the model that describes frames, its prompt or its settings changed, or it came or went",
-    Cause.SUMMARY: "the model that writes summaries, or its prompt, changed",
-    Cause.VISION: "the model that answers questions about frames or looks at alerts, its prompt, or how often it is asked, changed",
-    Cause.SEARCH: "the model that search by meaning uses changed, came or went",
-    Cause.REELS: "settings of reels changed",
-    Cause.PROGRAM: "this version of the program makes them otherwise",
-    Cause.UNFINISHED: "missing, a stand-in, or made from other inputs than there are now",
-    Cause.WAITING: "no model described them, and one could now",
-}
 
 OF_ASSET: Mapping[str, Cause] = {
     PROCESSED_VIDEO: Cause.PROXY,
@@ -117,77 +66,6 @@ WRITTEN_ON = frozenset({ALERTS, HIGHLIGHTS})
 TEMPLATE = "template"
 UNDESCRIBED = frozenset({"not_described", "partly_described", "not_transcribed", "not_evaluated", "partly_evaluated"})
 """The engine of a summary, and the states of captions, transcripts and what is seen and said, that no model was there for."""
-
-
-@dataclass(frozen=True)
-class Writer:
-    """Who would write summaries, describe frames or answer questions about them now: what counts of it in a fingerprint, or, in `doubt`, why that cannot be
-    told.
-    """
-
-    configuration: Mapping[str, object] | None
-    doubt: str = ""
-
-
-NOT_ASKED = Writer(None, "not asked")
-"""Where it does not count who writes."""
-
-
-@dataclass(frozen=True)
-class Present:
-    """What results would be made with now."""
-
-    settings: Settings
-    rule_set: rules.RuleSet
-    writer: Writer
-    describer: Writer = NOT_ASKED
-    seer: Writer = NOT_ASKED
-
-    @classmethod
-    def for_causes(cls, settings: Settings, db: Database, causes: Collection[Cause]) -> "Present":
-        """As `of` for these causes: nobody is asked who counts for none of them."""
-        asked = (None if {cause, *OF_ALL_MODELS}.intersection(causes) else NOT_ASKED for cause in OF_ONE_MODEL)
-        return cls.of(settings, db, *asked)
-
-    @classmethod
-    def of(cls, settings: Settings, db: Database, writer: Writer | None = None, describer: Writer | None = None, seer: Writer | None = None) -> "Present":
-        """As settings and database say; the language-model server is asked about who is not given, which takes some seconds at most.
-
-        Raises:
-            RulesError: this version of the program cannot read the active rules.
-            SettingsError: the settings name an unknown detector.
-        """
-        active = rulesets.active(db)
-        rule_set = rules.parse(rules.DEFAULT_TEXT) if active is None else active.rule_set
-        return cls(settings, rule_set, writer or _writer(settings), describer or _describer(settings), seer or _seer(settings, rule_set))
-
-    def who(self, cause: Cause) -> Writer | None:
-        """Whose change this cause stands for, None for causes that no model has a part in."""
-        return {Cause.SUMMARY: self.writer, Cause.CAPTIONS: self.describer, Cause.VISION: self.seer}.get(cause)
-
-    def doubt(self, cause: Cause) -> str:
-        """Why it cannot be told what this cause outdates; nothing when it can."""
-        who = self.who(cause)
-        return who.doubt if who else ""
-
-    def configurations(self, record: VideoRecord) -> dict[str, Mapping[str, object]]:
-        """Asset -> what it would be configured with, in canonical form; without what the footage before a video hands on, which its own step looks after."""
-        from video_platform import second_looking
-
-        found: dict[str, Mapping[str, object]] = {
-            RAW_VIDEO: recipes.raw_video(record),
-            **recipes.one_pass(self.settings),
-            TRACKS: recipes.tracks(self.settings, record),
-            ALERTS: recipes.alerts(self.rule_set.for_camera(record.camera), record, None),
-            HIGHLIGHTS: recipes.highlights(self.settings, record),
-            TRANSCRIPT: recipes.transcript(self.settings),
-            DESCRIBED_ALERTS: recipes.described_alerts(self.settings, self.rule_set.for_camera(record.camera), record, _plain(self.seer.configuration)),
-            SEARCH_INDEX: recipes.search_index(self.settings),
-        }
-        if self.seer.configuration is not None or not self.settings.second_look.enabled:
-            found[SECOND_LOOK] = second_looking.configuration(self.settings, self.seer.configuration or {})
-        found |= {asset: who.configuration for asset, who in ((LLM_SUMMARY, self.writer), (CAPTIONS, self.describer)) if who.configuration is not None}
-        return {asset: {name: canonical(value) for name, value in configuration.items()} for asset, configuration in found.items()}
 
 
 @dataclass(frozen=True)
@@ -344,41 +222,6 @@ def _ready(db: Database, among: Collection[str] | None) -> list[VideoRecord]:
     """The ready videos, newest first."""
     chosen = None if among is None else set(among)
     return records_of(db, [video_id for video_id in videos.ids(db, (VideoState.READY,))[::-1] if chosen is None or video_id in chosen])
-
-
-def _writer(settings: Settings) -> Writer:
-    from video_platform.analysis import summary
-    from video_platform.services import language_models
-
-    choice = language_models.choose(settings.language_model)
-    unsure = choice.model is None and settings.language_model.engine != "template"
-    return Writer(None if choice.degraded else summary.configuration(choice.model, settings.language_model.language), f"{choice.reason}" if unsure else "")
-
-
-def _describer(settings: Settings) -> Writer:
-    from video_platform import captioning
-
-    found = captioning.choose(settings)
-    return Writer(None, found.reason) if found.away else Writer(found.configuration)
-
-
-def _asks(settings: Settings, rule_set: rules.RuleSet) -> bool:
-    return settings.second_look.enabled or any(rule.kind == "sees" for rule in rule_set.rules)
-
-
-def _seer(settings: Settings, rule_set: rules.RuleSet) -> Writer:
-    """Nobody is asked where no rule asks, and nobody looks at alerts."""
-    if not _asks(settings, rule_set):
-        return Writer(None)
-    from video_platform import questioning
-    from video_platform.services import vision
-
-    eyes = vision.choose(settings.language_model)
-    return Writer(None, eyes.reason) if eyes.away else Writer(questioning.configuration(eyes))
-
-
-def _plain(configuration: Mapping[str, object] | None) -> dict[str, object] | None:
-    return None if configuration is None else dict(configuration)
 
 
 def _off(present: Present, manifests: Mapping[str, Manifest]) -> frozenset[str]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from video_platform.planning import CAUSE_WORDS, Cause
+from video_platform.planning_causes import CAUSE_WORDS, Cause
 from video_platform.services.database import audit, backfills
 from video_platform.services.database.backfills import ItemState, State
 

@@ -40,7 +40,8 @@ from running import ROOT, Up, wait
 from video_platform import dagster_now, planning, settings
 from video_platform.pipeline import tags
 from video_platform.pipeline.resources import BEHIND
-from video_platform.planning import NOT_ASKED, Cause, Present
+from video_platform.planning_causes import Cause
+from video_platform.planning_present import NOT_ASKED, Present
 from video_platform.platform import Platform, open_platform
 from video_platform.records import Lane, VideoState
 from video_platform.services.database import backfills, videos

@@ -33,7 +33,7 @@ from video_platform.layout import (
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.pipeline.tags import FORCE
-from video_platform.planning import Cause
+from video_platform.planning_causes import Cause
 from video_platform.records import Lifecycle
 from video_platform.services import model_downloads
 from video_platform.services.database import backfills, ledger, outbox, rulesets, search

@@ -9,7 +9,7 @@ from ui_serving import APP, RUN_S, Seeded
 
 from ui import backfilling, rights
 from video_platform.access import Person, Role
-from video_platform.planning import Cause
+from video_platform.planning_causes import Cause
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import ItemState, State
 

@@ -8,7 +8,7 @@ from ui_seed import NOW
 from ui_serving import Served
 
 from video_platform import digests
-from video_platform.planning import Cause
+from video_platform.planning_causes import Cause
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import State
 

@@ -8,7 +8,8 @@ import streamlit as st
 from ui import backfilling, data, links, rights, words
 from ui.detail import ASSET_WORDS
 from video_platform.errors import PlatformError
-from video_platform.planning import CAUSE_WORDS, Cause, CausePlan
+from video_platform.planning import CausePlan
+from video_platform.planning_causes import CAUSE_WORDS, Cause
 from video_platform.services.database.backfills import OPEN, Backfill, ItemState, State
 
 LOOK_AGAIN_S = 2

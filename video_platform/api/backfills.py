@@ -17,7 +17,7 @@ from video_platform.api.shapes_backfills import (
     PlanOut,
     RunCostOut,
 )
-from video_platform.planning import CAUSE_WORDS, EVERY, Cause
+from video_platform.planning_causes import CAUSE_WORDS, EVERY, Cause
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import Backfill, ItemState, State
 

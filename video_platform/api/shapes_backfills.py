@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from video_platform.api.shapes import Asked
-from video_platform.planning import Cause
+from video_platform.planning_causes import Cause
 from video_platform.records import Lane
 from video_platform.services.database.backfills import MAX_BUDGET_S, State
 

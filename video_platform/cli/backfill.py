@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from video_platform.planning import Cause, CausePlan
+    from video_platform.planning import CausePlan
+    from video_platform.planning_causes import Cause
     from video_platform.services.database.backfills import Backfill, State
 
 app = typer.Typer(help="Make again over the past what a change outdates.")
@@ -36,7 +37,7 @@ def plan(
     """Say what results are outdated, why, and what making them again would take. Changes nothing."""
     from video_platform.cli import opening, output
     from video_platform.cli.videos import deeds
-    from video_platform.planning import CAUSE_WORDS, EVERY
+    from video_platform.planning_causes import CAUSE_WORDS, EVERY
 
     with opening.catalog() as (platform, catalog):
         found = deeds(platform, catalog).plan([_cause(each) for each in cause] if cause else EVERY)
@@ -79,7 +80,7 @@ def describe(
     from video_platform.cli import opening, output
     from video_platform.cli.videos import deeds
     from video_platform.errors import StateError
-    from video_platform.planning import Cause
+    from video_platform.planning_causes import Cause
 
     if not waiting:
         raise typer.BadParameter("say which videos: --waiting")
@@ -196,7 +197,7 @@ def _turn(backfill: str, wanted: "State", budget: str | None = None) -> None:
 
 def _cause(text: str) -> "Cause":
     from video_platform.cli import output
-    from video_platform.planning import Cause
+    from video_platform.planning_causes import Cause
 
     if text not in list(Cause):
         raise typer.BadParameter(f"a cause is one of {', '.join(Cause)}; got {output.safe(text)!r}")
