@@ -65,7 +65,7 @@ def waiting() -> None:
     """What a model has not described yet, with what it would take and the button that has it done."""
     st.subheader("Waiting for a model", anchor=False)
     if not st.session_state.get(SOUGHT):
-        st.markdown("Summaries that are missing, or that the template wrote because no model was there.")
+        st.markdown("Summaries, captions, transcripts and alerts on what is seen and said, of videos for which no model was there or none answered.")
         if st.button("Look for them", icon=":material/search:", key="look-waiting"):
             st.session_state[SOUGHT] = True
             st.rerun()

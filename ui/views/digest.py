@@ -32,15 +32,15 @@ if not shown.day.current:
 def figures(digest: Digest) -> None:
     """Sums over the cameras that are seen."""
     sums = {
-        "Videos": sum(each.videos for each in digest.cameras),
-        "Hours of footage": round(sum(each.footage_s for each in digest.cameras) / 3600, 1),
-        "Objects": sum(sum(each.objects.values()) for each in digest.cameras),
-        "Alerts": sum(sum(each.alerts.values()) for each in digest.cameras),
-        "Gaps": sum(len(each.gaps) for each in digest.cameras),
+        "Videos": f"{sum(each.videos for each in digest.cameras):,}",
+        "Footage": words.span(sum(each.footage_s for each in digest.cameras)),
+        "Objects": f"{sum(sum(each.objects.values()) for each in digest.cameras):,}",
+        "Alerts": f"{sum(sum(each.alerts.values()) for each in digest.cameras):,}",
+        "Gaps": f"{sum(len(each.gaps) for each in digest.cameras):,}",
     }
     with st.container(horizontal=True, key="figures"):
-        for label, number in sums.items():
-            st.metric(label, f"{number:,}", border=True, width=160)
+        for label, text in sums.items():
+            st.metric(label, text, border=True, width=160)
 
 
 def hours(digest: Digest) -> None:
