@@ -15,7 +15,7 @@ import pytest
 from video_platform.cli.up import announce
 from video_platform.settings import AccessSettings, Settings
 from video_platform.supervisor.processes import home_mark, marked
-from video_platform.supervisor.stack import Addresses
+from video_platform.supervisor.stack import Addresses, environment
 
 CLIP = Path(__file__).parents[2] / "samples" / "crossing.mp4"
 UP = "import sys; from video_platform import cli; sys.exit(cli.main(['up', *sys.argv[1:]]))"
@@ -141,3 +141,12 @@ def test_an_address_that_the_network_reaches_is_refused(vp, monkeypatch):
     ran = vp("up")
     assert ran.status == 1
     assert "VIDEO_PLATFORM_WEB__TRUST_NETWORK=true" in ran.err
+
+
+def test_what_lies_on_the_users_own_path_is_found(tmp_path, monkeypatch):
+    """Dagster leaves the first folder out while it imports definitions: it takes it for that of a script, which there is none of."""
+    (tmp_path / "lies_on_the_path.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    given = environment(Settings(home=tmp_path / "home"), Addresses("http://127.0.0.1:8501", 8501, "http://127.0.0.1:3000", 3000, tmp_path / "socket"))
+    code = "from dagster._core.code_pointer import load_python_module; load_python_module('lies_on_the_path', None)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **given}, check=True, timeout=120)

@@ -74,6 +74,7 @@ def write_addresses(settings: Settings, addresses: Addresses) -> None:
 
 def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
     """What every service's environment holds besides the user's own: the home, Dagster's home, and the ports that were chosen."""
+    paths = os.environ.get("PYTHONPATH")
     return {
         f"{PREFIX}HOME": str(settings.home),
         f"{PREFIX}WEB__PORT": str(addresses.web_port),
@@ -83,6 +84,8 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
         "DAGSTER_RUN_STATUS_SENSOR_PROCESS_LIMIT": RUN_FAILURES_PER_TICK,
         "DAGSTER_RUN_STATUS_SENSOR_FETCH_LIMIT": RUN_FAILURES_PER_TICK,
         "PYTHONSAFEPATH": "1",  # a stray gql.py in the folder where `vp up` was typed has stopped Dagster's web server
+        # then the first folder in which Python looks is the user's own, and Dagster takes it for that of a script and leaves it out: here it gets one for that
+        **({"PYTHONPATH": os.pathsep.join((__file__, paths))} if paths else {}),
     }
 
 
