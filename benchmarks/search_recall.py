@@ -112,7 +112,7 @@ def measured(clips: Clips, questions: Sequence[dict], model: Path | None) -> dic
     """The results of every mode that can be had, in a home of its own."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), search=SearchSettings(model=model))
-        found = sentence_model.find(settings.search)
+        found = sentence_model.find(settings)
         with open_platform(settings) as platform:
             names = fill(platform.db, clips, found.model)
             at = Search(settings, platform.db, Catalog(settings, platform.db, platform.store))

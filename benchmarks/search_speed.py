@@ -131,7 +131,7 @@ def rows(passages: int = 100_000, rounds: int = 5, *, database: str = "", model:
     """Measured; lines of a table. `keep` is a home that is filled if it is empty, and stays."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=keep or Path(folder), search=SearchSettings(model=model), database=DatabaseSettings(url=SecretStr(database)))
-        found = sentence_model.find(settings.search)
+        found = sentence_model.find(settings)
         with open_platform(settings) as platform:
             at = Search(settings, platform.db, Catalog(settings, platform.db, platform.store))
             table = []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from video_platform import sentence_model
-from video_platform.settings import SearchSettings
+from video_platform.settings import Settings
 
 WORDS = "a and at bag bicycle blue car carries child cross crosses dog drops enters gate green in is left moves near one person persons red right"
 SIZE, INNER, LAYERS, HEADS, PLACES = 32, 64, 2, 4, 64
@@ -51,7 +51,7 @@ def _weights(words: int, random: np.random.Generator) -> dict[str, np.ndarray]:
 
 def real_model() -> Path:
     """The folder of all-MiniLM-L6-v2; skips where it is not installed."""
-    found = sentence_model.find(SearchSettings())
+    found = sentence_model.find(Settings())
     if found.model is None:
         pytest.skip(f"no sentence model: {found.reason}")
     return found.model.folder

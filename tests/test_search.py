@@ -48,7 +48,7 @@ def add(home, tmp_path, name, *texts, camera="gate", model=None, recorded_at=see
         Passage(kind="summary", id=str(at), text=text, start_s=10.0 * at, end_s=10.0 * at + 5, state="supported", classes=["person"])
         for at, text in enumerate(texts)
     ]
-    found = sentence_model.find(SearchSettings(model=model)) if model else None
+    found = sentence_model.find(platform.settings.model_copy(update={"search": SearchSettings(model=model)})) if model else None
     vectors = Encoder(model).encode(texts).astype(np.float16).tobytes() if model else None
     search.index(platform.db, record.video_id, f"{name:c<64}"[:64], passages, model=found.model.digest if found else None, vectors=vectors)
     return record
@@ -227,7 +227,7 @@ class TestRestoring:
 
         platform, _ = home
         record = add(home, tmp_path, "a.mp4", "A red car.", model=model)
-        digest = sentence_model.find(SearchSettings(model=model)).model.digest
+        digest = sentence_model.find(platform.settings.model_copy(update={"search": SearchSettings(model=model)})).model.digest
         row = {"kind": "summary", "id": "0", "text": "A red car.", "start_s": 0.0, "end_s": 5.0, "state": "supported", "classes": ["car"]}
         sheet = seeded.store_json(platform, record.video_id, layout.SEARCH_INDEX, "passages", json.dumps({"model": digest, "passages": [row]}))
         data = io.BytesIO()

@@ -183,5 +183,5 @@ def transcript(settings: Settings) -> Configuration:
 
 def search_index(settings: Settings) -> Configuration:
     """The model that turns sentences into vectors, None where search goes by words alone."""
-    found = sentence_model.find(settings.search)
+    found = sentence_model.find(settings)
     return {"model": found.model.digest if found.model else None}

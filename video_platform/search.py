@@ -178,7 +178,7 @@ class Search:
     def _model(self, mode: Mode | None) -> tuple[sentence_model.SentenceModel | None, str]:
         if mode is Mode.WORDS:
             return None, ""
-        found = sentence_model.find(self._settings.search)
+        found = sentence_model.find(self._settings)
         return found.model, found.reason
 
     def _by_words(self, asked: Sequence[str], filters: Filters) -> list[Document]:

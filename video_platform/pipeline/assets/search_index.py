@@ -97,7 +97,7 @@ def _end(duration_s: float) -> float:
 
 def _vectors(at: Step, texts: Sequence[str]) -> "tuple[NDArray[np.float16] | None, str | None]":
     """The vectors of the texts and the digest of the model that made them; both None without a model."""
-    found = sentence_model.find(at.desk.settings.search)
+    found = sentence_model.find(at.desk.settings)
     if found.model is None:
         at.context.log.info(f"search finds this video by words alone: {found.reason}")
         return None, None
