@@ -17,6 +17,17 @@ def test_a_moment_is_found_with_the_reason_and_where_to_watch_it(vp, filled):
     assert (hit["video_id"], hit["start_s"], hit["state"], hit["why"]) == (processed.video_id, 0.0, "supported", "words: walks")
 
 
+def test_several_words_are_one_question(vp, filled):
+    def hits(*arguments):
+        return [(hit["text"], hit["why"]) for hit in vp("search", *arguments, "--json").json["items"]]
+
+    assert hits("person", "walks") == hits("person walks") == [("A person walks.", "words: person, walks")]
+    assert hits("person", "--camera", "gate", "walks") == hits("person walks")
+    nothing = vp("search")
+    assert nothing.status == 2
+    assert "Missing argument" in nothing.err
+
+
 def test_filters(vp, filled):
     def count(*options):
         return len(vp("search", "walks", *options, "--json").json["items"])

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in words: a sentence or a few words, any text.")],
+    query: Annotated[list[str], typer.Argument(metavar="QUERY…", help="What to look for: a sentence or a few words, any text, with or without quotes.")],
     camera: Annotated[str | None, typer.Option("--camera", help="Only of this camera.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="From then on: 90s, 15m, 2h, 3d, 1w ago, or 2026-11-23T08:30.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Before then, written alike.")] = None,
@@ -40,7 +40,7 @@ def search(
         alert=alert,
     )
     with opening.catalog() as (platform, catalog):
-        found = Search(platform.settings, platform.db, catalog).find(query, filters, limit=limit)
+        found = Search(platform.settings, platform.db, catalog).find(" ".join(query), filters, limit=limit)
         if as_json:
             output.print_json(_as_json(found))
         else:
