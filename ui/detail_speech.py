@@ -1,25 +1,16 @@
 """What is said in a video, on its page; or why there is no text."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from ui import words
 from ui.detail import View
 from ui.player import Row, Span, moments
 from video_platform import layout
+from video_platform.catalog_views import LACKS
 from video_platform.records import Transcript
 
 LISTED_SEGMENTS = 500
 """Lines of speech that the page lists: an hour of conversation."""
-
-NO_WORDS: Mapping[str, str] = {
-    "no_audio": "no sound",
-    "no_speech": "no speech",
-    "unknown_language": "speech that was not understood",
-    "not_transcribed": "nobody listened",
-}
-"""Why a transcript has no text, by its state; its reason follows."""
 
 
 def without_subtitles(view: View) -> None:
@@ -47,5 +38,5 @@ def speech(view: View) -> None:
 
 
 def _no_words(heard: Transcript) -> str:
-    state = NO_WORDS.get(heard.state, heard.state)
+    state = LACKS.get(heard.state, heard.state)
     return f"{state}: {words.plain(heard.reason, 400)}" if heard.reason else state

@@ -1,6 +1,6 @@
 """What the read side answers with: videos as cards and in full, their assets, pages of alerts, addresses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,20 @@ from video_platform.services import references
 
 FIRST_NOTES = 4
 """Notes that people are shown of one video: a thousand pictures that could not be made are not a thousand lines."""
+
+LACKS: Mapping[str, str] = {
+    "no_audio": "no sound",
+    "no_speech": "no speech",
+    "unknown_language": "speech that was not understood",
+    "not_transcribed": "nobody listened",
+    "not_described": "no frame is described",
+    "partly_described": "some frames are not described",
+    "not_evaluated": "no rule of what is seen and said could be evaluated",
+    "partly_evaluated": "some rules of what is seen and said could not be evaluated",
+    "not_looked_at": "no alert was looked at again",
+    "partly_looked_at": "some alerts were not looked at again",
+}
+"""What a transcript, captions, described alerts or a second look lack, by the state among their facts, whose `reason` says more; other states lack nothing."""
 
 
 def first_notes(notes: Sequence[str]) -> list[str]:

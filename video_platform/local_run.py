@@ -17,7 +17,7 @@ from video_platform.errors import FULL_TEXTS, NotFound, StoreFull, is_full
 from video_platform.layout import ASSETS
 from video_platform.pipeline.graph import step_of
 from video_platform.pipeline.instance import fail_lost_runs, open_instance, prepare_instance, set_pool_slots, write_instance
-from video_platform.records import VideoRecord, VideoState
+from video_platform.records import Manifest, VideoRecord, VideoState
 from video_platform.settings import Settings
 from video_platform.supervisor import lock
 from video_platform.units import MIB
@@ -46,11 +46,15 @@ State = Literal["made", "reused", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """How one asset of the video fared; `wall_s` is the time of its step, which assets of one pass share."""
+    """How one asset of the video fared; `wall_s` is the time of its step, which assets of one pass share.
+
+    `holds` is the state that the asset itself names among its facts, such as `not_transcribed`; empty where it names none.
+    """
 
     asset: str
     state: State
     wall_s: float = 0.0
+    holds: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,10 +136,10 @@ def _full(settings: Settings) -> StoreFull:
     return StoreFull(f"no space is left in {settings.home}; free some and run the command again: what is done is reused", path=str(settings.home))
 
 
-def _listener(on_event: Callable[[StepOutcome], None] | None) -> Callable[[str, bool, float], None]:
-    def published(asset: str, reused: bool, wall_s: float) -> None:
+def _listener(on_event: Callable[[StepOutcome], None] | None) -> Callable[[Manifest, bool, float], None]:
+    def published(manifest: Manifest, reused: bool, wall_s: float) -> None:
         if on_event is not None:
-            on_event(StepOutcome(asset, "reused" if reused else "made", wall_s))
+            on_event(StepOutcome(manifest.asset, "reused" if reused else "made", wall_s, str(manifest.facts.get("state", ""))))
 
     return published
 
@@ -207,7 +211,10 @@ def _failures(result: "ExecuteInProcessResult") -> list[str]:
 
 def _steps(result: "ExecuteInProcessResult") -> list[StepOutcome]:
     """One outcome per asset, in the order of the graph."""
+    from dagster import JsonMetadataValue
+
     walls: dict[str, float] = {}
+    holds: dict[str, str] = {}
     states: dict[str, State] = {}
     failed: set[str] = set()
     for event in result.all_events:
@@ -217,8 +224,10 @@ def _steps(result: "ExecuteInProcessResult") -> list[StepOutcome]:
             failed.add(str(event.step_key))
         if event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
-            reused = materialization.metadata.get("reused")
-            states[materialization.asset_key.path[-1]] = "reused" if reused is not None and reused.value else "made"
+            asset = materialization.asset_key.path[-1]
+            reused, facts = (materialization.metadata.get(name) for name in ("reused", "facts"))
+            states[asset] = "reused" if reused is not None and reused.value else "made"
+            holds[asset] = str(facts.value.get("state", "")) if isinstance(facts, JsonMetadataValue) and isinstance(facts.value, dict) else ""
     for asset in ASSETS:
         states.setdefault(asset, "failed" if step_of(asset) in failed else "skipped")
-    return [StepOutcome(asset, states[asset], walls.get(step_of(asset), 0.0)) for asset in ASSETS]
+    return [StepOutcome(asset, states[asset], walls.get(step_of(asset), 0.0), holds.get(asset, "")) for asset in ASSETS]

@@ -22,17 +22,23 @@ def clip(tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_everything_is_made_once(vp, clip):
+def test_everything_is_made_once_and_says_what_it_lacks(vp, tmp_path):
+    clip = clips.make(tmp_path / "a.mp4", frames=30, audio="aac").path
     first = vp("process", clip, "--json")
     assert first.status == 0
     (video,) = first.json["videos"]
     assert {step["asset"]: step["state"] for step in video["steps"]} == dict.fromkeys(layout.ASSETS, "made")
     assert video["title"]
     assert video["engine"] == "template"
+    held = {step["asset"]: step["holds"] for step in video["steps"]}
+    assert (held["transcript"], held["captions"], held["tracks"]) == ("not_transcribed", "not_described", "")
     second = vp("process", clip, video["video_id"])
     assert second.status == 0
     assert second.out.count("reused") >= 2 * len(layout.ASSETS)
     assert ": made" not in second.out
+    assert re.search(r"^  transcript: reused( in \d+\.\d s)? \(nobody listened\)$", second.out, re.MULTILINE)
+    assert re.search(r"^  captions: reused( in \d+\.\d s)? \(no frame is described\)$", second.out, re.MULTILINE)
+    assert re.search(r"^  tracks: reused( in \d+\.\d s)?$", second.out, re.MULTILINE)
     assert f"vp show {video['video_id']}" in second.out
     assert vp("show", video["video_id"], "--json").json["state"] == "ready"
 

@@ -116,11 +116,13 @@ def _videos(platform: "Platform", batch: "Batch", paths: list[str], camera: str,
 
 def _process(platform: "Platform", catalog: "Catalog", video_id: str, name: str, created: bool, *, force: bool, notify: bool, quiet: bool) -> Result:
     from video_platform import local_run
+    from video_platform.catalog_views import LACKS
     from video_platform.cli import output
 
     def heard(step: "StepOutcome") -> None:
         if not quiet and step.state != "skipped":
-            output.say(f"  {step.asset}: {step.state}" + (f" in {step.wall_s:.1f} s" if step.wall_s else ""))
+            took = f" in {step.wall_s:.1f} s" if step.wall_s else ""
+            output.say(f"  {step.asset}: {step.state}{took}" + (f" ({LACKS[step.holds]})" if step.holds in LACKS else ""))
 
     begun = time.monotonic()
     outcome = local_run.process(platform.settings, video_id, force=force, notify=notify, on_event=heard)

@@ -92,7 +92,7 @@ def keep(desk: Desk, made: Made, run_id: str, tell: Callable[[str, str], None]) 
         measures.add_step(desk.platform.db, made.plan.asset, made.cost, reused=made.reused)
     except PlatformError as error:  # for the metrics; that they cannot be written now fails no run
         log.warning("a step was not counted: %s", error.message)
-    desk.published(made.plan.asset, made.reused, made.cost.wall_s)
+    desk.published(manifest, made.reused, made.cost.wall_s)
     return manifest
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 from video_platform import logs
 from video_platform import settings as configuration
 from video_platform.pipeline import tags
-from video_platform.records import Lane
+from video_platform.records import Lane, Manifest
 from video_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ BEHIND = 10
 class Workplace:
     """One process's way to the services; opened on first use, so that importing definitions opens nothing."""
 
-    def __init__(self, settings: Settings | None = None, on_published: Callable[[str, bool, float], None] | None = None) -> None:
-        """`on_published(asset, reused, wall_s)` hears of each version as soon as readers see it."""
+    def __init__(self, settings: Settings | None = None, on_published: Callable[[Manifest, bool, float], None] | None = None) -> None:
+        """`on_published(manifest, reused, wall_s)` hears of each version as soon as readers see it."""
         self._settings = settings
         self.on_published = on_published
         self._platform: Platform | None = None
@@ -84,10 +84,10 @@ class Desk:
         """The folder of this run for temporary files; it may not exist yet, and is removed with the run."""
         return self.settings.scratch / (self.run_id or "ticks")
 
-    def published(self, asset: str, reused: bool, wall_s: float) -> None:
+    def published(self, manifest: Manifest, reused: bool, wall_s: float) -> None:
         """Passes the word on that a version is there."""
         if self._workplace.on_published is not None:
-            self._workplace.on_published(asset, reused, wall_s)
+            self._workplace.on_published(manifest, reused, wall_s)
 
     def close(self) -> None:
         """Removes the scratch folder."""
