@@ -331,6 +331,9 @@ def test_any_command_on_a_full_disk_says_so_and_needs_no_second_try(disk, vp, mo
             assert "free some" in ran.err, arguments
         with pytest.raises(StoreFull):  # not retriable: "disk I/O error" is what SQLite says of it
             open_platform(Settings(home=home))
+        advised = {found["what"]: found["advice"] for found in vp("doctor", "--json").json if found["state"] == "bad"}
+        assert advised.keys() >= {"database", "objects", "events", "rules"}
+        assert all("there is no room on its disk" in advice for advice in advised.values()), advised
     assert len(vp("videos", "--json").json) == 1
 
 

@@ -21,6 +21,9 @@ LOW_DISK_BYTES = 2 * 1024**3
 OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IXOTH
 """What a home gives to nobody but its owner and, in a container, its group."""
 
+NO_ROOM = "there is no room on its disk: take other files away there, or move it to a larger one"
+"""What to do about whatever met a full disk. Not `vp delete`: that writes to the database first."""
+
 State = Literal["ok", "look", "bad"]
 
 
@@ -93,6 +96,7 @@ def findings() -> Iterator[Finding]:
 
 def _home(settings: "Settings") -> Finding:
     from video_platform.cli.output import size
+    from video_platform.errors import is_full
 
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,21 +104,26 @@ def _home(settings: "Settings") -> Finding:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return Finding("home", "bad", f"{settings.home} cannot be written: {error.strerror}", "set VIDEO_PLATFORM_HOME to a folder that you own")
+        advice = NO_ROOM if is_full(error) else "set VIDEO_PLATFORM_HOME to a folder that you own"
+        return Finding("home", "bad", f"{settings.home} cannot be written: {error.strerror}", advice)
     if settings.home.stat().st_mode & OTHERS:
         found = f"{settings.home} can be read by every user of this machine, with the footage in it"
         return Finding("home", "look", found, f"chmod 700 {shlex.quote(str(settings.home))}")
     free = shutil.disk_usage(settings.home).free
+    if not free:
+        return Finding("home", "bad", f"{settings.home}, nothing is free", NO_ROOM)
     if free < LOW_DISK_BYTES:
         return Finding("home", "look", f"{settings.home}, only {size(free)} free", "delete videos (`vp delete`), or move the home to a larger disk")
     return Finding("home", "ok", f"{settings.home}, {size(free)} free")
 
 
 def _asked(what: str, ask: Callable[[], str], advice: str) -> Finding:
+    from video_platform.errors import is_full
+
     try:
         return Finding(what, "ok", ask())
     except Exception as error:  # whatever a driver raises is the finding
-        return Finding(what, "bad", str(error) or type(error).__name__, advice)
+        return Finding(what, "bad", str(error) or type(error).__name__, NO_ROOM if is_full(error) else advice)
 
 
 def _database(settings: "Settings") -> str:
@@ -275,7 +284,7 @@ def _sign_in(settings: "Settings") -> Finding:
     from datetime import UTC, datetime
 
     from video_platform.access import Role
-    from video_platform.errors import PlatformError
+    from video_platform.errors import PlatformError, is_full
     from video_platform.services.database import open_database, users
     from video_platform.services.openid import Provider
 
@@ -292,7 +301,8 @@ def _sign_in(settings: "Settings") -> Finding:
         finally:
             db.dispose()
     except PlatformError as error:
-        return Finding("sign-in", "bad", error.message, "look at VIDEO_PLATFORM_OIDC__* and VIDEO_PLATFORM_DATABASE__URL, and whether the servers answer")
+        advice = NO_ROOM if is_full(error) else "look at VIDEO_PLATFORM_OIDC__* and VIDEO_PLATFORM_DATABASE__URL, and whether the servers answer"
+        return Finding("sign-in", "bad", error.message, advice)
     admins = sum(user.person.role is Role.ADMIN for user in people)
     found = f"by {'name and password, and by link' if how == 'users' else 'link'}; {len(people)} may sign in, {admins} of them as admin"
     return Finding(
