@@ -40,6 +40,7 @@ def picture(view: View) -> None:
         language=heard.language if heard else None,
         start_s=_start(view),
         duration_s=record.duration_s or _number(processed, "duration_s"),
+        pictures_s=_number(processed, "duration_s"),
         width=record.width,
         height=record.height,
         sound=_has_sound(processed, raw),

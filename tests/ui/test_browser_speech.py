@@ -1,13 +1,17 @@
 """Subtitles in a real browser: shown, switched off, never markup; and what the page says where there are none."""
 
 from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from seeded import transcribe
+from seeded import ingest, store_playable, transcribe
 from ui_browser import PHONE, WIDE, look, opened
+from ui_seed import footage, jpeg
 from ui_serving import Served
 
 from video_platform import layout
@@ -114,6 +118,63 @@ def test_a_line_of_speech_seeks_the_player(page: Page, served: Served) -> None:
         }"""
     )
     look(page, "speech")
+
+
+SOUND_RATE = 48_000
+PATIENCE_MS = 20_000
+
+
+def sounding_on(folder: Path, pictures_s: float, sound_s: float) -> bytes:
+    """An MP4 whose sound lasts longer than its pictures."""
+    footage(folder / "pictures.mp4", 90, seconds=pictures_s)
+    tone = np.sin(np.arange(int(sound_s * SOUND_RATE)) * 0.05).astype(np.float32)
+    with av.open(str(folder / "pictures.mp4")) as source, av.open(str(folder / "both.mp4"), "w") as made:
+        pictures, sound = made.add_stream_from_template(source.streams.video[0]), made.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                made.mux(packet)
+        for at in range(0, len(tone), 1024):
+            frame = av.AudioFrame.from_ndarray(tone[None, at : at + 1024], "fltp", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, at, Fraction(1, SOUND_RATE)
+            made.mux(sound.encode(frame))
+        made.mux(sound.encode(None))
+    return (folder / "both.mp4").read_bytes()
+
+
+def until(page: Page, condition: str) -> None:
+    """Until `condition` holds of the player's `video`."""
+    page.locator(".player video").evaluate(
+        """(video, [condition, limit]) => new Promise((resolve, reject) => {
+            const holds = new Function("video", `return ${condition}`), end = performance.now() + limit;
+            const look = () => {
+                if (holds(video)) resolve();
+                else if (performance.now() > end) reject(new Error(`never: ${condition}; at ${video.currentTime}, ready ${video.readyState}`));
+                else requestAnimationFrame(look);
+            };
+            look();
+        })""",
+        [condition, PATIENCE_MS],
+    )
+
+
+def test_a_link_to_what_is_said_after_the_last_picture_shows_the_last_picture(page: Page, served: Served, tmp_path: Path) -> None:
+    platform = served.seeded.home.platform
+    media = sounding_on(tmp_path, 2.0, 6.0)
+    record = ingest(platform, tmp_path, media, name="sounding on.mp4")
+    store_playable(platform, record, media, jpeg(np.zeros((360, 640, 3), np.uint8)), 2.0)
+    transcribe(platform, record, Transcript(state="spoken", language="en", segments=[segment("0", "There is a fire.", 4.0, 5.0)]))
+    page.goto(layout.page_video(record.video_id, 4.0))
+    page.locator('.player[data-subtitles="1"]').wait_for()
+    until(page, "video.readyState >= 2 && !video.seeking && video.currentTime > 1.8 && video.currentTime < 2")
+    assert page.locator(".player video").evaluate("video => video.duration") == pytest.approx(6.0, abs=0.1)
+    assert picture(page).mean() > 60, "the poster is black"
+    look(page, "after-the-last-picture")
+    page.locator(".player").press("Home")
+    until(page, "!video.seeking && video.currentTime < 0.1")
+    page.get_by_role("tab", name="Speech (1)").click()
+    page.get_by_role("button", name="There is a fire.").click()
+    until(page, "video.currentTime > 1.8")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def player(
     language: str | None = None,
     start_s: float | None = None,
     duration_s: float | None = None,
+    pictures_s: float | None = None,
     width: int | None = None,
     height: int | None = None,
     sound: bool = False,
@@ -94,7 +95,8 @@ def player(
 
     `page` is the path of this page, for links to a moment. `src`, `poster` and `tracks` are signed addresses, which may change at will; the video is loaded
     again only when `version` (what the file says) changes, and then at the moment being watched. `tracks` answers a `records.TrackSheet`, `subtitles` WebVTT in
-    `language`. `start_s` is a moment to go to; it acts when it changes.
+    `language`. `start_s` is a moment to go to; it acts when it changes. `pictures_s` is when the pictures end, None where nobody knows: sound may
+    go on, and what is asked for then shows the last picture.
     """
     data = {
         "player": name,
@@ -110,6 +112,7 @@ def player(
         "language": language,
         "start_s": start_s,
         "duration_s": duration_s,
+        "pictures_s": pictures_s,
         "width": width,
         "height": height,
         "sound": sound,

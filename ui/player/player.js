@@ -4,6 +4,7 @@ const SEEK_EVENT = "video-platform:seek"; // {player, at_s, play}: other compone
 const STEP_S = 5;
 const COPIED_MS = 1500;
 const FRAME_S = 1 / 15;
+const LAST_S = 0.05; // so long before the end is the last picture, and not what comes after it
 const PLAY = "M8 5v14l11-7z";
 const PAUSE = "M6 5h4v14H6zm8 0h4v14h-4z";
 const MOUNTED = new WeakMap();
@@ -71,7 +72,7 @@ class Player {
   }
 
   ready() {
-    this.video.currentTime = this.wanted ?? 0; // also for 0: only a seek takes the poster away, and boxes belong to the frame, not to the poster
+    this.video.currentTime = this.within(this.wanted ?? 0); // also for 0: only a seek takes the poster away, and boxes belong to the frame, not to the poster
     if (this.wantsPlay) this.video.play().catch(() => {});
     this.video.playbackRate = Number(this.find(".speed").value);
     this.wanted = null;
@@ -142,9 +143,14 @@ class Player {
     return this.wanted ?? this.last ?? 0;
   }
 
+  within(at) {
+    // Sound may go on after the last picture, where there is nothing to see; it is heard by playing on.
+    const end = Math.min(this.video.duration || this.data.duration_s || 0, this.data.pictures_s || Infinity);
+    return Math.min(Math.max(at, 0), Math.max(end - LAST_S, 0));
+  }
+
   seek(at) {
-    const end = this.video.duration || this.data.duration_s || 0;
-    const target = Math.min(Math.max(at, 0), Math.max(end - 0.05, 0));
+    const target = this.within(at);
     if (this.video.readyState === 0) this.wanted = target;
     else this.video.currentTime = target;
     this.timeline.move(target);
