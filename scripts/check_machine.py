@@ -5,6 +5,7 @@ python3 scripts/check_machine.py base|full
 
 import ctypes
 import importlib.util
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +14,10 @@ OLDEST = (3, 11)
 """The oldest Python that the pinned packages are made for."""
 
 NEEDED_BYTES = {"base": 2 * 1024**3, "full": 8 * 1024**3}
-"""Disk of an installation with its downloads: measured 1.5 GB without torch; with it 3 GB, or 7 GB where pip takes the build for graphics cards."""
+"""Disk that an installation takes with its downloads, `full` after `base`: measured 1.5 GB, and 5.5 GB where pip takes torch's build for graphics cards."""
+
+NEEDED_BYTES_CPU = 3 * 1024**3
+"""The same of `full` where a folder of wheels has torch's build for processors: measured 1.8 GB."""
 
 LIBRARIES = {"libGL.so.1": "libgl1", "libglib-2.0.so.0": "libglib2.0-0", "libgthread-2.0.so.0": "libglib2.0-0"}
 """Shared libraries that OpenCV's wheel loads from the system, with Debian's package of each."""
@@ -21,7 +25,7 @@ LIBRARIES = {"libGL.so.1": "libgl1", "libglib-2.0.so.0": "libglib2.0-0", "libgth
 
 def problems(kind: str) -> list[str]:
     """Everything that is missing, in words."""
-    return [*_python(), *_venv(), *_libraries(), *_disk(NEEDED_BYTES[kind])]
+    return [*_python(), *_venv(), *_libraries(), *_disk(kind)]
 
 
 def _python() -> list[str]:
@@ -49,13 +53,19 @@ def _libraries() -> list[str]:
     return [f"{' and '.join(libraries)}, which OpenCV loads, is missing: sudo apt-get install {package}" for package, libraries in missing.items()]
 
 
-def _disk(needed: int) -> list[str]:
+def _disk(kind: str) -> list[str]:
     here = Path(__file__).resolve().parents[1]
     free = shutil.disk_usage(here).free
-    installed = (here / ".venv" / ".base").exists() and needed == NEEDED_BYTES["base"]
+    needed = NEEDED_BYTES_CPU if kind == "full" and _torch_for_processors() else NEEDED_BYTES[kind]
+    installed = (here / ".venv" / ".base").exists() and kind == "base"
     if installed or free >= needed:
         return []
     return [f"{free / 1024**3:.1f} GB are free in {here}, {needed / 1024**3:.0f} GB are needed: make room (`pip cache purge`), or clone elsewhere"]
+
+
+def _torch_for_processors() -> bool:
+    """Whether a folder that pip takes wheels from has the small build of torch."""
+    return any(found for place in os.environ.get("PIP_FIND_LINKS", "").split() for found in Path(place).glob("torch-*+cpu-*.whl"))
 
 
 def main() -> int:
