@@ -32,8 +32,8 @@ demo: $(BASE) ## show the platform at work on a sample clip (about 430 MB of dow
 up: $(BASE) ## run the platform on your own home until Ctrl-C
 	@$(BIN)/vp up
 
-test: $(FULL) ## run the tests
-	$(BIN)/python -m pytest -m "not ($(SERVERS) or browser or slow or speech or compose)" $(ARGS)
+test: $(FULL) ## run the tests, on at most four cores at once (ARGS=-n0: one after the other)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not ($(SERVERS) or browser or slow or speech or compose)" $(ARGS)
 
 services: $(FULL) ## start Kafka, MinIO, PostgreSQL and Ollama here and print their settings: eval "$$(make -s services)"
 	@$(BIN)/python -m scripts.services all start
