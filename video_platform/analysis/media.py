@@ -184,10 +184,15 @@ def packets(container: "InputContainer", streams: "Sequence[Stream]") -> "Iterat
 
 def frames_of(packet: "av.Packet") -> "list[av.VideoFrame] | None":
     """The frames that the decoder gives for a packet of pictures; None when it finds the packet damaged."""
+    return decoded(packet.stream.codec_context, packet)
+
+
+def decoded(context: Any, packet: "av.Packet | None") -> list[Any] | None:
+    """The frames that a decoder gives for a packet, none at its end; None where the packet is damaged. A packet None asks for what it still holds."""
     from av.error import EOFError, FFmpegError
 
     try:
-        return packet.decode()  # type: ignore[return-value]
+        return context.decode(packet)
     except EOFError:
         return []
     except FFmpegError as error:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from video_platform.analysis.audio import BIT_RATE
-from video_platform.analysis.sound import DRIFT_S, SILENCE_CHUNK_S, decoded, is_usable
+from video_platform.analysis.media import decoded
+from video_platform.analysis.sound import DRIFT_S, SILENCE_CHUNK_S, is_usable
 
 if TYPE_CHECKING:
     import av

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from video_platform.analysis.media import decoded
+
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
@@ -40,20 +42,6 @@ def is_usable(source: "AudioStream | None") -> bool:
         and source.codec_context.sample_rate in PLAUSIBLE_RATES
         and 0 < source.codec_context.channels <= MAX_CHANNELS
     )
-
-
-def decoded(context: Any, packet: "av.Packet | None") -> list[Any] | None:
-    """The frames that a decoder gives for a packet, none at its end; None where the packet is damaged. A packet None asks for what it still holds."""
-    from av.error import EOFError, FFmpegError
-
-    try:
-        return context.decode(packet)
-    except EOFError:
-        return []
-    except FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        return None
 
 
 class Sound:
