@@ -1,24 +1,34 @@
 """Homes full of stored tracks, made by hand: for rules over the past, without decoding anything; and what such a home then says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
-from seeded import ingest, store_file, store_manifest
+from seeded import apply, ingest, store_file, store_manifest
 
 from video_platform import layout, recipes, rules
 from video_platform.analysis import continuing, tables
 from video_platform.analysis.evaluate import evaluate
 from video_platform.fingerprints import canonical, content_hash, fingerprint
-from video_platform.platform import Platform
+from video_platform.platform import Platform, open_platform
 from video_platform.records import FileEntry, Lane, Lifecycle, Manifest, VideoRecord
 from video_platform.services.database import footage, ledger, reconciliation, rulesets, videos
 from video_platform.services.database.tables import metadata
+from video_platform.settings import NotifySettings, Settings
 
 WIDTH, HEIGHT = 768, 576
 PARQUET = "application/vnd.apache.parquet"
+
+
+@contextmanager
+def opened(folder: Path, text: str) -> Iterator[Platform]:
+    """A fresh home in `folder` whose active rules are `text`; footage of any age counts as fresh, so that its first evaluation notifies."""
+    with open_platform(Settings(home=folder / "home", notify=NotifySettings(fresh_hours=24 * 365 * 100))) as platform:
+        apply(platform, text)
+        yield platform
 
 
 def store_tracks(

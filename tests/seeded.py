@@ -36,7 +36,7 @@ from video_platform.records import (
     Verdict,
     VideoRecord,
 )
-from video_platform.services.database import ledger, search, videos
+from video_platform.services.database import ledger, rulesets, search, videos
 from video_platform.settings import Settings, WebSettings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -53,6 +53,11 @@ def open_home(folder: Path, groups: Mapping[str, object] | None = None, **web: o
     settings = Settings(home=folder / "home", web=WebSettings(**web), **(groups or {}))  # type: ignore[arg-type]
     platform = open_platform(settings)
     return platform, Catalog(settings, platform.db, platform.store)
+
+
+def apply(platform: Platform, text: str) -> rulesets.RuleVersion:
+    """Make these rules the active ones, now."""
+    return rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 def ingest(

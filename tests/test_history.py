@@ -7,13 +7,12 @@ import archives
 import pytest
 import sqlalchemy as sa
 from archives import active, outbox, rows, said, told
+from seeded import apply
 
 from video_platform import events, history, history_child, rules
 from video_platform.errors import NotFound, RulesError
-from video_platform.platform import open_platform
 from video_platform.records import Mark, VideoState
 from video_platform.services.database import audit, backfills, digests, ledger, rulesets, videos
-from video_platform.settings import NotifySettings, Settings
 
 NAMES = ("person", "car")
 START = datetime(2026, 11, 20, 23, 59, tzinfo=UTC)
@@ -55,8 +54,7 @@ def fill(platform, folder, cameras=("gate-1", "gate-2"), files=4, seconds=20.0):
 
 @pytest.fixture
 def platform(tmp_path):
-    with open_platform(Settings(home=tmp_path / "home", notify=NotifySettings(fresh_hours=24 * 365 * 100))) as opened:
-        rulesets.apply(opened.db, BEFORE, source="test", who="test", why="test", now=datetime.now(UTC))
+    with archives.opened(tmp_path, BEFORE) as opened:
         yield opened
 
 
@@ -77,7 +75,7 @@ def test_a_draft_promises_what_then_happens_and_writes_nothing(platform, archive
     assert promised["unchanged"].keys() | promised["removed"].keys() == was.keys()
     assert {each.rule for each in promised["added"].values()} == {"stays", "cars", "empty"}
 
-    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    apply(platform, AFTER)
     for record in archive:  # as the step `alerts` does it, one by one
         archives.judge(platform, record)
     now = active(platform)
@@ -116,7 +114,7 @@ def test_promoting_brings_the_ledger_to_the_draft_and_notifies_nobody(platform, 
     ledger.mark(platform.db, marked.id, Mark.FALSE, "ana", datetime.now(UTC))
     promised = told(history.what_if(platform, AFTER), platform)
     notices = outbox(platform, "notification")
-    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    apply(platform, AFTER)
     done = history.reconcile(platform)
     assert set(active(platform)) == promised["added"].keys() | promised["unchanged"].keys()
     assert (done.raised, done.superseded, done.revived) == (len(promised["added"]), len(promised["removed"]), 0)
@@ -136,7 +134,7 @@ def test_a_home_with_footage_of_an_impossible_year_takes_that_time_as_unknown(pl
     assert videos.get(platform.db, odd).recorded_at is None
     assert history.what_if(platform, AFTER).videos == len(archive)
     assert odd not in {each.video_id for each in digests.judged(platform.db)}
-    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    apply(platform, AFTER)
     assert odd not in dict(history.reconcile(platform).left_out)
     assert rulesets.outdated(platform.db) == []
 
@@ -161,7 +159,7 @@ def test_two_who_promote_at_once_leave_the_ledger_to_the_rules_that_are_active(p
 
 
 def test_the_past_is_notified_of_when_asked_and_once(platform, archive):
-    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    apply(platform, AFTER)
     known = set(outbox(platform, "notification"))
     done = history.reconcile(platform, notify_past=True)
     new = [alert_id for alert_id in outbox(platform, "notification") if alert_id not in known]
@@ -230,7 +228,7 @@ def test_a_video_whose_tracks_cannot_be_had_is_named_and_keeps_its_alerts(platfo
     found = history.what_if(platform, AFTER)
     assert dict(found.left_out) == {gone: "its tracks are not there", changed: "it was tracked again, and its alerts are not yet of the new tracks"}
     assert found.videos == len(archive) - 2
-    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    apply(platform, AFTER)
     assert set(dict(history.reconcile(platform).left_out)) == {gone, changed}
     assert {id_ for id_, alert in active(platform).items() if alert.video_id in (gone, changed)} == was
     assert set(rulesets.outdated(platform.db)) == {gone, changed}
@@ -241,7 +239,7 @@ def test_a_video_in_the_hands_of_a_run_is_left_to_it(platform, archive):
 
     videos.started(platform.db, archive[0].video_id, "run-2", "alerts")
     was = {id_ for id_, alert in active(platform).items() if alert.video_id == archive[0].video_id}
-    rulesets.apply(platform.db, AFTER, source="test", who="test", why="test", now=datetime.now(UTC))
+    apply(platform, AFTER)
     assert history.reconcile(platform).videos == len(archive) - 1
     assert videos.get(platform.db, archive[0].video_id).state is VideoState.PROCESSING
     assert {id_ for id_, alert in active(platform).items() if alert.video_id == archive[0].video_id} == was

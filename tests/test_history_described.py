@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import archives
 import pytest
 from archives import active, outbox, rows, said, told
-from seeded import store_json, store_manifest, transcribe
+from seeded import apply, store_json, store_manifest, transcribe
 
 from video_platform import events, history, history_described, layout, recipes
 from video_platform.access import ANYONE
@@ -15,10 +15,8 @@ from video_platform.catalog import Catalog
 from video_platform.deeds import Deeds
 from video_platform.fingerprints import canonical, content_hash, fingerprint
 from video_platform.history_told import Tally
-from video_platform.platform import open_platform
 from video_platform.records import Lane, Manifest, Mark, SpeechSegment, SpokenWord, Transcript
 from video_platform.services.database import archive, backfills, ledger, reconciliation, rulesets
-from video_platform.settings import NotifySettings, Settings
 
 NAMES = ("person", "car")
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -101,8 +99,7 @@ def archived_transcript(platform, record):
 
 @pytest.fixture
 def platform(tmp_path):
-    with open_platform(Settings(home=tmp_path / "home", notify=NotifySettings(fresh_hours=24 * 365 * 100))) as opened:
-        rulesets.apply(opened.db, BEFORE, source="test", who="test", why="test", now=datetime.now(UTC))
+    with archives.opened(tmp_path, BEFORE) as opened:
         yield opened
 
 
@@ -121,10 +118,6 @@ def deeds(platform):
     catalog = Catalog(platform.settings, platform.db, platform.store)
     yield Deeds(platform, catalog, ANYONE)
     catalog.close()
-
-
-def apply(platform, text):
-    rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 def counts(found):

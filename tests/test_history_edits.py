@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 import archives
 import pytest
 import sqlalchemy as sa
+from seeded import apply
 
 from video_platform import events, history
 from video_platform.platform import open_platform
 from video_platform.records import Lifecycle, Mark
-from video_platform.services.database import ledger, rulesets
+from video_platform.services.database import ledger
 from video_platform.services.database.tables import alerts, outbox
 from video_platform.settings import Settings
 
@@ -74,7 +75,7 @@ def archive(tmp_path_factory):
     """A home with judged videos; every third alert is acknowledged, every seventh false."""
     folder = tmp_path_factory.mktemp("archive")
     with open_platform(Settings(home=folder / "home")) as platform:
-        rulesets.apply(platform.db, TEXT.format(**FIRST), source="test", who="test", why="test", now=datetime.now(UTC))
+        apply(platform, TEXT.format(**FIRST))
         for number in range(VIDEOS):
             tracks, samples = archives.crowd(number, SECONDS)
             begins = START + timedelta(seconds=(SECONDS + 1) * (number // CAMERAS))
@@ -135,7 +136,7 @@ def undisturbed(archive, tmp_path_factory):
         for text in texts():
             promised = history.what_if(platform, text)
             wanted = {alert.id for what in ("added", "unchanged") for alert in promised.alerts(platform, what)}
-            rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
+            apply(platform, text)
             history.reconcile(platform)
             check(platform, marks)
             states.append(state(platform))
