@@ -12,7 +12,8 @@ from video_platform import layout
 from video_platform.access import ANYONE, Person
 from video_platform.errors import IntegrityError, NotFound, ObjectNotFound
 from video_platform.fingerprints import content_hash
-from video_platform.records import Digest, Manifest
+from video_platform.records import Manifest
+from video_platform.records_days import Digest
 from video_platform.services.database import Database, digests
 from video_platform.services.database.digests import Day, Judged
 from video_platform.services.object_store import ObjectStore

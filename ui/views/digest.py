@@ -6,7 +6,7 @@ import streamlit as st
 from ui import data, days, links, words
 from ui.reel import reel as film
 from video_platform.errors import PlatformError
-from video_platform.records import CameraDay, Digest
+from video_platform.records_days import CameraDay, Digest
 
 st.title("Days")
 known = days.listed()

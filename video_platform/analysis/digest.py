@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from video_platform.analysis.tables import Tracks
-from video_platform.records import CameraDay, Digest, Gap
+from video_platform.records_days import CameraDay, Digest, Gap
 
 GAP_S = 60.0
 """A shorter pause between two videos of a camera is how cameras write files, not a gap."""

@@ -5,7 +5,8 @@ from datetime import date, datetime
 
 from pydantic import BaseModel
 
-from video_platform.records import CameraDay, FileEntry, ReelPiece
+from video_platform.records import FileEntry, ReelPiece
+from video_platform.records_days import CameraDay
 from video_platform.reels import Reel
 
 

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from video_platform.digests import Shown
     from video_platform.platform import Platform
-    from video_platform.records import CameraDay
+    from video_platform.records_days import CameraDay
 
 SHOWN_GAPS = 10
 
