@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ RUN_S = 60
 """How long one run of a page may take on a machine that does other things."""
 
 STOP_S = 10
+
+Open = Callable[..., AppTest]
+"""The fixture `open_page`: a page of the app over the seeded home, by its name and its query."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,17 @@ def run_page(page: str = "library", **query: str) -> AppTest:
         test.run()
     assert not test.exception, test.exception
     return test
+
+
+def said(page: AppTest) -> str:
+    """All text of a page, without the marks that keep hostile text from being Markdown."""
+    elements = [*page.title, *page.header, *page.subheader, *page.markdown, *page.caption, *page.info, *page.error, *page.warning, *page.code]
+    return "\n".join(str(element.value) for element in elements).replace("\\", "").replace("\u2060", "")
+
+
+def buttons(page: AppTest) -> list[str]:
+    """The words on the buttons of a page."""
+    return [button.label for button in page.button]
 
 
 def serve(seeded: Seeded, folder: Path, **more: str) -> Iterator[Served]:

@@ -1,24 +1,16 @@
 """The Backfills page and the button on a video's page, over a home whose results were made from something else."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from ui_serving import APP, RUN_S, Seeded
+from ui_serving import APP, RUN_S, Open, Seeded, said
 
 from ui import backfilling, rights
 from video_platform.access import Person, Role
 from video_platform.planning_causes import Cause
 from video_platform.services.database import backfills
 from video_platform.services.database.backfills import ItemState, State
-
-Open = Callable[..., AppTest]
-
-
-def said(page: AppTest) -> str:
-    elements = [*page.subheader, *page.markdown, *page.caption, *page.info]
-    return "\n".join(str(element.value) for element in elements).replace("\\", "")
 
 
 def test_the_plan_has_a_card_per_cause_and_starts_a_backfill(open_page: Open, seeded: Seeded) -> None:

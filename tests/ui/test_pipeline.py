@@ -1,13 +1,12 @@
 """The Pipeline page: figures, health, runs in words, failures with their button, what nobody can use."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 from streamlit.testing.v1 import AppTest
 from ui_seed import HOSTILE
-from ui_serving import APP, RUN_S, Seeded
+from ui_serving import APP, RUN_S, Open, Seeded, said
 
 from ui import operating, rights
 from video_platform import events
@@ -20,8 +19,6 @@ from video_platform.records import QUARANTINED, VideoState
 from video_platform.services.database import measures, videos
 from video_platform.services.relay import HEARTBEAT
 
-Open = Callable[..., AppTest]
-
 
 @dg.job
 def process_video():
@@ -33,11 +30,10 @@ def describe_video():
     pass
 
 
-def said(page: AppTest) -> str:
-    """All text of a page, without the marks that keep hostile text from being Markdown."""
-    elements = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.info, *page.error, *page.warning]
+def all_said(page: AppTest) -> str:
+    """All text of a page with the words of its links and of what can be opened."""
     labels = [*(link.label for link in page.page_link), *(link.label for link in page.link_button), *(expander.label for expander in page.expander)]
-    return "\n".join([*(str(element.value) for element in elements), *labels]).replace("\\", "").replace("\u2060", "")
+    return "\n".join([said(page), *(label.replace("\\", "").replace("\u2060", "") for label in labels)])
 
 
 def tables(page: AppTest) -> str:
@@ -46,7 +42,7 @@ def tables(page: AppTest) -> str:
 
 def test_a_home_on_which_nothing_runs_says_what_does_not_run(open_page: Open, seeded: Seeded) -> None:
     page = open_page("pipeline")
-    text = said(page)
+    text = all_said(page)
     figures = {metric.label: metric.value for metric in page.metric}
     assert figures == {"Waiting": "1", "Processing": "1", "Ready": "3", "Failed": "2", "Runs queued": "0"}
     assert "3 parts not well" in text
@@ -72,7 +68,7 @@ def test_quarantine_and_summaries_stand_apart(open_page: Open, seeded: Seeded) -
     videos.failed(db, seeded.home.interrupted.video_id, None, QUARANTINED, "Processing was ended 3 times, it waits for you.")
     videos.summary_failed(db, seeded.home.ready.video_id, "ModelUnavailable", "llama3 did not answer")
     page = open_page("pipeline")
-    text = said(page)
+    text = all_said(page)
     assert "In quarantine: 1 video." in text
     assert "Could not be processed: 1 video." in text
     assert "Ready, without a summary: 1 video." in text
@@ -93,7 +89,7 @@ def test_runs_are_told_in_words(open_page: Open, seeded: Seeded) -> None:
             process_video, status=dg.DagsterRunStatus.NOT_STARTED, tags={"dagster/partition": home.received.video_id, "vp/lane": "live"}
         )
     page = open_page("pipeline")
-    text = said(page)
+    text = all_said(page)
     assert "looking at frames, 42%" in text
     assert "Writing the summary" in text
     assert {metric.label: metric.value for metric in page.metric}["Runs queued"] == "1"
@@ -107,14 +103,14 @@ def test_dead_letters_are_listed_with_their_reason(open_page: Open, seeded: Seed
     found = letter(message, topic="video-events", partition=2, offset=17, reason="malformed", detail="<b>not</b> JSON")
     seeded.home.platform.log.append(events.TOPIC_DEAD_LETTERS, [found])
     page = open_page("pipeline")
-    assert "Dead letters: 1 message" in said(page)
+    assert "Dead letters: 1 message" in all_said(page)
     assert "video-events/2/17" in tables(page)
     assert "malformed" in tables(page)
 
 
 def test_a_relay_that_lives_is_no_trouble(open_page: Open, seeded: Seeded) -> None:
     measures.beat(seeded.home.platform.db, HEARTBEAT, "here:1", datetime.now(UTC))
-    assert "2 parts not well" in said(open_page("pipeline"))
+    assert "2 parts not well" in all_said(open_page("pipeline"))
 
 
 @pytest.mark.parametrize("person", [Person("vera", Role.VIEWER), Person("olga", Role.OPERATOR, ("gate-*",))], ids=lambda person: person.name)
