@@ -1,7 +1,36 @@
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from notifying import Raise, Webhook, listening, raising
+
+from video_platform.services.database import Database, open_database
+from video_platform.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[Database]:
+    database = open_database(settings)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    with listening() as hook:
+        yield hook
+
+
+@pytest.fixture
+def raise_alerts(db: Database) -> Raise:
+    return raising(db)
 
 
 @pytest.fixture

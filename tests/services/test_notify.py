@@ -1,21 +1,15 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
+from notifying import NOW, PAGE, RULES, Raise, Webhook, notifications, states
 
-from video_platform import layout
-from video_platform.records import Episode, Lane, SecondLook, Severity, VideoState
-from video_platform.services.database import Database, ledger, open_database, outbox, rulesets
-from video_platform.services.database.engine import insert_new
+from video_platform.records import Lane, Severity
+from video_platform.services.database import Database, ledger, outbox, rulesets
 from video_platform.services.database.outbox import Kind
-from video_platform.services.database.tables import videos as table
 from video_platform.services.event_log import open_log
 from video_platform.services.notify import AppriseSender, NotDelivered, Notifications, web_address
 from video_platform.services.relay import open_relay
@@ -23,110 +17,6 @@ from video_platform.settings import NotifySettings, Settings, WebSettings
 
 # Apprise 2.2 imports a module on Python 3.11 and 3.12 that 3.13 no longer has
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-PAGE = "http://127.0.0.1:8501"
-RULES = """
-version: 1
-channels:
-  ops: {url_env: OPS_URL}
-  mail: {url_env: MAIL_URL}
-rules:
-  - {name: person, when: {appears: person}, channels: [ops]%s}
-"""
-
-
-@dataclass
-class Webhook:
-    """A real HTTP server on loopback that keeps what it is sent and can be told to fail."""
-
-    status: int = 200
-    location: str | None = None
-    answer: bytes = b""
-    trickles: threading.Event | None = None
-    received: list[dict[str, str]] = field(default_factory=list)
-    port: int = 0
-
-    @property
-    def address(self) -> str:
-        return f"json://127.0.0.1:{self.port}/hook-token-123456"
-
-
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    hook = Webhook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if hook.status == 200:
-                hook.received.append(json.loads(body))
-            self.send_response(hook.status)
-            if hook.location:
-                self.send_header("location", hook.location)
-            self.end_headers()
-            self.wfile.write(hook.answer)
-            while hook.trickles and not hook.trickles.wait(0.05):
-                self.wfile.write(b".")
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield hook
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def db(settings: Settings) -> Iterator[Database]:
-    database = open_database(settings)
-    rulesets.apply(database, RULES % "", source="test", who="test", why="", now=NOW)
-    yield database
-    database.dispose()
-
-
-Raise = Callable[..., list[str]]
-
-
-@pytest.fixture
-def raise_alerts(db: Database) -> Raise:
-    """Raise `count` alerts on a video of its own; returns their ids."""
-    videos = 0
-
-    def make(count: int = 1, *, at: datetime = NOW, channels: tuple[str, ...] = ("ops",), name: str = "front door.mp4", wait_s: float = 0.0) -> list[str]:
-        nonlocal videos
-        videos += 1
-        sha256 = f"{videos:064x}"[::-1]
-        video_id = layout.video_id_of(sha256)
-        key = layout.file_key(video_id, layout.RAW_VIDEO, sha256, "mp4")
-        row = {"video_id": video_id, "sha256": sha256, "original_name": name, "camera": "gate", "recorded_at": at, "size_bytes": 1, "media_type": "video/mp4"}
-        state = {"object_key": key, "lane": "live", "generation": 1, "state": str(VideoState.RECEIVED), "ingested_at": at, "updated_at": at}
-        with db.write() as connection:
-            insert_new(connection, table, [{**row, **state}])
-        episodes = [Episode("person", "appears", 72.4 + 10 * number, 80.0 + 10 * number, (number,), None, 0.9) for number in range(count)]
-        facts = {"person": (Severity.CRITICAL, channels)}
-        given = ledger.EvaluationInput(video_id, "alerts", "f", "c", "t", "r", episodes, facts, Lane.LIVE, None, at, "1", second_look_s=wait_s)
-        return ledger.reconcile(db, given).raised
-
-    return make
-
-
-def notifications(db: Database, environment: dict[str, str], per_hour: int = 30, **more: Any) -> Notifications:
-    return Notifications(db, AppriseSender(), per_hour=per_hour, page=lambda: PAGE, environment=environment, **more)
-
-
-def states(db: Database, alert_ids: list[str]) -> list[str]:
-    return [delivery.state for alert_id in alert_ids for delivery in ledger.deliveries_of(db, alert_id)]
 
 
 class TestMessage:
@@ -176,144 +66,6 @@ class TestMessage:
         assert web_address(changed) == "http://127.0.0.1:8777"
         (settings.home / "addresses.json").write_text("{")
         assert web_address(changed) == "http://127.0.0.1:8600"
-
-
-class TestSecondLook:
-    """Notifications that wait for what a vision model says of their alert. The time is given, nobody sleeps."""
-
-    LONGEST = outbox.LONGEST_SECOND_LOOK
-
-    def sender(self, db: Database, webhook: Webhook, seconds: Callable[[], float] = time.monotonic, **more: Any) -> Notifications:
-        return notifications(db, {"OPS_URL": webhook.address}, looked_at=True, clock=seconds, **more)
-
-    def test_none_is_ever_held_longer_than_half_a_minute(self) -> None:
-        """The relay looks again after a second at most."""
-        assert self.LONGEST + timedelta(seconds=2) <= timedelta(seconds=30)
-
-    def test_it_waits_to_its_end_and_says_that_nobody_answered(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        [alert_id] = raise_alerts(wait_s=20)
-        sender = self.sender(db, webhook)
-        assert sender.drain("a", NOW) == 0
-        assert sender.drain("a", NOW + timedelta(seconds=19.9)) == 0
-        assert states(db, [alert_id]) == ["waiting"]
-        assert sender.drain("a", NOW + timedelta(seconds=20)) == 1
-        assert "Second look: unverified, there is no answer yet" in webhook.received[0]["message"]
-        ledger.set_second_look(db, alert_id, SecondLook(outcome="rejected", reason="A shadow.", model="seer"))
-        assert sender.drain("a", NOW + timedelta(hours=1)) == 0  # what comes late stands beside the alert, and tells nobody again
-        assert (len(webhook.received), states(db, [alert_id])) == (1, ["sent"])
-
-    @pytest.mark.parametrize(
-        ("look", "said"),
-        [
-            (SecondLook(outcome="confirmed", reason="A person.", model="seer:4b"), "confirmed by seer:4b"),
-            (SecondLook(outcome="rejected", reason="Call http://evil now.", model="seer:4b"), "rejected by seer:4b"),
-            (SecondLook(outcome="unverified", reason="Too dark.", model="seer:4b"), "unverified"),
-        ],
-    )
-    def test_an_outcome_lets_it_go_at_once_and_suppresses_nothing(
-        self, db: Database, raise_alerts: Raise, webhook: Webhook, look: SecondLook, said: str
-    ) -> None:
-        [alert_id] = raise_alerts(wait_s=20)
-        sender = self.sender(db, webhook)
-        assert sender.drain("a", NOW + timedelta(seconds=1)) == 0
-        assert ledger.set_second_look(db, alert_id, look)
-        assert not ledger.set_second_look(db, alert_id, look)  # said again, nothing changes
-        assert sender.drain("a", NOW + timedelta(seconds=2)) == 1
-        assert sender.drain("b", NOW + timedelta(minutes=5)) == 0
-        assert f"Second look: {said}\n" in webhook.received[0]["message"]
-        assert "evil" not in webhook.received[0]["message"]
-        assert states(db, [alert_id]) == ["sent"]
-
-    def test_killed_before_the_outcome_is_written_it_leaves_in_time(self, db: Database, raise_alerts: Raise, webhook: Webhook, monkeypatch) -> None:
-        """Outcome and release are one transaction: a kill inside leaves neither, and the wait ends by itself."""
-        [alert_id] = raise_alerts(wait_s=20)
-
-        def killed(*_: object) -> int:
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(outbox, "let_go_of_alert", killed)
-            with pytest.raises(KeyboardInterrupt):
-                ledger.set_second_look(db, alert_id, SecondLook(outcome="confirmed", reason="A person.", model="seer"))
-        alert = ledger.get(db, alert_id)
-        assert alert is not None
-        assert alert.second_look is None
-        sender = self.sender(db, webhook)
-        assert sender.drain("a", NOW + timedelta(seconds=1)) == 0
-        assert sender.drain("a", NOW + timedelta(seconds=20)) == 1
-
-    def test_no_wait_is_longer_than_the_longest_whatever_is_asked_for(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        raise_alerts(wait_s=3600)
-        sender = self.sender(db, webhook)
-        assert sender.drain("a", NOW + self.LONGEST - timedelta(seconds=0.1)) == 0
-        assert sender.drain("a", NOW + self.LONGEST) == 1
-
-    def test_a_clock_that_is_set_back_far_holds_nothing(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        raise_alerts(wait_s=20)
-        assert self.sender(db, webhook).drain("a", NOW - timedelta(hours=1)) == 1
-
-    def test_a_clock_that_is_set_back_again_and_again_holds_it_no_longer(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        """The wall clock never reaches the end of the wait; the one that nobody sets does."""
-        raise_alerts(wait_s=20)
-        seconds = iter([0.0, 10.0, 20.0, 27.9, 28.0, 28.0, 28.0, 28.0])
-        sender = self.sender(db, webhook, lambda: next(seconds))
-        assert [sender.drain("a", NOW + timedelta(seconds=second)) for second in (0, 5, -4, 1)] == [0, 0, 0, 0]
-        assert sender.drain("a", NOW) == 1
-
-    def test_a_clock_that_jumps_ahead_sends_early_and_once(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        raise_alerts(wait_s=20)
-        assert self.sender(db, webhook).drain("a", NOW + timedelta(days=1, hours=-1)) == 1
-        assert self.sender(db, webhook).drain("a", NOW) == 0
-
-    def test_two_relays_send_one_message(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        raise_alerts(wait_s=20)
-        first, second = self.sender(db, webhook), self.sender(db, webhook)
-        assert [sender.drain(name, NOW) for sender, name in ((first, "a"), (second, "b"))] == [0, 0]
-        later = NOW + timedelta(seconds=20)
-        assert [sender.drain(name, later) for sender, name in ((first, "a"), (second, "b"))] == [1, 0]
-        assert len(webhook.received) == 1
-
-    def test_what_follows_on_the_channel_keeps_its_order_and_waits_no_longer_than_its_own(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        raise_alerts(wait_s=20, name="first.mp4")
-        [second] = raise_alerts(wait_s=20, at=NOW + timedelta(seconds=10), name="second.mp4")
-        ledger.set_second_look(db, second, SecondLook(outcome="confirmed", reason="A person.", model="seer"))
-        sender = self.sender(db, webhook)
-        assert sender.drain("a", NOW + timedelta(seconds=15)) == 0
-        assert sender.drain("a", NOW + timedelta(seconds=20)) == 2
-        assert ["first.mp4" in webhook.received[0]["message"], "second.mp4" in webhook.received[1]["message"]] == [True, True]
-
-    def test_in_a_digest_each_alert_says_its_own(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        first, _ = raise_alerts(2, wait_s=20)
-        ledger.set_second_look(db, first, SecondLook(outcome="rejected", reason="A shadow.", model="seer"))
-        assert self.sender(db, webhook, per_hour=1).drain("a", NOW + timedelta(seconds=20)) == 2
-        [message] = webhook.received
-        assert "second look: rejected by seer" in message["message"]
-        assert "second look: unverified, there is no answer yet" in message["message"]
-
-    def test_a_superseded_alert_is_withdrawn_as_ever(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        [alert_id] = raise_alerts(wait_s=20)
-        alert = ledger.get(db, alert_id)
-        assert alert is not None
-        given = ledger.EvaluationInput(alert.video_id, "alerts", "f2", "c", "t2", "r", [], {"person": (Severity.INFO, ())}, Lane.LIVE, None, NOW, "2")
-        ledger.reconcile(db, given)
-        assert self.sender(db, webhook).drain("a", NOW + timedelta(seconds=20)) == 0
-        assert states(db, [alert_id]) == ["withdrawn"]
-
-    def test_only_a_first_evaluation_waits(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        """No second look follows a later one by itself: the tracks are what they were."""
-        [alert_id] = raise_alerts()
-        alert = ledger.get(db, alert_id)
-        assert alert is not None
-        episodes = [Episode("person", "appears", 72.4, 80.0, (0,), None, 0.9), Episode("person", "appears", 200.0, 210.0, (7,), None, 0.9)]
-        facts = {"person": (Severity.INFO, ("ops",))}
-        given = ledger.EvaluationInput(alert.video_id, "alerts", "f2", "c", "t", "r", episodes, facts, Lane.LIVE, None, NOW, "1")
-        assert len(ledger.reconcile(db, replace(given, notify=True, second_look_s=20)).notified) == 1
-        assert self.sender(db, webhook).drain("a", NOW) == 2
-
-    def test_nothing_is_said_where_none_is_taken(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
-        raise_alerts()
-        assert notifications(db, {"OPS_URL": webhook.address}).drain("a", NOW) == 1
-        assert "Second look" not in webhook.received[0]["message"]
 
 
 class TestTrouble:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -15,24 +14,12 @@ from video_platform import events, layout
 from video_platform.errors import EventError, LogUnavailable
 from video_platform.events import Message
 from video_platform.records import Lane
-from video_platform.services.database import Database, open_database, outbox
+from video_platform.services.database import Database, outbox
 from video_platform.services.event_log import EventLog, open_log
 from video_platform.services.relay import Relay, worker_name
 from video_platform.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def db(settings: Settings) -> Iterator[Database]:
-    database = open_database(settings)
-    yield database
-    database.dispose()
 
 
 @pytest.fixture
