@@ -3,14 +3,14 @@
 import ctypes
 import os
 import struct
-import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import av
 import clips
+from loopback import noting
 
 IN_OPEN = 0x20
 
@@ -19,21 +19,9 @@ class Canary:
     """A web server and a file that nobody may touch; `touched` says whether somebody did."""
 
     def __init__(self, folder: Path) -> None:
-        self.hits: list[str] = []
-        canary = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                canary.hits.append(self.path)
-                self.send_error(404)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/secret.ts"
+        self._open = ExitStack()
+        address, self.hits = self._open.enter_context(noting())
+        self.url = f"{address}/secret.ts"
         self.sibling = clips.make(folder / "sibling.ts", frames=10).path
         libc = ctypes.CDLL(None, use_errno=True)
         self._watch = libc.inotify_init1(os.O_NONBLOCK)
@@ -54,9 +42,7 @@ class Canary:
             return
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._open.close()
         os.close(self._watch)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import answering
 
 from video_platform import layout
 from video_platform.records import Episode, Lane, Severity, VideoState
@@ -65,14 +67,8 @@ def listening() -> Iterator[Webhook]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield hook
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Handler) as hook.port:
+        yield hook
 
 
 Raise = Callable[..., list[str]]

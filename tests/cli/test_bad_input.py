@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import av
@@ -16,6 +15,7 @@ import clips
 import httpx
 import psutil
 import pytest
+from loopback import noting
 from running import Up, wait
 from serving import serving
 
@@ -31,23 +31,8 @@ RUN = "import sys; from video_platform import cli; sys.exit(cli.main(sys.argv[1:
 @pytest.fixture
 def canary():
     """An address that notes who asks: `(url, requests)`."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_error(404)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/x.ts", asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with noting() as (url, asked):
+        yield f"{url}/x.ts", asked
 
 
 def cut(data: bytes, share: float) -> bytes:

@@ -1,17 +1,17 @@
 """What only the S3 store has: a server that is away, refuses keys, or ends in the middle."""
 
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 import psutil
 import pytest
+from loopback import answering
 from pydantic import SecretStr
 from services_fixtures import running_minio, running_s3, unavailable
 
@@ -120,17 +120,10 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[S3Store]:
+def store_on(handler: type[BaseHTTPRequestHandler]) -> Iterator[S3Store]:
     """A store on a server that answers as it is told."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield S3Store(settings_of(f"127.0.0.1:{server.server_address[1]}"))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(handler) as port:
+        yield S3Store(settings_of(f"127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +140,7 @@ def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[S3Store]:
 )
 def test_full_and_away_are_told_apart_for_every_server(status, code, message, error):
     handler = type("Handler", (Answers,), {"status": status, "code": code, "message": message})
-    with answering(handler) as store, pytest.raises(error) as caught:
+    with store_on(handler) as store, pytest.raises(error) as caught:
         store.put_bytes("a/b.json", b"x", media_type="application/json")
     assert type(caught.value) is error
 
@@ -169,7 +162,7 @@ class DeniesTwice(Answers):
 
 
 def test_an_object_whose_folder_is_just_cleared_away_is_stored_a_moment_later():
-    with answering(DeniesTwice) as store:
+    with store_on(DeniesTwice) as store:
         store.put_bytes("a/b.json", b"x", media_type="application/json")
     assert DeniesTwice.bodies == [b"", b"", b"x"]
 

@@ -1,12 +1,11 @@
 """Text that comes from footage, files, models, rules and other producers names an address that notes who asks: no page ever does, and no page links there."""
 
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from loopback import noting
 from playwright.sync_api import Page, expect, sync_playwright
 from seeded import describe
 from ui_seed import NOW, bring, make_ready
@@ -26,8 +25,8 @@ WAIT_MS = 60_000
 class Asked:
     """An address, and the requests that it got."""
 
-    url: str = ""
-    paths: list[str] = field(default_factory=list)
+    url: str
+    paths: list[str]
 
     def evil(self, place: str) -> str:
         """Text that tries every way to have the address asked for."""
@@ -40,24 +39,8 @@ class Asked:
 
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Asked]:
-    found = Asked()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found.paths.append(self.path)
-            self.send_error(404)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with noting() as (url, paths):
+        yield Asked(url, paths)
 
 
 @pytest.fixture(scope="module")
