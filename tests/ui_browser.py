@@ -6,8 +6,6 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 from ui_serving import Served
 
-CHROMIUM = "/usr/bin/chromium"
-
 WAIT_MS = 90_000
 """A loaded machine takes its time to draw a page, and a draft is judged in a process of its own, which imports what it needs first."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, expect, sync_playwright
+from chromium import CHROMIUM, UNASKED, chromium
+from playwright.sync_api import Browser
 from services_fixtures import unavailable
 
 from scripts.compose import Engine, Images, Stack
@@ -17,7 +18,6 @@ from scripts.compose.stack import ROOT
 
 from .deployment import BOOKS, CHAOS, Deployment
 
-CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 120_000
 PROJECT = "video-platform-test"
 
@@ -83,8 +83,5 @@ def bring_up(engine: Engine, images: dict[str, str], tmp_path_factory: pytest.Te
 def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         unavailable("Chromium", "scripts/install_browser.sh installs it")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
-        expect.set_options(timeout=WAIT_MS)
+    with chromium(WAIT_MS, UNASKED) as launched:
         yield launched
-        launched.close()

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from chromium import UNASKED, chromium
+from playwright.sync_api import Browser, BrowserContext, Page
 from running import ROOT, Up
 
-CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 120_000
 """A loaded machine takes its time to draw a page; what must be quick is measured on its own."""
 
@@ -25,11 +25,8 @@ def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
-        expect.set_options(timeout=WAIT_MS)
+    with chromium(WAIT_MS, UNASKED) as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

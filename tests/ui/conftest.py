@@ -70,11 +70,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """One Chromium for the tests of a module."""
-    from playwright.sync_api import expect, sync_playwright
-    from ui_browser import CHROMIUM, WAIT_MS
+    from chromium import chromium
+    from ui_browser import WAIT_MS
 
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        expect.set_options(timeout=WAIT_MS)
+    with chromium(WAIT_MS) as launched:
         yield launched
-        launched.close()

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from chromium import UNASKED, chromium
+from playwright.sync_api import Browser, Page, Request, expect
 from ui_seed import HOSTILE, episodes, evaluate, footage, make_ready
 from ui_serving import Served, make_home, serve
 
@@ -16,7 +17,6 @@ from video_platform.services.object_store import ObjectStore
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 30_000
 """A loaded machine takes its time to draw a page; what must be quick is measured on its own."""
 
@@ -28,11 +28,8 @@ WIDE = {"width": 1440, "height": 900}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
-        expect.set_options(timeout=WAIT_MS)
+    with chromium(WAIT_MS, UNASKED) as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from loopback import noting
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from seeded import describe
 from ui_seed import NOW, bring, make_ready
 from ui_serving import Served, make_home, serve
@@ -17,7 +18,6 @@ from video_platform.services.database import refusals, videos
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 60_000
 
 
@@ -67,13 +67,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory, asked: Asked) -> Iterator[tu
 
 @pytest.fixture(scope="module")
 def page(pages: tuple[Served, list[str]]) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        expect.set_options(timeout=WAIT_MS)
+    with chromium(WAIT_MS) as browser:
         opened = browser.new_context(base_url=pages[0].url).new_page()
         opened.set_default_timeout(WAIT_MS)
         yield opened
-        browser.close()
 
 
 def test_the_address_notices_who_asks(page: Page, asked: Asked) -> None:
