@@ -6,6 +6,9 @@ import dagster as dg
 from graphs import Ticking, states
 
 from sensors import backfills_sensor, batches_sensor
+from video_platform.access import ANYONE
+from video_platform.catalog import Catalog
+from video_platform.deeds import Deeds
 from video_platform.definitions import build
 from video_platform.pipeline.resources import Workplace
 
@@ -76,4 +79,20 @@ def work_off(graph):
     raise AssertionError(f"still asked for after {MOST_TICKS} ticks")
 
 
-__all__ = ["asked", "execute", "states", "ticking", "work_off"]
+def deeds(platform):
+    """Deeds of somebody who may do everything."""
+    return Deeds(platform, Catalog(platform.settings, platform.db, platform.store), ANYONE)
+
+
+def worked_off(graph, cause, *beside):
+    """What the plan names for this cause, and what a backfill of it makes; there are no others than those `beside` it."""
+    with graph.platform() as platform:
+        plan = deeds(platform).plan()
+        assert {each.cause for each in plan.causes} == {cause, *beside}
+        planned = set(plan.cause(cause).assets)
+        deeds(platform).start_backfill(cause)
+    done, _ = work_off(graph)
+    return planned, {asset for (asset, _), state in done.items() if state == "made"}
+
+
+__all__ = ["asked", "deeds", "execute", "states", "ticking", "work_off", "worked_off"]

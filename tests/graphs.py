@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import seeded
 
 from video_platform.definitions import build
 from video_platform.events import TOPIC_DEAD_LETTERS
@@ -50,6 +51,12 @@ class Graph:
 
     def platform(self):
         return Workplace(self.settings).platform
+
+
+def apply(graph, text):
+    """Make these rules the active ones of its home."""
+    with graph.platform() as platform:
+        seeded.apply(platform, text)
 
 
 def states(result):
