@@ -13,7 +13,7 @@ from video_platform.layout import DESCRIBED_ALERTS
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import FileEntry, Manifest, Transcript, Verdict
-from video_platform.services.database import ledger, rulesets
+from video_platform.services.database import ledger
 from video_platform.services.database.tables import outbox
 from video_platform.settings import LanguageModelSettings
 
@@ -48,11 +48,6 @@ def with_eyes(graph, server):
 def questions(server):
     """How many questions of rules were put; captions are asked for too."""
     return sum("<question>" in request["messages"][1]["content"] for request in server.requests)
-
-
-def apply(graph, text):
-    with graph.platform() as platform:
-        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 def describe(graph, video_id, *assets, **more):

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -12,7 +11,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_graphql.schema import create_schema
 from fake_ollama import FakeOllama
-from graphs import made
+from graphs import apply, made
 from staleness import FRESH, observe, stale
 
 from video_platform import local_run
@@ -22,7 +21,6 @@ from video_platform.pipeline import configured
 from video_platform.pipeline.configured import DETECTOR, PROMPTS, RULES, SECOND_LOOKER, VISION
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.resources import Workplace
-from video_platform.services.database import rulesets
 from video_platform.settings import DetectionSettings, LanguageModelSettings, Settings
 
 SET = """
@@ -32,11 +30,6 @@ lines:
 rules:
   - {name: crossing, when: {crosses: path, class: person}, cooldown: %s, severity: %s}
 """
-
-
-def apply(graph, text):
-    with graph.platform() as platform:
-        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What is seen and said raises alerts: over the real footage, asked over HTTP, by the fake Ollama; and what is asked again when something changes or dies."""
 
-from asked import SEER, SEES, alerts, apply, describe, heard, questions, raised, says, seer, stored, with_eyes
-from graphs import states
+from asked import SEER, SEES, alerts, describe, heard, questions, raised, says, seer, stored, with_eyes
+from graphs import apply, states
 
 from video_platform import layout
 from video_platform.layout import ALERTS, CAPTIONS, DESCRIBED_ALERTS, HIGHLIGHTS, LLM_SUMMARY, SEARCH_INDEX, SECOND_LOOK, TRANSCRIPT

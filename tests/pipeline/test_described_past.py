@@ -2,8 +2,9 @@
 
 import re
 
-from asked import SEES, alerts, apply, describe, heard, questions, says, seer, stored, with_eyes
+from asked import SEES, alerts, describe, heard, questions, says, seer, stored, with_eyes
 from fake_ollama import FakeOllama
+from graphs import apply
 
 from video_platform import history
 from video_platform.layout import DESCRIBED_ALERTS

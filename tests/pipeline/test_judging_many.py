@@ -5,12 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import clips
 import pytest
-from graphs import TESTS, Graph, made
+from graphs import TESTS, Graph, apply, made
 from staleness import FRESH, observe, stale
 
 from video_platform import events
@@ -21,17 +20,12 @@ from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.made import read_manifest
 from video_platform.pipeline.resources import Workplace
 from video_platform.records import VideoState
-from video_platform.services.database import ledger, rulesets, videos
+from video_platform.services.database import ledger, videos
 from video_platform.settings import Settings
 
 NOBODY = "version: 1\nrules:\n  - {name: nobody, when: {absent: person, for: 0.5s}}\n"
 FRAMES = 40
 COUNT = 3
-
-
-def apply(graph, text=NOBODY):
-    with graph.platform() as platform:
-        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +97,7 @@ def test_it_leaves_what_the_steps_of_each_video_leave(small, tmp_path):
     alone = Graph(Settings(home=tmp_path / "other"))
     for each in (graph, alone):
         observe(each)
-        apply(each)
+        apply(each, NOBODY)
         observe(each)
     assert stale(graph, ids[0]) == {ALERTS: ["rules"]}
     result, found = judge(graph, ids)
@@ -128,7 +122,7 @@ def evaluations(result):
 
 def test_a_second_run_hands_everything_on(small):
     graph, ids = small
-    apply(graph)
+    apply(graph, NOBODY)
     judge(graph, ids)
     before = raised(graph)
     result, found = judge(graph, ids)
@@ -139,7 +133,7 @@ def test_a_second_run_hands_everything_on(small):
 
 def test_a_video_that_cannot_be_judged_holds_up_no_other(small):
     graph, ids = small
-    apply(graph)
+    apply(graph, NOBODY)
     with graph.platform() as platform:
         broken = read_manifest(platform.store, ids[0], TRACKS).file("tracks")
         platform.store.delete([broken.key])
@@ -160,7 +154,7 @@ POINTS = ["ledger", "files", "manifest", "told"]
 def test_killed_anywhere_the_next_run_goes_on_and_raises_nothing_twice(small, point):
     graph, ids = small
     observe(graph)
-    apply(graph)
+    apply(graph, NOBODY)
     observe(graph)
     environment = {**os.environ, "VIDEO_PLATFORM_HOME": str(graph.settings.home), "PYTHONPATH": str(TESTS.parent)}
     script = Path(__file__).with_name("judging_killed.py")

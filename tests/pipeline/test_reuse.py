@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import clips
 import pytest
-from graphs import made, states
+from graphs import apply, made, states
 
 from video_platform import layout
 from video_platform.analysis import tables
@@ -27,11 +27,6 @@ rules:
   - {name: person, when: {appears: person}, severity: %s}
   - {name: crossing, when: {crosses: path, class: person}, cooldown: %s}
 """
-
-
-def apply(graph, text):
-    with graph.platform() as platform:
-        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 def test_the_first_run_makes_everything_and_the_video_is_ready(first_states, processed):

@@ -2,12 +2,11 @@
 
 import json
 import re
-from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 from fake_ollama import MODEL, FakeOllama
-from graphs import CROSSING, states
+from graphs import CROSSING, apply, states
 from staleness import FRESH, observe, stale
 
 from video_platform import layout, rebuilding, second_looking
@@ -17,7 +16,7 @@ from video_platform.local_run import process
 from video_platform.pipeline.jobs import DESCRIBE_VIDEO, PROCESS_VIDEO
 from video_platform.pipeline.made import read_manifest
 from video_platform.records import Lifecycle
-from video_platform.services.database import ledger, open_database, outbox, rulesets
+from video_platform.services.database import ledger, open_database, outbox
 from video_platform.services.database.tables import deliveries
 from video_platform.services.database.tables import outbox as rows
 from video_platform.settings import DatabaseSettings, LanguageModelSettings, SecondLookSettings, Settings
@@ -54,11 +53,6 @@ def claims(server):
     """What was asked, as the model was given it."""
     asked = [request["messages"][1]["content"] for request in server.requests]
     return [json.loads(re.search("<claim>(.*)</claim>", text)[1]) for text in asked if "<claim>" in text]
-
-
-def apply(graph, text):
-    with graph.platform() as platform:
-        rulesets.apply(platform.db, text, source="test", who="test", why="test", now=datetime.now(UTC))
 
 
 def look(graph, video_id, **more):
