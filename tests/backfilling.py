@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 import dagster as dg
-from graphs import Ticking, states
+from graphs import Ticking, materialised, states
 
 from sensors import backfills_sensor, batches_sensor
 from video_platform.access import ANYONE
@@ -57,13 +57,7 @@ def execute(graph, request):
             )
         finally:
             workplace.close()
-    found = {}
-    for event in result.all_events:
-        if event.is_step_materialization:
-            materialization = event.step_materialization_data.materialization
-            state = "reused" if materialization.metadata["reused"].value else "made"
-            found[materialization.asset_key.path[-1], materialization.partition or request.partition_key] = state
-    return found
+    return {(asset, partition or request.partition_key): state for asset, partition, state in materialised(result)}
 
 
 def work_off(graph):

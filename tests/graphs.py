@@ -59,14 +59,17 @@ def apply(graph, text):
         seeded.apply(platform, text)
 
 
-def states(result):
-    """Asset -> "made" or "reused", of what was materialised."""
-    found = {}
+def materialised(result):
+    """`(asset, partition or None, "made" or "reused")` of all that a run told Dagster of, in that order."""
     for event in result.all_events:
         if event.is_step_materialization:
-            materialization = event.step_materialization_data.materialization
-            found[materialization.asset_key.path[-1]] = "reused" if materialization.metadata["reused"].value else "made"
-    return found
+            told = event.step_materialization_data.materialization
+            yield told.asset_key.path[-1], told.partition, "reused" if told.metadata["reused"].value else "made"
+
+
+def states(result):
+    """Asset -> "made" or "reused", of what was materialised."""
+    return {asset: state for asset, _, state in materialised(result)}
 
 
 def made(result):

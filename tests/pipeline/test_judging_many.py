@@ -9,7 +9,7 @@ from pathlib import Path
 
 import clips
 import pytest
-from graphs import TESTS, Graph, apply, made
+from graphs import TESTS, Graph, apply, made, materialised
 from staleness import FRESH, observe, stale
 
 from video_platform import events
@@ -59,12 +59,7 @@ def judge(graph, ids):
             result = job.execute_in_process(instance=instance, run_config=run_config(ids), tags={"vp/lane": "backfill"}, raise_on_error=False)
     finally:
         workplace.close()
-    found = {}
-    for event in result.all_events:
-        if event.is_step_materialization:
-            told = event.step_materialization_data.materialization
-            found[told.asset_key.path[-1], told.partition] = "reused" if told.metadata["reused"].value else "made"
-    return result, found
+    return result, {(asset, partition): state for asset, partition, state in materialised(result)}
 
 
 def ledger_of(graph, video_id):
