@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from video_platform.analysis import seen
 from video_platform.analysis.schedules import Interval, within
-from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel, Still
+from video_platform.analysis.seeing import Questioner, Still
 from video_platform.analysis.seen import Answer
-from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.records import Scene
 
 NOT_ASKED = "the model went away before its turn"
@@ -68,16 +67,8 @@ def _recalled(moments: Sequence[float], shown: Mapping[float, str], known: Calla
     return Recalled([], lacking) if lacking else Recalled(found)
 
 
-class Asker:
-    """Asks one model about one video, with `answers` by `seen.key_of`.
-
-    `away` says why it could not be asked for all, None while it can; `asked` questions were put now, `kept` were known.
-    """
-
-    def __init__(self, model: SeeingModel, answers: Answers[bool]) -> None:
-        self._model, self._answers = model, answers
-        self.away: str | None = None
-        self.asked = self.kept = self.tokens = self._misses = 0
+class Asker(Questioner[bool]):
+    """Asks one model what it sees in the frames of one video, with `answers` by `seen.key_of`."""
 
     def all(
         self,
@@ -109,26 +100,12 @@ class Asker:
         return found
 
     def _answer(self, question: Question, still: Still) -> Answer:
-        if still.path is None:
+        path = still.path
+        if path is None:
             return Answer(still.at_s, "", None, still.reason)
         key = seen.key_of(still.digest, self._model, question.text)
-        known = self._answers.get(key)
-        if known is not None:
-            self.kept += 1
-            return Answer(still.at_s, still.digest, known)
-        if self.away is not None:
-            return Answer(still.at_s, still.digest, None, NOT_ASKED)
-        try:
-            yes, tokens = seen.ask(self._model, still.path.read_bytes(), question.text, still.at_s)
-        except ModelUnavailable as error:
-            if not isinstance(error, ModelReplyInvalid):  # what answers nonsense is there
-                self._misses += 1
-                self.away = error.message if self._misses >= MAX_MISSES else None
-            return Answer(still.at_s, still.digest, None, error.message)
-        self._misses = 0
-        self.asked, self.tokens = self.asked + 1, self.tokens + tokens
-        self._answers.put(key, yes)
-        return Answer(still.at_s, still.digest, yes)
+        yes, why = self._answer_of(key, lambda: seen.ask(self._model, path.read_bytes(), question.text, still.at_s))
+        return Answer(still.at_s, still.digest, yes, NOT_ASKED if yes is None and why is None else why)
 
 
 def _of_any(questions: Sequence[Question], moments: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from video_platform.analysis.passages import plain
-from video_platform.analysis.seeing import MAX_MISSES, Answers, SeeingModel
+from video_platform.analysis.seeing import Questioner, SeeingModel
 from video_platform.errors import ModelReplyInvalid, ModelUnavailable
 from video_platform.fingerprints import content_hash
 from video_platform.prompts import prompt
@@ -120,42 +120,19 @@ class Looked:
     answer: Answer | None = None
 
 
-class Looker:
-    """Asks one model about the alerts of one video, with `answers` by `key_of`.
-
-    `away` says why it could not be asked for all, None while it can; `asked` questions were put now, `kept` were known.
-    """
-
-    def __init__(self, model: SeeingModel, answers: Answers[Answer], away: str | None = None) -> None:
-        self._model, self._answers = model, answers
-        self.away = away
-        self.asked = self.kept = self.tokens = self._misses = 0
+class Looker(Questioner[Answer]):
+    """Asks one model about the alerts of one video, with `answers` by `key_of`."""
 
     def look(self, at_s: float, claim: Claim, picture: Picture) -> Looked:
         """What comes of the second look at one alert; never raises for what a model says or does not say."""
-        if picture.jpeg is None:
+        jpeg = picture.jpeg
+        if jpeg is None:
             return Looked(unverified(picture.reason))
         key = key_of(picture.digest, self._model, claim)
-        answer = self._answers.get(key)
-        if answer is not None:
-            self.kept += 1
-        elif self.away is not None:
-            return Looked(unverified(self.away, self._model.name), key)
-        else:
-            try:
-                answer, tokens = ask(self._model, picture.jpeg, claim, at_s)
-            except ModelUnavailable as error:
-                return Looked(unverified(self._missed(error), self._model.name), key)
-            self._misses = 0
-            self.asked, self.tokens = self.asked + 1, self.tokens + tokens
-            self._answers.put(key, answer)
+        answer, why = self._answer_of(key, lambda: ask(self._model, jpeg, claim, at_s))
+        if answer is None:
+            return Looked(unverified(why or self.away or "", self._model.name), key)
         return Looked(SecondLook(outcome=OUTCOMES[answer.answer], reason=answer.reason, model=self._model.name), key, answer)
-
-    def _missed(self, error: ModelUnavailable) -> str:
-        if not isinstance(error, ModelReplyInvalid):  # what answers nonsense is there
-            self._misses += 1
-            self.away = error.message if self._misses >= MAX_MISSES else None
-        return error.message
 
 
 def unverified(reason: str, model: str = "") -> SecondLook:
