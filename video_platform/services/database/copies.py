@@ -15,8 +15,9 @@ from video_platform.errors import IntegrityError
 from video_platform.layout import ALERTS, video_id_of
 from video_platform.records import AlertRecord, Mark, Stored, VideoRecord, VideoState
 from video_platform.services.database import ledger_rows
+from video_platform.services.database.columns import Instant
 from video_platform.services.database.engine import Database, insert_new
-from video_platform.services.database.tables import Instant, alerts, evaluations, videos
+from video_platform.services.database.tables import alerts, evaluations, videos
 
 NOT_KEPT: Mapping[str, Collection[str]] = {
     "videos": ("progress", "kept_at"),

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from video_platform.layout import ALERTS
 from video_platform.records import Lifecycle, VideoState
+from video_platform.services.database.columns import KNOWN_TIMES
 from video_platform.services.database.engine import Database
-from video_platform.services.database.tables import KNOWN_TIMES, alerts, counters, digests, evaluations, videos
+from video_platform.services.database.tables import alerts, counters, digests, evaluations, videos
 
 
 @dataclass(frozen=True)

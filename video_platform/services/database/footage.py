@@ -7,8 +7,9 @@ from sqlalchemy.engine import Row
 
 from video_platform.layout import ALERTS
 from video_platform.records import EarlierFootage, OpenState, VideoRecord, VideoState
+from video_platform.services.database.columns import KNOWN_TIMES
 from video_platform.services.database.engine import Database
-from video_platform.services.database.tables import KNOWN_TIMES, evaluations, videos
+from video_platform.services.database.tables import evaluations, videos
 
 LOOKED_BACK = 50
 """Videos that started before this one and may have ended last: files of one camera hardly overlap, a copy of a whole day among its hours may."""

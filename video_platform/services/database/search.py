@@ -16,9 +16,10 @@ from sqlalchemy.engine import Connection, Row
 from video_platform.access import ANYONE, Person
 from video_platform.records import Lifecycle, Passage, VideoState
 from video_platform.services.database import videos as video_rows
+from video_platform.services.database.columns import Instant
 from video_platform.services.database.engine import INSERT_ROWS, Database
 from video_platform.services.database.seeing import visible
-from video_platform.services.database.tables import Instant, alerts, search_documents, search_states, videos
+from video_platform.services.database.tables import alerts, search_documents, search_states, videos
 
 MAX_FAILURE = 1000
 """Characters of a failure that are kept."""

@@ -1,55 +1,11 @@
 """Every table of the platform's own database; the migrations in `migrations/` make exactly these.
 
-Instants are UTC and timezone-aware on both databases. JSON columns hold plain JSON. Rows that belong to a video are removed with it, not by cascade:
-a tombstone stays in `videos`.
+JSON columns hold plain JSON. Rows that belong to a video are removed with it, not by cascade: a tombstone stays in `videos`.
 """
 
-from datetime import UTC, datetime
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
 
-from video_platform.recording_time import YEARS
-
-
-class Instant(sa.types.TypeDecorator[datetime]):
-    """A timezone-aware instant; SQLite keeps it as UTC text that sorts by time."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC for the database; a naive time is refused, because nobody knows what it means."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"an instant needs a time zone; got {value!r}")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Timezone-aware UTC for the program."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class RecordedAt(Instant):
-    """When footage was recorded. What homes took in before such times were refused, a year in which nothing was recorded, is read as unknown."""
-
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """As an instant, None where no footage can be of that year."""
-        known = value is not None and value.year in YEARS
-        return super().process_result_value(value, dialect) if known else None
-
-
-KNOWN_TIMES = (datetime(YEARS[0], 1, 2, tzinfo=UTC), datetime(YEARS[-1], 12, 30, tzinfo=UTC))
-"""The first and the last recording time that queries by time look at: what lies outside is unknown."""
-
-BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""A growing key; only `INTEGER PRIMARY KEY` grows by itself on SQLite."""
+from video_platform.services.database.columns import BigKey, Instant, RecordedAt
 
 metadata = sa.MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"})
 
@@ -93,7 +49,6 @@ videos = sa.Table(
     sa.Index(None, "camera", "ingested_at"),
     sa.Index(None, "camera", "recorded_at"),
 )
-
 """`kept_at` is the `updated_at` of the state whose copy lies among the objects; where they differ, the copy is out of date."""
 
 evaluations = sa.Table(
@@ -239,6 +194,7 @@ replays = sa.Table(
     sa.Column("times", sa.Integer, nullable=False),
 )
 """Dead letters that were sent to their topic again: written before the message is appended, at or after `from_offset`; `offset` is where it lies."""
+
 step_totals = sa.Table(
     "step_totals",
     metadata,

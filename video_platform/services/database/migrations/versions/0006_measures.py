@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from video_platform.services.database.tables import Instant
+from video_platform.services.database.columns import Instant
 
 revision = "0006"
 down_revision = "0005"

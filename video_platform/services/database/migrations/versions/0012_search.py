@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from video_platform.services.database.tables import BigKey, Instant
+from video_platform.services.database.columns import BigKey, Instant
 
 revision = "0012"
 down_revision = "0011"
