@@ -2,16 +2,9 @@
 
 from pathlib import Path
 
-from streamlit.components.v2 import component
+from ui.component import registered
 
-_HERE = Path(__file__).parent
-
-_PICTURE = component(
-    "video_platform_picture",
-    html=(_HERE / "picture.html").read_text(encoding="utf-8"),
-    css=(_HERE / "picture.css").read_text(encoding="utf-8"),
-    js=(_HERE / "picture.js").read_text(encoding="utf-8"),
-)
+_PICTURE = registered("picture", Path(__file__).parent)
 
 
 def picture(name: str, *, src: str | None, shape: str, href: str, alt: str, length: str = "") -> bool:

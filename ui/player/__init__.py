@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from streamlit.components.v2 import component
+from ui.component import registered
 
 _HERE = Path(__file__).parent
-
-
-def _read(*names: str) -> str:
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
-
-
-_SCRIPTS = ("../clipboard.js", "boxes.js", "timeline.js", "player.js")
-
-_PLAYER = component("video_platform_player", html=_read("player.html"), css=_read("player.css"), js=_read(*_SCRIPTS))
-_MOMENTS = component("video_platform_moments", html=_read("moments.html"), css=_read("moments.css"), js=_read("moments.js"))
+_PLAYER = registered("player", _HERE, "../clipboard.js", "boxes.js", "timeline.js")
+_MOMENTS = registered("moments", _HERE)
 
 
 @dataclass(frozen=True)

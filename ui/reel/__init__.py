@@ -3,19 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from streamlit.components.v2 import component
-
+from ui.component import registered
 from video_platform.records import ReelPiece
 from video_platform.reels import Reel
 
-_HERE = Path(__file__).parent
-
-_REEL = component(
-    "video_platform_reel",
-    html=(_HERE / "reel.html").read_text(encoding="utf-8"),
-    css=(_HERE / "reel.css").read_text(encoding="utf-8"),
-    js=(_HERE / "reel.js").read_text(encoding="utf-8"),
-)
+_REEL = registered("reel", Path(__file__).parent)
 
 
 def reel(name: str, found: Reel, *, src: str, alt: str, page_of: Callable[[ReelPiece], str]) -> None:

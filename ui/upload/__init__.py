@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlit.components.v2 import component
+from ui.component import registered
 
-_HERE = Path(__file__).parent
-
-_UPLOAD = component(
-    "video_platform_upload",
-    html=(_HERE / "upload.html").read_text(encoding="utf-8"),
-    css=(_HERE / "upload.css").read_text(encoding="utf-8"),
-    js=(_HERE / "upload.js").read_text(encoding="utf-8"),
-)
+_UPLOAD = registered("upload", Path(__file__).parent)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
-from streamlit.components.v2 import component
 
+from ui.component import registered
 from video_platform.records import Point
 from video_platform.rules_drawing import Shape
 from video_platform.rules_schema import MAX_POINTS
 
-_HERE = Path(__file__).parent
-_SCRIPTS = ("../clipboard.js", "shapes.js", "picture.js", "zones.js")
-
-_ZONES = component(
-    "video_platform_zones",
-    html=(_HERE / "zones.html").read_text(encoding="utf-8"),
-    css=(_HERE / "zones.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-)
+_ZONES = registered("zones", Path(__file__).parent, "../clipboard.js", "shapes.js", "picture.js")
 
 MOST_EDITS = 500
 """Edits that a browser may send at once; those that the page has not answered yet, each a movement of a hand."""
