@@ -62,6 +62,16 @@ def test_help_costs_little():
         (["export", "x", "--format", "avi"], "a format is mot, coco, csv, jsonl"),
         (["ingest", "--lane", "fast", "x"], "a lane is live, request, backfill"),
         (["set", "x"], "--camera or --recorded-at"),
+        (["get", "x", "--asset", "tracks", "--json"], "--json goes with --list"),
+        (["get", "x", "--asset", "tracks", "--list", "-o", "y"], "leave --output and --file out"),
+        (["digest", "--list", "2026-11-23"], "leave the day and --reel out"),
+        (["digest", "--list", "--reel", "x.mp4"], "leave the day and --reel out"),
+        (["digest", "--reel", "x.mp4", "--json"], "leave it or --json out"),
+        (["dlq", "show", "video-events.dlq/0/0", "-o", "x", "--json"], "leave it or --json out"),
+        (["up", "--role", "admin"], "the guest of --share"),
+        (["up", "--camera", "gate-*"], "the guest of --share"),
+        (["process", "0123456789abcdef", "--camera", "gate"], "`vp set` corrects"),
+        (["process", "0123456789abcdef", "--recorded-at", "2026-11-23T08:30"], "`vp set` corrects"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(vp, arguments, told):

@@ -26,6 +26,12 @@ def test_before_the_first_digest_it_says_who_makes_them(vp, filled):
     assert vp("digest", "yesterday").status == 2
 
 
+def test_a_reel_that_there_is_not_is_a_failure_also_before_the_first_digest(vp, home, tmp_path):
+    ran = vp("digest", "--reel", tmp_path / "day.mp4")
+    assert (ran.status, (tmp_path / "day.mp4").exists()) == (1, False)
+    assert "no day has a digest yet" in ran.err
+
+
 def test_a_day_is_shown_camera_by_camera(vp, filled, monkeypatch):
     make(monkeypatch)
     ran = vp("digest")

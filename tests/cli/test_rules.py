@@ -78,6 +78,16 @@ def test_applying_makes_a_version_once(vp, rules_file):
     assert "enters" in vp("rules", "list").out
 
 
+def test_applying_says_what_it_takes_the_place_of(vp, rules_file):
+    assert "version 2 is active; it takes the place of version 1: 1 rule before, 2 now (" in vp("rules", "apply", rules_file).out
+    rules_file.write_text(GOOD.replace("name: drone", "name: a-drone").replace("0.2], to", "0.3], to"))
+    told = vp("rules", "apply", rules_file).out
+    assert "it takes the place of version 2: 2 rules before, 2 now (rule a-drone added, rule drone removed, line path changed)" in " ".join(told.split())
+    rules_file.write_text(rules_file.read_text() + "# a comment\n")
+    assert "2 rules before, 2 now (no change to a rule, zone or line)" in vp("rules", "apply", rules_file).out
+    assert "takes the place" not in vp("rules", "apply", rules_file).out
+
+
 def test_applying_says_which_command_judges_older_videos_again_and_it_does(vp, rules_file, filled):
     processed, _, _ = filled
     told = vp("rules", "apply", rules_file).out

@@ -46,13 +46,18 @@ def test_show_tells_the_whole_story(vp, filled):
 
 
 HEARD = Transcript(state="spoken", language="en", segments=[SpeechSegment(id="0", text="Fire!", start_s=1.0, end_s=2.0, words=[])])
+UNHEARD = Transcript(state="not_transcribed", reason="no model that listens is installed")
 FOREIGN = Transcript(state="unknown_language", reason="somebody speaks for 9.0 s, but the model knows English only")
 
 
 @pytest.mark.parametrize(
     ("heard", "told"),
-    [(HEARD, "speech: spoken, 1 line\n"), (FOREIGN, "speech: unknown language: somebody speaks for 9.0 s, but the model knows English only\n")],
-    ids=["spoken", "foreign"],
+    [
+        (HEARD, "speech: spoken, 1 line\n"),
+        (FOREIGN, "speech: speech that was not understood: somebody speaks for 9.0 s, but the model knows English only\n"),
+        (UNHEARD, "speech: nobody listened: no model that listens is installed\n"),
+    ],
+    ids=["spoken", "foreign", "unheard"],
 )
 def test_show_says_whether_anybody_speaks(vp, filled, heard, told):
     processed, other, _ = filled

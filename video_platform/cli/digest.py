@@ -28,8 +28,13 @@ def digest(
     """Say what happened on a day, camera by camera: footage and its gaps, what was followed, alerts, busiest hours."""
     from video_platform import digests
     from video_platform.cli import opening, output
+    from video_platform.errors import NotFound
     from video_platform.services.database import digests as rows
 
+    if listed and (day is not None or reel is not None):
+        raise typer.BadParameter("--list names all days; leave the day and --reel out")
+    if reel is not None and as_json:
+        raise typer.BadParameter("--reel writes a film; leave it or --json out")
     wanted = _day(day) if day else None
     with opening.platform() as platform:
         if listed:
@@ -41,7 +46,9 @@ def digest(
             return
         wanted = wanted or digests.newest(platform.db)
         shown = None if wanted is None else digests.read(platform.db, platform.store, wanted)
-        if reel is not None and shown is not None:
+        if reel is not None:
+            if shown is None:
+                raise NotFound("no day has a digest yet, so none has a reel: `vp up` makes them for each day on which anything was recorded")
             _write_reel(platform, shown.digest.day, reel)
             return
     if shown is None:

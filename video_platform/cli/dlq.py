@@ -57,6 +57,8 @@ def show(
     from video_platform import dlq
     from video_platform.cli import opening, output
 
+    if target is not None and as_json:
+        raise typer.BadParameter("--output writes the value alone; leave it or --json out")
     with opening.platform() as platform:
         found = dlq.find(platform.log, platform.db, dlq.Place.parse(letter))
     if target is not None:

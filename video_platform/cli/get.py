@@ -51,6 +51,10 @@ def get(
     from video_platform.errors import NotFound
     from video_platform.layout import ASSETS
 
+    if as_json and not only_list:
+        raise typer.BadParameter("--json goes with --list; without it the file itself is written")
+    if only_list and (output is not None or file is not None):
+        raise typer.BadParameter("--list names the files and writes none; leave --output and --file out")
     if asset not in ASSETS:
         raise typer.BadParameter(f"there is no asset {out.safe(asset)!r}; there are {', '.join(ASSETS)}")
     with opening.catalog() as (_, catalog):

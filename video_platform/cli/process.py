@@ -56,9 +56,11 @@ def process(
     from video_platform.cli import opening, output
     from video_platform.cli.ingest import Batch
     from video_platform.errors import PlatformError
-    from video_platform.ingest_files import check_camera
+    from video_platform.ingest_files import DEFAULT_CAMERA, check_camera
 
     check_camera(camera)
+    if (camera != DEFAULT_CAMERA or recorded_at is not None) and (known := ids(paths)):
+        raise typer.BadParameter(f"{known[0]} is here already, so --camera and --recorded-at would say nothing of it; `vp set` corrects them")
     recorded = opening.moment(recorded_at) if recorded_at else None
     batch = Batch(as_json)
     results: list[Result] = []
@@ -87,6 +89,13 @@ def process(
         raise typer.Exit(1)
 
 
+def ids(paths: list[str]) -> list[str]:
+    """Those of the paths that are ids of videos; a file of such a name is a file."""
+    from video_platform.layout import is_video_id
+
+    return [path for path in paths if is_video_id(path) and not Path(path).exists()]
+
+
 def _refuse_when_owned(platform: "Platform") -> None:
     """Refuse before anything is taken in; each run takes the lock itself."""
     from video_platform.supervisor import lock
@@ -99,12 +108,11 @@ def _videos(platform: "Platform", batch: "Batch", paths: list[str], camera: str,
     """`(video_id, name, newly taken in)` of every path; what cannot be taken goes into `batch`. The lane is `request`: somebody waits for it here."""
     from video_platform.cli.ingest import files
     from video_platform.errors import InputError, StateError, StoreFull
-    from video_platform.layout import is_video_id
     from video_platform.records import Lane
 
-    ids = [path for path in paths if is_video_id(path) and not Path(path).exists()]
-    yield from ((video_id, video_id, False) for video_id in ids)
-    for path in files(platform.ingest, [Path(path) for path in paths if path not in ids], batch):
+    known = ids(paths)
+    yield from ((video_id, video_id, False) for video_id in known)
+    for path in files(platform.ingest, [Path(path) for path in paths if path not in known], batch):
         try:
             taken = platform.ingest.ingest_path(path, camera=camera, recorded_at=recorded_at, lane=Lane.REQUEST, announce=False)
         except (InputError, StateError, StoreFull, OSError) as error:

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Rules: what raises an alert.")
 
+SHOWN_CHANGES = 20
+"""Changes that a person reads in a terminal; `vp rules diff` has all."""
+
+LOOKED_BACK = 10
+"""Versions among which the one is looked for that was replaced: more than become active while one command runs."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file (docs/rules.md).")]
 On = Annotated[
@@ -151,9 +157,29 @@ def apply(
         now = deeds(platform, catalog).apply_rules(text, source=str(file), why=why, base=on or drafts.version_of(home, file))
         drafts.note(home, file, now.id)
         older = len(rulesets.outdated_in_any(platform.db))
-    output.say(f"version {now.id} was already active" if before and before.id == now.id else f"version {now.id} is active")
+        replaced = next((each for each in rulesets.versions(platform.db, limit=LOOKED_BACK) if each.id < now.id), None)
+    if before and before.id == now.id:
+        output.say(f"version {now.id} was already active")
+    else:
+        output.say(f"version {now.id} is active" + (f"; {_takes_the_place_of(replaced, now)}" if replaced else ""))
     if older:
         output.say(f"{output.count(older, 'video has', 'videos have')} alerts of older rules; `vp retry --older-rules` makes only their alerts again")
+
+
+def _takes_the_place_of(before: "RuleVersion", now: "RuleVersion") -> str:
+    """What an applied version replaces: how many rules there were and are, and which of them, of the zones and of the lines changed."""
+    from video_platform.cli import output
+    from video_platform.errors import RulesError
+
+    named = f"it takes the place of version {before.id}"
+    try:
+        earlier, later = before.rule_set, now.rule_set
+    except RulesError:
+        return f"{named}, which this version of the program cannot read"
+    changes = [f"{output.safe(what, output.SHOWN_NAME)} {how}" for what, how in earlier.changes(later).items()]
+    more = [f"{len(changes) - SHOWN_CHANGES} more"] if len(changes) > SHOWN_CHANGES else []
+    told = ", ".join([*changes[:SHOWN_CHANGES], *more]) or "no change to a rule, zone or line"
+    return f"{named}: {output.count(len(earlier.rules), 'rule', 'rules')} before, {len(later.rules)} now ({told})"
 
 
 @app.command("preview")

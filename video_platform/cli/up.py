@@ -18,6 +18,9 @@ OWNER = "owner"
 GUEST = "guest"
 """Names of the two people of `vp up --share`."""
 
+GUEST_ROLE = "viewer"
+"""What a guest may do when nobody says more."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -27,12 +30,14 @@ def register(app: typer.Typer) -> None:
 def up(
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port of the web app, instead of the settings'.")] = None,
     share: Annotated[bool, typer.Option("--share", help="Ask for a sign-in, and print a link that lets a guest in once.")] = False,
-    role: Annotated[str, typer.Option("--role", help="Role of the guest: viewer, operator or admin.")] = "viewer",
-    camera: Annotated[list[str] | None, typer.Option("--camera", help="Only this camera for the guest; may be given several times.")] = None,
+    role: Annotated[str | None, typer.Option("--role", help="With --share: role of the guest, viewer (default), operator or admin.")] = None,
+    camera: Annotated[list[str] | None, typer.Option("--camera", help="With --share: only this camera for the guest; may be given several times.")] = None,
 ) -> None:
     """Run the platform: web app, API, sensors, queue, relay. Ctrl-C ends all of it."""
     from video_platform import settings
 
+    if not share and (role is not None or camera):
+        raise typer.BadParameter("--role and --camera say what the guest of --share may do; `vp users add` adds other people")
     loaded = settings.load()
     if port is not None:
         loaded = loaded.model_copy(update={"web": loaded.web.model_copy(update={"port": port})})
@@ -42,12 +47,12 @@ def up(
         from video_platform.access import check_cameras
         from video_platform.cli.users import role_of
 
-        check_cameras(role_of(role), camera or ())
+        check_cameras(role_of(role or GUEST_ROLE), camera or ())
 
     def ready(settings: "Settings", addresses: "Addresses", supervision: "Supervision") -> None:
         announce(settings, addresses, supervision)
         if share:
-            invite(settings, addresses, role, camera)
+            invite(settings, addresses, role or GUEST_ROLE, camera)
 
     serve(loaded, "vp up", ready)
 

@@ -77,6 +77,7 @@ def _row(card: "VideoCard") -> tuple[object, ...]:
 
 def show(video: Video, as_json: AsJson = False) -> None:
     """Show one video: where it stands, what was made of it and from what, alerts, summary, and what came close to an alert."""
+    from video_platform.catalog_views import LACKS
     from video_platform.cli import alerts, opening, output
     from video_platform.search import Search
 
@@ -108,7 +109,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
     _show_summary(detail, summary)
     if heard is not None:
         lines = f", {output.count(len(heard.segments), 'line', 'lines')}" if heard.segments else ""
-        output.say(f"speech: {heard.state.replace('_', ' ')}{lines}{f': {output.safe(heard.reason)}' if heard.reason else ''}")
+        output.say(f"speech: {LACKS.get(heard.state, heard.state)}{lines}{f': {output.safe(heard.reason)}' if heard.reason else ''}")
     if captions is not None:
         described = sum(bool(each.text) for each in captions.captions)
         output.say(f"captions: {output.count(described, 'frame', 'frames')} described{f': {output.safe(captions.reason)}' if captions.reason else ''}")
