@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from ui import backfilling, cards, data, rights, words
+from ui import backfilling, cards, data, rights, told, words
 from ui.detail import ASSET_WORDS, View
 from video_platform.access import Role
 from video_platform.records import VideoState
 
 
+@told.in_words()
 def make_again(view: View) -> None:
     """The choice of a result, its cost and the button; nothing for who may not, or a video that is not ready."""
     made = [asset.name for asset in view.found.assets if asset.manifest is not None]

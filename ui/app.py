@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import data, links, rights, words
+from ui import data, links, rights, told, words
 from video_platform.access import Role
-from video_platform.errors import SignInRefused
+from video_platform.errors import ServiceError, SignInRefused
 
 LOOK_AGAIN_S = 2
 
@@ -17,6 +17,9 @@ try:
 except SignInRefused as refused:
     st.title("Signed out")
     st.markdown(words.sentence(refused.message))
+    st.stop()
+except ServiceError as error:  # nobody can say who looks
+    st.error(words.sentence(error.message), icon=":material/error:")
     st.stop()
 
 rules = [st.Page("views/rules.py", title="Rules", icon=":material/rule:", url_path="rules", help="Zones, lines and rules: what counts as an alert.")]
@@ -56,6 +59,7 @@ page = st.navigation(
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def models() -> None:
     """How far the language models are that are being fetched; drawn, and looked at again, only while there are any."""
     pulls = data.model_pulls()
@@ -65,9 +69,10 @@ def models() -> None:
         st.progress((each.percent or 0) / 100, f"{each.words}. Until it is there, summaries are written by the template.")
 
 
-if data.model_pulls():
-    models()
-page.run()
+with told.in_words():
+    if data.model_pulls():
+        models()
+    page.run()
 if rights.signs_in():
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
         st.caption(f"Signed in as {words.plain(person.name, 80)} ({person.role})", width="content")

@@ -233,10 +233,18 @@ def _alert_actions(alert: AlertRecord) -> None:
         if not rights.may(Role.OPERATOR):
             return
         if alert.mark is Mark.NONE:
-            st.button("Acknowledge", key=f"ack-{alert.id}", icon=":material/check:", on_click=data.mark, args=(alert.id, Mark.ACKNOWLEDGED))
-            st.button("False alarm", key=f"false-{alert.id}", icon=":material/thumb_down:", on_click=data.mark, args=(alert.id, Mark.FALSE))
+            st.button("Acknowledge", key=f"ack-{alert.id}", icon=":material/check:", on_click=mark, args=(alert.id, Mark.ACKNOWLEDGED))
+            st.button("False alarm", key=f"false-{alert.id}", icon=":material/thumb_down:", on_click=mark, args=(alert.id, Mark.FALSE))
         else:
-            st.button("Undo", key=f"undo-{alert.id}", icon=":material/undo:", on_click=data.mark, args=(alert.id, Mark.NONE))
+            st.button("Undo", key=f"undo-{alert.id}", icon=":material/undo:", on_click=mark, args=(alert.id, Mark.NONE))
+
+
+def mark(alert_id: str, what: Mark) -> None:
+    """Record what a person says of an alert; one that is gone, or that they may not mark any more, is said."""
+    try:
+        data.mark(alert_id, what)
+    except PlatformError as error:
+        st.toast(words.sentence(error.message), icon=":material/error:")
 
 
 def _show_clip(alert_id: str) -> None:

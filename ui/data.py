@@ -33,6 +33,9 @@ FRESH_S = 1.0
 PAGE_VIDEOS = 24
 """Cards of one page of the library: full rows of two, three and four."""
 
+LONGEST_FIND = 200
+"""Characters of a name or id that are looked for, as in the API: each word is a condition of the query, and a page of text is more than databases take."""
+
 PAGE_ALERTS = 20
 
 PAGE_MOMENTS = 24
@@ -104,8 +107,8 @@ def model_pulls() -> list[pulls.Pull]:
 
 
 def videos(text: str, camera: str | None, states: tuple[VideoState, ...], page: int) -> VideoPage:
-    """One page of the library, newest first; pages count from 1, no state means all but deleted ones."""
-    return _videos(rights.person().cameras, text, camera, states, page)
+    """One page of the library, newest first; pages count from 1, no state means all but deleted ones. Of a long `text` the beginning is looked for."""
+    return _videos(rights.person().cameras, text[:LONGEST_FIND], camera, states, page)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=64, show_spinner=False)

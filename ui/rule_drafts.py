@@ -8,6 +8,8 @@ import streamlit as st
 from ui import data, opened, rights
 from video_platform import evaluable, rules, rules_files
 from video_platform.errors import Problem, RulesError
+from video_platform.history import Reconciled
+from video_platform.layout import DESCRIBED_ALERTS
 from video_platform.services.database import rulesets
 from video_platform.services.database.rulesets import RuleVersion
 
@@ -160,6 +162,14 @@ def apply(text: str, *, source: str, who: str, why: str, base: int) -> RuleVersi
     return data.deeds().apply_rules(text, source=source, who=who or None, why=why, base=base)
 
 
-def outdated_videos() -> int:
-    """How many videos the active rules would judge differently than the rules that judged them."""
-    return len(rulesets.outdated_in_any(opened.services().platform.db, rights.person()))
+def outdated_videos(judged: Reconciled | None) -> int:
+    """How many videos the active rules would judge differently than the rules that judged them, and that judging again can bring to them.
+
+    `judged` is what came of judging them just now: where it found that rules wait for a model, it did not leave what is seen and said to another try, but to
+    a backfill, which asks.
+    """
+    db, person = opened.services().platform.db, rights.person()
+    described = set(rulesets.outdated(db, person, asset=DESCRIBED_ALERTS))
+    if judged is not None and judged.waiting:
+        described &= {video_id for video_id, _ in judged.left_out}
+    return len(described.union(rulesets.outdated(db, person)))

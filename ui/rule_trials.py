@@ -89,20 +89,19 @@ def promotion_form(draft: rule_drafts.Draft, key: str, base: int) -> None:
     if not why.strip():
         st.warning("Say why, so that the next reader of the list of versions knows.", icon=":material/edit:")
         return
+    made: tuple[RuleVersion, Reconciled | None] | None = None
     if past:
         made = _with_progress(
             lambda progress: data.deeds().promote_rules(
                 draft.text, source=draft.source, why=why.strip(), who=who.strip() or None, notify_past=notify, base=base, on_progress=progress
             )
         )
-        if made is None:
-            return
-        st.session_state[DONE] = made
     else:
         with _told_of_errors():
             version = rule_drafts.apply(draft.text, source=draft.source, who=who.strip(), why=why.strip(), base=base)
-            st.session_state[DONE] = (version, None)
-    if DONE in st.session_state:
+            made = (version, None)
+    if made is not None:  # not what an earlier promotion left in the session
+        st.session_state[DONE] = made
         _forget(key)
         rule_drafts.stand_on(key, None)
         data.forget_lists()
@@ -129,7 +128,7 @@ def outcome() -> None:
     """What the last promotion did, and what is left to do."""
     done: tuple[RuleVersion, Reconciled | None] = st.session_state[DONE]
     version, reconciled = done
-    number = rule_drafts.outdated_videos()
+    number = rule_drafts.outdated_videos(reconciled)
     with st.container(border=True):
         st.markdown(f"**The new rules are active**, as version {version.id}. They count for all footage from now on.")
         if reconciled is not None:

@@ -1,16 +1,20 @@
 """Library, video and alerts in every state, run headless: what they say and what their buttons do."""
 
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+
 import pytest
 import streamlit as st
 from seeded import store_captions
-from ui_seed import evaluate
+from ui_seed import episodes, evaluate
 from ui_serving import Open, Seeded, buttons, said
 
 from ui import data, opened
 from ui import words as in_words
 from video_platform import layout
 from video_platform.events import TOPIC_PROCESSED, TOPIC_VIDEO_EVENTS
-from video_platform.records import Caption, Captions, Episode, Manifest, Mark, SecondLook, Severity, Verdict, VideoState
+from video_platform.records import Caption, Captions, Episode, Lifecycle, Manifest, Mark, SecondLook, Severity, Verdict, VideoState
 from video_platform.services.database import ledger, outbox, videos
 
 # ---- library -------------------------------------------------------------------------------------------------------------------------------------------
@@ -57,6 +61,20 @@ def test_library_takes_any_question(open_page: Open) -> None:
         page = open_page(find=question)
         assert not page.exception
         assert "No moment matches" in page.info[0].value
+
+
+def test_a_whole_page_of_text_can_be_looked_for(open_page: Open) -> None:
+    page = open_page("library", q="word " * 2000)
+    assert "No video matches" in page.info[0].value
+
+
+@pytest.mark.parametrize("page", ["library", "alerts", "digest", "backfills", "pipeline", "rules"])
+def test_a_database_that_is_away_is_said_in_a_sentence(open_page: Open, seeded: Seeded, page: str) -> None:
+    with closing(sqlite3.connect(seeded.home.platform.db.file)) as broken:
+        for table in ("videos", "alerts", "rule_sets", "digests", "backfills", "refusals"):
+            broken.execute(f"ALTER TABLE {table} RENAME TO lost_{table}")
+    found = open_page(page)
+    assert any("did not answer" in each.value for each in found.error)
 
 
 def test_library_without_a_match_says_so(open_page: Open) -> None:
@@ -279,6 +297,32 @@ def test_alert_filters_come_from_the_address(open_page: Open) -> None:
     assert "2 alerts" in said(open_page("alerts", rule="crossing"))
     assert "3 alerts" in said(open_page("alerts", at="gate-1"))
     assert "No alert matches" in open_page("alerts", mark="Acknowledged").info[0].value
+
+
+def test_an_alert_that_is_gone_when_it_is_marked_is_said(open_page: Open, seeded: Seeded) -> None:
+    page = open_page("alerts", video=seeded.home.ready.video_id)
+    alert = ledger.page(seeded.home.platform.db, video_id=seeded.home.ready.video_id, severity=Severity.CRITICAL)[0][0]
+    seeded.home.platform.ingest.delete(seeded.home.ready.video_id, "test")
+    page.button(key=f"ack-{alert.id}").click().run()
+    assert not page.exception
+    assert "There is no alert" in page.toast[0].value
+
+
+def test_only_alerts_that_came_since_are_told_of_as_new(open_page: Open, seeded: Seeded) -> None:
+    """Not those that another filter lets in, nor those that move up where others were marked."""
+    db = seeded.home.platform.db
+    page = open_page("alerts", severity="Critical")
+    page.segmented_control(key="severity").set_value(None).run()
+    assert "6 alerts" in said(page)
+    assert not page.toast
+    first = ledger.page(db, lifecycle=Lifecycle.ACTIVE)[0][0]
+    ledger.mark(db, first.id, Mark.FALSE, "kim", datetime.now(UTC))
+    st.cache_data.clear()
+    assert not page.run().toast
+    evaluate(seeded.home.platform, seeded.home.quiet, episodes()[:1], fingerprint="f")
+    st.cache_data.clear()
+    (told,) = page.run().toast
+    assert told.value.replace("\\", "") == "person-enters at yard"
 
 
 def test_superseded_alerts_are_shown_on_demand_with_their_reason(open_page: Open, seeded: Seeded) -> None:

@@ -6,6 +6,8 @@ from streamlit.testing.v1 import AppTest
 from ui_seed import RULES
 from ui_serving import Open, Seeded, buttons, said
 
+from video_platform import layout
+from video_platform.history import Reconciled
 from video_platform.records import Lifecycle, Mark
 from video_platform.services.database import ledger, rulesets, videos
 
@@ -92,6 +94,60 @@ def test_a_draft_can_be_made_active_for_what_comes_and_the_past_left_for_later(o
     press(page, "Judge 3 videos again")
     assert "3 stored videos judged" in said(page)
     assert rulesets.outdated(seeded.home.platform.db) == []
+
+
+def test_a_draft_that_is_refused_stays_also_where_another_was_promoted_before(open_page: Open, seeded: Seeded) -> None:
+    def promote(page: AppTest) -> AppTest:
+        page.text_input[1].set_value("later")
+        next(box for box in page.checkbox if box.label.startswith("Bring")).uncheck()
+        return press(page, "Promote")
+
+    db = seeded.home.platform.db
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 5s"))
+    page = promote(open_page("rules"))
+    assert "The new rules are active" in said(page)
+    seeded.rules.write_text(RULES.replace("for: 10s", "for: 6s"))
+    page.run()
+    rulesets.apply(db, RULES, source="t", who="ben", why="as it was", now=datetime.now(UTC))
+    promote(page)
+    assert rulesets.active(db).text == RULES  # type: ignore[union-attr]
+    assert "Nothing was changed" in page.error[0].value
+    assert "The rules file has changed" in said(page)
+
+
+def test_videos_that_only_wait_for_a_model_are_not_offered_to_be_judged_again(open_page: Open, seeded: Seeded) -> None:
+    """A promotion has left them to a backfill, which asks; another try would ask nobody either."""
+    db, now = seeded.home.platform.db, datetime.now(UTC)
+    for record in (seeded.home.ready, seeded.home.hostile):
+        evaluation = ledger.EvaluationInput(
+            video_id=record.video_id,
+            asset=layout.DESCRIBED_ALERTS,
+            fingerprint="d" * 64,
+            content_hash="d" * 64,
+            tracks_hash="t" * 64,
+            rules_version="1",
+            episodes=[],
+            rule_facts={},
+            lane=record.lane,
+            run_id=None,
+            now=now,
+            processed_key="",
+        )
+        ledger.reconcile(db, evaluation)
+    page = open_page("rules")
+    drone = RULES + '  - {name: drone, when: {sees: "a drone"}}\n'
+    seeded.rules.write_text(drone)
+    version = rulesets.apply(db, drone, source="t", who="ada", why="drones", now=now)
+    assert len(rulesets.outdated_in_any(db)) == 2
+    page.session_state["rules-promoted"] = version, None
+    assert "Judge 2 videos again" in buttons(page.run())
+    waits = Reconciled(2, 0, 0, 0, 0, 0, [], [("drone", "40 frames would have to be asked about", 2)])
+    page.session_state["rules-promoted"] = version, waits
+    assert not [label for label in buttons(page.run()) if label.startswith("Judge")]
+    assert "drone in 2 videos: 40 frames would have to be asked about" in said(page)
+    unread = Reconciled(1, 0, 0, 0, 0, 0, [(seeded.home.ready.video_id, "its transcript cannot be read")], waits.waiting)
+    page.session_state["rules-promoted"] = version, unread
+    assert "Judge 1 video again" in buttons(page.run())
 
 
 def test_who_promotes_a_draft_that_was_made_before_other_rules_became_active_sees_those_first(open_page: Open, seeded: Seeded) -> None:

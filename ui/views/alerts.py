@@ -1,13 +1,16 @@
 """What the rules found, newest first; new ones appear by themselves."""
 
+from datetime import UTC, datetime
+
 import streamlit as st
 
-from ui import cards, data, links, rights, rule_drafts, words
+from ui import cards, data, links, rights, rule_drafts, told, words
 from video_platform.records import Lifecycle, Mark, Severity
 
 LOOK_AGAIN_S = 2
-SEEN = "alerts-seen"  # key of the session: ids that were on the page, so that only new ones are told of
+SEEN = "alerts-seen"  # key of the session: the filters of the last look and the newest alert that they let through, so that only newer ones are told of
 
+NEVER = datetime.min.replace(tzinfo=UTC)
 SEVERITIES = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
 MARKS = [Mark.NONE, Mark.ACKNOWLEDGED, Mark.FALSE]
 
@@ -50,14 +53,15 @@ def tell_of(new: list) -> None:
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def feed() -> None:
     """The alerts, looked at again while the page is open."""
     cards.leave_if_asked()
     found = data.alerts(**asked, page=page)
-    seen: set[str] | None = st.session_state.get(SEEN)
-    if seen is not None and page == 1:
-        tell_of([alert for alert in found.items if alert.id not in seen and alert.lifecycle is Lifecycle.ACTIVE and alert.mark is Mark.NONE])
-    st.session_state[SEEN] = (seen or set()) | {alert.id for alert in found.items}
+    before, newest = st.session_state.get(SEEN, (None, NEVER))
+    if before == asked and page == 1:
+        tell_of([alert for alert in found.items if alert.raised_at > newest and alert.lifecycle is Lifecycle.ACTIVE and alert.mark is Mark.NONE])
+    st.session_state[SEEN] = asked, max([newest if before == asked else NEVER, *(alert.raised_at for alert in found.items)])
     if found.items:
         st.caption(f"{words.count(found.total, 'alert')}, newest first")
         names = data.names_of([alert.video_id for alert in found.items])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from ui import backfilling, data, links, rights, words
+from ui import backfilling, data, links, rights, told, words
 from ui.detail import ASSET_WORDS
 from video_platform.errors import PlatformError
 from video_platform.planning import CausePlan
@@ -39,6 +39,7 @@ st.caption(
 )
 
 
+@told.in_words()
 def outdated() -> None:
     """One card per cause."""
     st.subheader("Outdated now", anchor=False)
@@ -61,6 +62,7 @@ def outdated() -> None:
         st.rerun()
 
 
+@told.in_words()
 def waiting() -> None:
     """What a model has not described yet, with what it would take and the button that has it done."""
     st.subheader("Waiting for a model", anchor=False)
@@ -116,6 +118,7 @@ def did(act: Callable[[], Backfill], said: Callable[[Backfill], str]) -> None:
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def progress() -> None:
     """Every backfill with its coverage."""
     st.subheader("Backfills", anchor=False)

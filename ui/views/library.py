@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, data, moments, rights, words
+from ui import cards, data, moments, rights, told, words
 from ui.upload import upload
 from video_platform.access import Role
 from video_platform.layout import api_videos
@@ -28,7 +28,9 @@ if taken_in:
 
 question = moments.box()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    text = st.text_input("Find", key="q", type="search", placeholder="Name or id", icon=":material/search:", bind="query-params", width=280)
+    text = st.text_input(
+        "Find", key="q", type="search", placeholder="Name or id", icon=":material/search:", bind="query-params", width=280, max_chars=data.LONGEST_FIND
+    )
     camera = st.selectbox("Camera", data.cameras(), index=None, key="camera", placeholder="All cameras", bind="query-params", width=220)
     states = st.segmented_control(
         "State",
@@ -53,6 +55,7 @@ page = min(page, pages)
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def shelf() -> None:
     """The cards, looked at again while they change."""
     cards.leave_if_asked()

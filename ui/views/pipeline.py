@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from ui import cards, data, links, operating, rights, words
+from ui import cards, data, links, operating, rights, told, words
 from video_platform.dagster_now import RunNow
 from video_platform.errors import PlatformError
 from video_platform.records import VideoRecord, VideoState
@@ -67,6 +67,7 @@ let_in()
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def overview() -> None:
     """The figures, the health of every part, and what goes on."""
     let_in()
@@ -185,6 +186,7 @@ def steps() -> None:
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def troubles() -> None:
     """Everything that wants a person."""
     let_in()
@@ -231,6 +233,7 @@ def try_again(video_id: str) -> None:
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def unusable() -> None:
     """Messages and files that nobody can use, with the reason."""
     let_in()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_captions, detail_picture, detail_speech, detail_summary, films, links, words
+from ui import again, cards, data, detail, detail_captions, detail_picture, detail_speech, detail_summary, films, links, told, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -23,6 +23,7 @@ shown_version = data.version(video_id)
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
+@told.in_words()
 def status() -> None:
     """How far the video is. When something that the page shows has changed, or its addresses are to be renewed, the page runs again; the player stays."""
     cards.leave_if_asked()
