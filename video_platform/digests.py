@@ -78,19 +78,31 @@ def read(db: Database, store: ObjectStore, day: date, person: Person = ANYONE) -
     """The digest of a day, with the cameras that `person` may see.
 
     Raises:
-        NotFound: nothing was recorded on that day, or its digest was not made yet.
+        NotFound: nothing was recorded on that day on cameras that may be seen, or its digest was not made yet.
         IntegrityError: what is stored is no digest.
     """
     known, stored = digests.get(db, day), manifest(store, day)
     entry = stored.file("digest") if stored else None
     if known is None or entry is None:
-        reason = "its digest is not made yet; `vp up` makes it" if known else "nothing was recorded on it, as far as recording times are known"
-        raise NotFound(f"{day}: {reason}", day=day.isoformat())
+        raise _nothing(day, "its digest is not made yet; `vp up` makes it" if known and person.sees_all else _nothing_for(person))
     try:
         found = Digest.model_validate_json(store.get_bytes(entry.key))
     except ValidationError as error:
         raise IntegrityError(f"{entry.key} is not a digest that this version reads; it is made again when its day changes", key=entry.key) from error
-    return Shown(found.model_copy(update={"cameras": [each for each in found.cameras if person.may_see(each.camera)]}), known)
+    cameras = [each for each in found.cameras if person.may_see(each.camera)]
+    if not cameras and not person.sees_all:  # else it would tell that others recorded something
+        raise _nothing(day, _nothing_for(person))
+    return Shown(found.model_copy(update={"cameras": cameras}), known)
+
+
+def _nothing(day: date, reason: str) -> NotFound:
+    return NotFound(f"{day}: {reason}", day=day.isoformat())
+
+
+def _nothing_for(person: Person) -> str:
+    """The same words whether others recorded something or nobody did."""
+    unknown = "nothing was recorded on it, as far as recording times are known"
+    return unknown if person.sees_all else f"{unknown}, or its digest is not made yet"
 
 
 def listed(db: Database, settings: Settings, person: Person, *, limit: int) -> Sequence[Day]:

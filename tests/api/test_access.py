@@ -137,7 +137,7 @@ ROUTES = {
     "get_files": ("GET", "/api/videos/{video}/files"),
     "get_reel": ("GET", "/api/videos/{video}/reel"),
     "list_days": ("GET", "/api/days"),
-    "get_day": ("GET", "/api/days/2026-11-24"),
+    "get_day": ("GET", "/api/days/{day}"),
     "day_media": ("GET", "{day_media}"),
     "export_video": ("GET", "/api/videos/{video}/export?format=csv"),
     "media": ("GET", "{media}"),
@@ -172,7 +172,9 @@ ROUTES = {
 }
 """How each route of the table is asked; a route of the API without a line here fails the test below."""
 
-OF_ONE_CAMERA = {name for name, (_, path) in ROUTES.items() if any(part in path for part in ("{video}", "{alert}", "{media}", "{day_media}", "{doomed}"))}
+OF_ONE_CAMERA = {
+    name for name, (_, path) in ROUTES.items() if any(part in path for part in ("{video}", "{alert}", "{media}", "{day}", "{day_media}", "{doomed}"))
+}
 
 
 def ask(house: House, name: str, operation: str, video_id: str) -> int:
@@ -182,7 +184,8 @@ def ask(house: House, name: str, operation: str, video_id: str) -> int:
     doomed = house.own if name != "anna" else ingest(house.served.platform, house.served.platform.settings.home, f"{operation} {name}".encode() * 50).video_id
     camera = OWN if video_id == house.own else FOREIGN
     gone = doomed if video_id == house.own else video_id
-    url = path.format(video=video_id, alert=house.alert(video_id), media=media, day_media=of_day, doomed=gone, camera=camera, backfill=house.backfill())
+    alert, backfill, day = house.alert(video_id), house.backfill(), DAYS[camera].date()
+    url = path.format(video=video_id, alert=alert, media=media, day=day, day_media=of_day, doomed=gone, camera=camera, backfill=backfill)
     more = {"json": BODIES[operation]} if operation in BODIES else {}
     if operation == "ingest_video":
         more = {"content": f"footage {name} {camera}".encode() * 50}
@@ -218,6 +221,15 @@ def test_health_answers_anybody_and_tells_strangers_nothing(house):
     assert set(house.clients["vera"].get("/api/healthz").json()["parts"]) >= {"database", "objects", "events"}
 
 
+def test_what_goes_on_with_all_cameras_is_told_to_who_sees_them(house):
+    """Details count runs and quote errors of sensors, whatever camera they are of."""
+    told = {name: house.clients[name].get("/api/healthz").json()["parts"] for name in ("vera", "olaf", "vito")}
+    assert told["vito"]["database"]["detail"].startswith("SQLite")
+    for name in ("vera", "olaf"):
+        assert {part["detail"] for part in told[name].values()} == {""}
+        assert {part: each["ok"] for part, each in told[name].items()} == {part: each["ok"] for part, each in told["vito"].items()}
+
+
 def test_the_document_needs_a_person(house):
     assert house.clients["nobody"].get("/api/openapi.json").status_code == 401
     assert house.clients["vera"].get("/api/openapi.json").status_code == 200
@@ -251,8 +263,9 @@ def test_the_reel_of_a_day_is_for_who_may_see_every_camera_in_it(house):
     own, foreign = (day.date().isoformat() for day in DAYS.values())
     assert vito.get(f"/api/days/{foreign}").json()["reel"] is not None
     assert vera.get(f"/api/days/{own}").json()["reel"] is not None
-    told = vera.get(f"/api/days/{foreign}").json()
-    assert (told["reel"], told["cameras"]) == (None, [])
+    hidden, empty = vera.get(f"/api/days/{foreign}"), vera.get("/api/days/2020-01-01")
+    assert hidden.status_code == empty.status_code == 404
+    assert hidden.json()["detail"].replace(foreign, "X") == empty.json()["detail"].replace("2020-01-01", "X"), "others recorded something is told to nobody"
     assert vera.get(vito.get(f"/api/days/{foreign}").json()["reel"]["url"]).status_code == 403
 
 
