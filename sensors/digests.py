@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from sensors import run_numbers
 from sensors.run_outcomes import ENDED
 from video_platform import digests, errors
 from video_platform.pipeline import tags
@@ -84,7 +85,7 @@ def _to_ask(instance: dg.DagsterInstance, days: Sequence[Day], now: datetime) ->
         for day in part:
             mine = [record for record in records if record.dagster_run.tags[tags.DIGEST] == _key(day)]
             if not mine or (mine[0].dagster_run.status in ENDED and now.timestamp() - (mine[0].end_time or 0.0) >= AGAIN_AFTER.total_seconds()):
-                found.append((day, len(mine)))
+                found.append((day, max(len(mine), run_numbers.highest(mine, f"{_key(day)}#") + 1 if mine else 0)))
         if len(found) >= MAX_ASKED:
             break
     return found[:MAX_ASKED]

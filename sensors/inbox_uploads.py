@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from sensors import consuming
+from sensors import consuming, run_numbers
 from sensors.run_outcomes import UNDER_WAY
 from video_platform import dead_letters, inbox, layout, s3_events
 from video_platform.errors import DatabaseUnavailable, EventError, InputError, LogUnavailable, NotFound, ObjectNotFound, StoreUnavailable
@@ -33,7 +33,7 @@ LONGEST_RETRY = timedelta(hours=1)
 """Waits after runs that failed double from the first to this: a full disk or a store that is away is found to be well again without a crowd of runs."""
 
 MAX_PAST_RUNS = 50
-"""Ended runs of one object that are looked at to number the next attempt."""
+"""Ended runs of one object that are looked at for how long to wait, and to number the next attempt."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _look_at(at: Tick, info: ObjectInfo) -> None:
             info = at.desk.platform.store.stat(info.key) if is_usable(info.key) else info
         except ObjectNotFound:
             return  # its run ended while this listing was read
-    _want(at, info, len(past) + 1, found=True)
+    _want(at, info, max(len(past), run_numbers.highest(past, f"{_key(inbox.identity(info))}/")) + 1, found=True)
 
 
 def _ended_at(record: dg.RunRecord) -> datetime:
@@ -221,10 +221,15 @@ def _ended_at(record: dg.RunRecord) -> datetime:
 def _want(at: Tick, info: ObjectInfo, attempt: int, *, found: bool = False) -> None:
     """One run per object and version, and one more for each attempt that a look at the inbox asks for."""
     identity = inbox.identity(info)
-    key = f"{layout.BUCKET}/{identity}" + (f"/{attempt}" if attempt > 1 else "")
+    key = _key(identity) + (f"/{attempt}" if attempt > 1 else "")
     if any(each.tags[tags.INBOX] == identity for each in at.wanted.values()):
         return
     own = {tags.INBOX: identity, tags.PRIORITY: str(tags.INBOX_PRIORITY), tags.TOPIC: "scan" if found else TOPIC_S3_EVENTS}
     at.wanted[key] = dg.RunRequest(run_key=key, run_config=run_config(info.key), tags=own)
     if found:
         at.context.log.info(f"{quote(info.key, safe='/ ', errors='replace')} lies in the inbox and nobody has it in hand; attempt {attempt}")
+
+
+def _key(identity: str) -> str:
+    """The key of the first run for an object; that of a later one has the number of its attempt behind it."""
+    return f"{layout.BUCKET}/{identity}"

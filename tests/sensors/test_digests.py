@@ -7,6 +7,7 @@ import clips
 import dagster as dg
 import pytest
 import seeded
+from dagster._core.storage.tags import RUN_KEY_TAG
 from graphs import Ticking
 from staleness import stale_day
 
@@ -182,6 +183,22 @@ def test_a_day_that_becomes_what_it_was_before_is_made_again_under_another_key(a
         fingerprints.append(rows.get(platform.db, MONDAY.date()).made)
     assert fingerprints[0] == fingerprints[2] != fingerprints[1]
     assert len(set(keys)) == 3
+
+
+def test_a_day_whose_first_runs_are_forgotten_is_asked_for_under_a_key_that_no_run_has(at, tmp_path):
+    def asked(now):
+        with dg.build_sensor_context(instance=at.instance, cursor=at.cursor) as context:
+            (request,) = look(context, Desk(at.workplace, None, force=False), now).run_requests
+        return request
+
+    bring(at, tmp_path, "a.mp4", MONDAY)
+    tick(at, datetime.now(UTC))
+    first = asked(datetime.now(UTC) + QUIET)
+    job = build(at.workplace).resolve_job_def(MAKE_DIGEST)
+    left = [f"{first.run_key.removesuffix('0')}{number}" for number in (1, 2)]
+    for key in left:
+        at.instance.create_run_for_job(job, tags={**first.tags, RUN_KEY_TAG: key}, status=dg.DagsterRunStatus.FAILURE)
+    assert asked(datetime.now(UTC) + AGAIN_AFTER).run_key not in left
 
 
 def test_a_day_whose_run_fails_is_asked_for_again_later(at, tmp_path, monkeypatch):

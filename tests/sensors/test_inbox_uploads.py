@@ -11,12 +11,13 @@ from urllib.parse import quote_plus
 import dagster as dg
 import pytest
 from dagster._core.storage.runs.schema import RunsTable
+from dagster._core.storage.tags import RUN_KEY_TAG
 from graphs import Ticking
 from intake import MP4
 from stack import embedded_only
 
 from sensors.consuming import Position
-from sensors.inbox_uploads import FIRST_RETRY, LONGEST_RETRY, Memory, inbox_uploads, tick
+from sensors.inbox_uploads import FIRST_RETRY, LONGEST_RETRY, MAX_PAST_RUNS, Memory, inbox_uploads, tick
 from video_platform import dead_letters
 from video_platform.definitions import build
 from video_platform.errors import LogUnavailable, StoreUnavailable
@@ -255,6 +256,18 @@ class TestScan:
         monkeypatch.undo()
         assert inbox.run(request).success
         assert refusals.page(inbox.platform.db) == []
+
+    def test_what_failed_more_often_than_is_looked_at_is_asked_for_all_the_same(self, inbox):
+        """Under a key that no run has: Dagster makes no second run of a key, and the file would lie there for good."""
+        inbox.drop("inbox/a/1.mp4")
+        [request] = inbox.scan()
+        job = build(inbox.workplace).resolve_job_def(INGEST_OBJECT)
+        keys = {request.run_key, *(f"{request.run_key}/{attempt}" for attempt in range(2, MAX_PAST_RUNS + 3))}
+        for key in sorted(keys, key=len):
+            own = {**request.tags, RUN_KEY_TAG: key}
+            inbox.instance.create_run_for_job(job, run_config=request.run_config, tags=own, status=dg.DagsterRunStatus.FAILURE)
+        [again] = inbox.scan(datetime.now(UTC) + LONGEST_RETRY + timedelta(seconds=1))
+        assert again.run_key not in keys
 
     def test_the_same_file_put_there_again_is_taken_away_again(self, inbox):
         inbox.drop("inbox/a/1.mp4")
