@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from serving import Served, serving, until
 
-from video_platform.services.database import refusals
+from video_platform.services.database import refusals, videos
 
 FOOTAGE = b"\x00\x00\x00\x18ftypisom" + os.urandom(3_000_000)
 SHA256 = hashlib.sha256(FOOTAGE).hexdigest()
@@ -81,6 +81,14 @@ def test_the_same_bytes_are_one_video_and_it_says_so(served):
     assert (again.json()["created"], again.json()["video"]["original_name"]) == (False, "one.mp4")
     assert "here already" in again.json()["message"]
     assert served.client.get("/api/videos").json()["total"] == 1
+
+
+def test_footage_that_had_failed_says_that_it_is_processed_anew(served):
+    first = served.client.post("/api/videos?name=one.mp4", content=FOOTAGE).json()
+    assert (first["created"], first["again"]) == (True, False)
+    videos.failed(served.platform.db, first["video_id"], None, "not_a_video", "This file is not a video.")
+    second = served.client.post("/api/videos?name=one.mp4", content=FOOTAGE)
+    assert (second.status_code, second.json()["created"], second.json()["again"]) == (200, False, True)
 
 
 def test_equal_uploads_at_once_are_one_video(served):

@@ -4,6 +4,7 @@ import clips
 import pytest
 
 from video_platform.cli.opening import platform
+from video_platform.services.database import videos
 
 
 @pytest.fixture
@@ -27,6 +28,14 @@ def test_a_mixed_folder_is_taken_as_far_as_it_can_be(vp, footage):
     assert states["empty.mp4"] in ("skipped", "refused")
     assert {video["camera"] for video in vp("videos", "--json").json} == {"gate"}
     assert vp("ingest", footage / "a.mp4").out.endswith("already there\n")
+
+
+def test_footage_that_had_failed_is_said_to_be_processed_anew(vp, footage):
+    (row,) = vp("ingest", footage / "a.mp4", "--json").json
+    with platform() as opened:
+        videos.failed(opened.db, row["video_id"], None, "not_a_video", "This file is not a video.")
+    assert vp("ingest", footage / "a.mp4").out.endswith("already there, had failed; it is processed anew\n")
+    assert vp("videos", "--json").json[0]["state"] == "received"
 
 
 def test_names_cannot_act_on_the_terminal(vp, footage):

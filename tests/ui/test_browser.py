@@ -161,6 +161,11 @@ def test_upload_shows_progress_and_its_video(page: Page, served: Served, tmp_pat
     expect(page.get_by_role("link", name="brand new.mp4", exact=True)).to_be_visible()
     page.locator("input[type=file].files").set_input_files(path)
     expect(row.last.locator(".said")).to_have_text("These bytes are already here; nothing was added.")
+    db = served.seeded.home.platform.db
+    (taken,), _ = videos.page(db, text="brand new")
+    videos.failed(db, taken.video_id, None, "not_a_video", "This file is not a video.")
+    page.locator("input[type=file].files").set_input_files(path)
+    expect(row.last.locator(".said")).to_have_text("These bytes were here already, and their video had failed; it is processed anew.")
 
 
 def test_upload_is_cancelled_and_refused_in_words(page: Page, served: Served, tmp_path: Path) -> None:

@@ -76,10 +76,15 @@ function answered(item, request) {
   }
   if (request.status >= 200 && request.status < 300) {
     item.videoId = body.video_id;
-    finish(item, "done", body.created === false ? "These bytes are already here; nothing was added." : "Taken in. Processing starts on its own.");
+    finish(item, "done", told(body));
   } else {
     finish(item, "failed", body.detail || `The server refused this file (${request.status}).`);
   }
+}
+
+function told(body) {
+  if (body.again) return "These bytes were here already, and their video had failed; it is processed anew.";
+  return body.created === false ? "These bytes are already here; nothing was added." : "Taken in. Processing starts on its own.";
 }
 
 function finish(item, state, said) {

@@ -253,10 +253,11 @@ class AlertChanges(BaseModel):
 
 
 class IngestedOut(BaseModel):
-    """Footage that was taken in, or that was already here."""
+    """Footage that was taken in, or that was already here; `again`: it was here, had failed, and is processed anew."""
 
     video_id: str
     created: bool
+    again: bool
     message: str
     video: VideoRecord
 

@@ -72,7 +72,7 @@ async def ingest_video(
     else:
         response.status_code = 200
         message = f"these bytes are here already as {ingested.video_id} ({ingested.record.original_name[:120]!r}, camera {ingested.record.camera!r})"
-    return shapes.IngestedOut(video_id=ingested.video_id, created=ingested.created, message=message, video=ingested.record)
+    return shapes.IngestedOut(video_id=ingested.video_id, created=ingested.created, again=ingested.again, message=message, video=ingested.record)
 
 
 @router.get("", operation_id="list_videos")

@@ -103,7 +103,7 @@ class Batch:
     def took(self, path: Path, taken: "Ingested") -> None:
         """Footage that is known now."""
         self.taken.append(taken.video_id)
-        words = f"{taken.video_id} {'taken in' if taken.created else 'already there'}{where(taken.record)}"
+        words = f"{taken.video_id} {arrived(taken)}{where(taken.record)}"
         self._row(path, "taken" if taken.created else "already there", words, video_id=taken.video_id, in_place=taken.record.reference_path)
 
     def _row(self, path: Path, state: str, words: str, **more: object) -> None:
@@ -137,6 +137,11 @@ def files(ingest: "Ingest", paths: list[Path], batch: Batch) -> Iterator[Path]:
             if (resolved := file.resolve()) not in seen:
                 seen.add(resolved)
                 yield file
+
+
+def arrived(taken: "Ingested") -> str:
+    """What became of footage, in words."""
+    return "taken in" if taken.created else "already there, had failed; it is processed anew" if taken.again else "already there"
 
 
 def where(record: "VideoRecord") -> str:

@@ -154,7 +154,7 @@ def _run(platform: "Platform", watching: Watch, journal: Journal, folder: Path, 
 def _take(platform: "Platform", path: Path, camera: str, *, in_place: bool) -> str | None:
     """Take one file in; its video id, or "refused: …", or None when it is worth trying again."""
     from video_platform.cli import output
-    from video_platform.cli.ingest import where
+    from video_platform.cli.ingest import arrived, where
     from video_platform.errors import InputError, PlatformError
 
     try:
@@ -165,7 +165,7 @@ def _take(platform: "Platform", path: Path, camera: str, *, in_place: bool) -> s
     except (PlatformError, OSError) as error:
         output.note(f"{output.failure(path, error)}; it is tried again in {RETRY_S:g} s")
         return None
-    output.say(f"{output.safe(path)}: {taken.video_id} {'taken in' if taken.created else 'already there'}, camera {output.safe(camera)}{where(taken.record)}")
+    output.say(f"{output.safe(path)}: {taken.video_id} {arrived(taken)}, camera {output.safe(camera)}{where(taken.record)}")
     return taken.video_id
 
 
