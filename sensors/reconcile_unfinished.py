@@ -1,13 +1,18 @@
 """Videos that ought to have a result and have none: requested again under a new event id, once that may help, and given up after some attempts."""
 
+from collections.abc import Iterator, Sequence
+
 from sensors.reconcile_tick import UNREAD, Tick
-from video_platform import errors
+from video_platform import errors, planning
 from video_platform.events import TOPIC_VIDEO_EVENTS
 from video_platform.pipeline.failures import MESSAGES, QUARANTINED, RETRIABLE_CODES
 from video_platform.records import VideoRecord, VideoState
 
 MAX_REQUESTS = 20
 """Videos that one tick requests again: enough to catch up, few enough that a broken machine does not fill the queue."""
+
+READ_AT_ONCE = 200
+"""Records that are read at once; what is seen of the last of them is some milliseconds old."""
 
 MAX_ATTEMPTS = 3
 """Requests for one video that did not lead to a result; then a person has to look."""
@@ -22,11 +27,11 @@ def mend_unfinished(tick: Tick) -> None:
     from video_platform.services.database import videos
 
     ids = videos.ids(tick.desk.platform.db, (VideoState.RECEIVED, VideoState.PROCESSING, VideoState.FAILED))
-    for video_id in ids:
+    for record in _records(tick, ids):
+        video_id = record.video_id
         if tick.requested >= MAX_REQUESTS:
             break
-        record = videos.get(tick.desk.platform.db, video_id)
-        if record is None or not tick.quiet(record):
+        if not tick.quiet(record):
             continue
         if record.state is VideoState.FAILED:
             if record.failure_code in RETRIABLE_CODES or _is_back(record) or (record.failure_code == FULL and tick.has_room):
@@ -35,6 +40,12 @@ def mend_unfinished(tick: Tick) -> None:
             lost = record.state is VideoState.RECEIVED and tick.is_lost(video_id, TOPIC_VIDEO_EVENTS)
             if lost or record.state is VideoState.PROCESSING or tick.quiet(record, UNREAD):
                 ask_again(tick, record, STUCK)
+
+
+def _records(tick: Tick, ids: Sequence[str]) -> Iterator[VideoRecord]:
+    """The records of these videos, some hundred with each question: an archive may have tens of thousands that failed for good."""
+    for start in range(0, len(ids), READ_AT_ONCE):
+        yield from planning.records_of(tick.desk.platform.db, ids[start : start + READ_AT_ONCE])
 
 
 def _is_back(record: VideoRecord) -> bool:

@@ -1,21 +1,50 @@
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from reconciling import age, footage, read_all, requests
 
 from sensors import consuming
-from sensors.reconcile_unfinished import MAX_ATTEMPTS
+from sensors.reconcile_tick import Memory, Tick
+from sensors.reconcile_unfinished import MAX_ATTEMPTS, mend_unfinished
 from video_platform import events
 from video_platform.errors import StoreFull, StoreUnavailable
 from video_platform.ingest import Ingest
 from video_platform.pipeline.failures import INTERRUPTED, QUARANTINED
+from video_platform.pipeline.resources import Desk
 from video_platform.records import VideoState
 from video_platform.services.database import outbox, videos
+from video_platform.services.database.tables import videos as table
 
 
 def test_a_video_in_somebodys_hands_is_left_alone(sensor, platform, tmp_path):
     footage(platform, tmp_path)
     sensor.tick()
     assert requests(platform) == []
+
+
+def test_many_videos_that_failed_for_good_cost_few_questions_and_do_not_hide_the_others(sensor, platform, tmp_path):
+    first, last = footage(platform, tmp_path, 1), footage(platform, tmp_path, 2)
+    videos.failed(platform.db, first, None, "not_a_video", "This file is not a video.")
+    for video_id in (first, last):
+        age(platform, video_id)
+    with platform.db.write() as connection:
+        row = connection.execute(sa.select(table).where(table.c.video_id == first)).one()._asdict()
+        connection.execute(sa.insert(table), [{**row, "video_id": f"{number:016x}"} for number in range(1000)])
+    asked = []
+
+    def note(_connection, _cursor, statement, *_more):
+        asked.append(statement)
+
+    sa.event.listen(sa.engine.Engine, "before_cursor_execute", note)
+    try:
+        with dg.build_sensor_context(instance=sensor.instance) as context:
+            mend_unfinished(Tick(context, Desk(sensor.workplace, None, False), Memory(), datetime.now(UTC), set(), set()))
+    finally:
+        sa.event.remove(sa.engine.Engine, "before_cursor_execute", note)
+    assert sum("FROM videos" in statement for statement in asked) < 50
+    assert [event.subject for event in requests(platform)] == [last]
 
 
 def test_an_event_that_became_no_run_is_asked_for_again(sensor, platform, tmp_path):
