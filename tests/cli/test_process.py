@@ -62,6 +62,17 @@ def test_a_mixed_folder_goes_on_after_bad_files(vp, clip, tmp_path):
     assert "broken.mp4" in codes
 
 
+def test_an_id_of_which_nothing_is_here_is_said_and_does_not_end_the_batch(vp, filled):
+    processed, received, _ = filled
+    for record in (processed, received):
+        assert vp("delete", record.video_id, "--yes").status == 0
+    ran = vp("process", processed.video_id, "0123456789abcdef", received.video_id)
+    assert ran.status == 1
+    assert ran.err.count("was deleted on") == 2
+    assert "there is no video '0123456789abcdef'" in ran.err
+    assert "3 of 3 could not be processed" in ran.err
+
+
 def test_a_home_that_somebody_runs_is_left_alone(vp, clip, home):
     with lock.hold(home / "home.lock", "vp up"):
         ran = vp("process", clip)

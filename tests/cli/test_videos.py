@@ -97,6 +97,15 @@ def test_a_file_of_an_asset_is_fetched_whole(vp, filled, tmp_path, monkeypatch):
     assert vp("get", processed.video_id, "--asset", "llm_summary", "-o", "-").json["title"] == "A person walks"
 
 
+def test_a_file_that_cannot_be_written_is_one_line_with_what_to_do(vp, filled, tmp_path):
+    video_id = filled[0].video_id
+    for arguments in (("get", video_id, "--asset", "tracks"), ("export", video_id, "--format", "csv")):
+        ran = vp(*arguments, "-o", tmp_path / "nowhere" / "x")
+        assert ran.status == 1
+        assert "cannot be written: No such file or directory; name a file in a folder" in ran.err
+        assert "not expected" not in ran.err
+
+
 def test_what_was_not_made_cannot_be_fetched(vp, filled, tmp_path):
     processed, received, _ = filled
     assert "has not been made" in vp("get", received.video_id, "--asset", "tracks").err

@@ -83,6 +83,8 @@ def write_out(target: Path | None, default_name: str, chunks: "Iterator[bytes]")
     import os
     import sys
 
+    from video_platform.errors import InputError, is_full
+
     if target is not None and str(target) == "-":
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
@@ -93,7 +95,13 @@ def write_out(target: Path | None, default_name: str, chunks: "Iterator[bytes]")
         path = path / default_name
     unfinished = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
     try:
-        with unfinished.open("wb") as file:
+        file = unfinished.open("wb")
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise InputError(f"{path} cannot be written: {error.strerror}; name a file in a folder that is there and that you may write to") from error
+    try:
+        with file:
             for chunk in chunks:
                 file.write(chunk)
         unfinished.replace(path)

@@ -132,6 +132,7 @@ def _process(platform: "Platform", catalog: "Catalog", video_id: str, name: str,
             took = f" in {step.wall_s:.1f} s" if step.wall_s else ""
             output.say(f"  {step.asset}: {step.state}{took}" + (f" ({LACKS[step.holds]})" if step.holds in LACKS else ""))
 
+    catalog.record(video_id)  # of one that is deleted, or never was, nothing can be made
     begun = time.monotonic()
     outcome = local_run.process(platform.settings, video_id, force=force, notify=notify, on_event=heard)
     summary = catalog.summary(video_id) if outcome.success else None
