@@ -20,6 +20,8 @@ PART_WORDS = {
     "runs": "Dagster's daemons (queue)",
     "sensors": "Sensors",
     "language_model": "Language model",
+    "vision_model": "Vision model",
+    "models": "Models being fetched",
     "disk": "Disk",
 }
 JOB_WORDS = {
