@@ -59,6 +59,7 @@ def test_help_costs_little():
         (["alerts", "--since", "yesterday"], "'yesterday' is not a time"),
         (["alerts", "--since", "99999999999w"], "longer ago than there is time"),
         (["videos", "--state", "asleep"], "a state is received, processing, ready, failed, deleted"),
+        (["videos", "--text", "word " * 500], "at most 200 characters"),
         (["export", "x", "--format", "avi"], "a format is mot, coco, csv, jsonl"),
         (["ingest", "--lane", "fast", "x"], "a lane is live, request, backfill"),
         (["set", "x"], "--camera or --recorded-at"),

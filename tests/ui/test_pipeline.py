@@ -52,7 +52,6 @@ def test_a_home_on_which_nothing_runs_says_what_does_not_run(open_page: Open, se
     assert "Detections" in tables(page)
     badges = "\n".join(str(element.value) for element in page.markdown)
     assert "Models being fetched" in badges
-    assert "vision_model" not in badges
     assert "http://127.0.0.1:3000/runs" in [link.url for link in page.link_button]
 
 

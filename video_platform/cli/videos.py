@@ -19,6 +19,9 @@ MOST_VIDEOS = 100_000
 
 MOST_ALERTS_SHOWN = 500
 
+LONGEST_TEXT = 200
+"""As on the page and in the API: each word is a condition of the query."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Id of the video.")]
 Videos = Annotated[list[str], typer.Argument(metavar="VIDEO…", help="Ids of videos.")]
@@ -46,6 +49,8 @@ def videos(
 
     if state is not None and state not in list(VideoState):
         raise typer.BadParameter(f"a state is {', '.join(VideoState)}; got {output.safe(state)!r}")
+    if text is not None and len(text) > LONGEST_TEXT:
+        raise typer.BadParameter(f"a name or id is looked for by at most {LONGEST_TEXT} characters; `vp search` takes whole sentences")
     with opening.catalog() as (_, catalog):
 
         def page(page_limit: int, offset: int) -> "tuple[list[VideoCard], int]":

@@ -1,6 +1,7 @@
 """With which settings the platform starts, compared with those that it started with before: a line in the audit log when they differ.
 
-Settings come from the environment, so nobody changes them here; whoever starts the platform is who is named. Of secrets only whether they are set is kept.
+Settings come from the environment, so nobody changes them here; whoever starts the platform is who is named. Of secrets only whether they are set is kept,
+and of addresses not the password in them.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, SecretStr
 
+from video_platform.logs import HIDDEN, PASSWORD_IN_ADDRESS
 from video_platform.services.database import Database, audit
 from video_platform.settings import PREFIX, Settings
 
@@ -44,4 +46,5 @@ def note_change(db: Database, settings: Settings, who: str, now: datetime) -> li
 def _words(value: object) -> str:
     if isinstance(value, SecretStr):
         return "set" if value.get_secret_value() else "not set"
-    return ", ".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
+    words = ", ".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
+    return PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", words)
