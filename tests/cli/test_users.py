@@ -72,7 +72,10 @@ def test_a_short_password_is_refused(vp, typed):
 
 def test_role_and_cameras_change(vp, anna):
     assert vp("users", "role", "anna", "viewer", "--camera", "yard").out == "anna: viewer, cameras yard\n"
+    assert vp("users", "role", "anna", "operator").out == "anna: operator, cameras yard\n"
     assert vp("users", "role", "anna", "admin").out == "anna: admin, all cameras\n"
+    assert vp("users", "role", "anna", "viewer", "--camera", "yard", "--camera", "gate-*").out == "anna: viewer, cameras yard, gate-*\n"
+    assert vp("users", "role", "anna", "viewer", "--camera", "*").out == "anna: viewer, all cameras\n"
 
 
 def test_a_password_is_taken_away_and_given_again(vp, anna, typed):

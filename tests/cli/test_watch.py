@@ -42,7 +42,7 @@ def test_what_was_dealt_with_stays_so_over_a_restart_until_it_changes(tmp_path, 
     ((path, seen),) = watching.settled(0)
     journal.record(path, seen, "0123456789abcdef")
     assert names(Watch(folder, journal, settled_s=0), 0) == []
-    assert watching.unsettled() == 0
+    assert watching.unsettled(0) == 0
     path.write_bytes(b"another recording")
     assert names(Watch(folder, journal, settled_s=0), 0) == ["a.mp4"]
 
@@ -55,6 +55,19 @@ def test_a_passing_failure_is_tried_again_later(tmp_path, journal):
     watching.wait_again(path, SETTLED_S)
     assert names(watching, SETTLED_S + RETRY_S - 1) == []
     assert names(watching, SETTLED_S + RETRY_S) == ["a.mp4"]
+
+
+def test_who_waits_for_all_files_once_does_not_wait_for_the_one_that_failed(tmp_path, journal):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    watching = Watch(tmp_path, journal)
+    watching.settled(0)
+    (tmp_path / "b.mp4").write_bytes(b"x")
+    ((failed, _),) = watching.settled(SETTLED_S)
+    watching.wait_again(failed, SETTLED_S)
+    assert watching.unsettled(SETTLED_S) == 1
+    ((other, seen),) = watching.settled(2 * SETTLED_S)
+    journal.record(other, seen, "refused: no video")
+    assert watching.unsettled(2 * SETTLED_S) == 0
 
 
 @pytest.mark.parametrize("name", [".hidden.mp4", "a.mp4.part", "a.mp4.crdownload", "a.tmp", "notes.txt", ".cache/a.mp4"])

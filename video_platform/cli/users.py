@@ -86,15 +86,19 @@ def remove(name: Name) -> None:
 
 
 @app.command("role")
-def role(name: Name, role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin.")], camera: Cameras = None) -> None:
-    """Give a person another role and other cameras; they have to sign in again."""
+def role(
+    name: Name,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin.")],
+    camera: Annotated[list[str] | None, typer.Option("--camera", help="From now on only this camera or pattern, or * for all. Default: as before.")] = None,
+) -> None:
+    """Give a person another role, and other cameras where some are named; they have to sign in again."""
     from video_platform.cli import opening, output
     from video_platform.cli.videos import who
     from video_platform.services.database import audit, users
 
     wanted = role_of(role)
     with opening.platform() as platform, platform.db.together():
-        person = users.set_role(platform.db, known(name), wanted, camera or ())
+        person = users.set_role(platform.db, known(name), wanted, camera or None)
         cameras = list(person.cameras) if person.cameras else None
         audit.note(platform.db, who(), "user-role", person.name, now=now(), role=str(person.role), cameras=cameras)
     output.say(f"{person.name}: {person.role}, {cameras_in_words(person.cameras)}")

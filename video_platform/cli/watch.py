@@ -81,9 +81,9 @@ class Watch:
         self._since = current
         return [(path, seen) for path, (seen, since) in sorted(current.items()) if now - since >= self._settled_s and not self._journal.knows(path, seen)]
 
-    def unsettled(self) -> int:
-        """How many files the last look found that are not dealt with yet."""
-        return sum(not self._journal.knows(path, seen) for path, (seen, _) in self._since.items())
+    def unsettled(self, now: float) -> int:
+        """How many files the last look found that are neither dealt with nor to be tried again later."""
+        return sum(since <= now and not self._journal.knows(path, seen) for path, (seen, since) in self._since.items())
 
     def wait_again(self, path: Path, now: float) -> None:
         """Do not offer this file again before `RETRY_S` from now."""
@@ -145,7 +145,7 @@ def _run(platform: "Platform", watching: Watch, journal: Journal, folder: Path, 
             else:
                 failed += outcome.startswith("refused")
                 journal.record(path, seen, outcome)
-        if once and (failed or not watching.unsettled()):
+        if once and not watching.unsettled(now):
             break
         stop.wait(LOOK_S)
     return failed

@@ -78,11 +78,17 @@ def add(db: Database, name: str, role: Role, cameras: Collection[str], *, passwo
     return Person(name, role, allowed)
 
 
-def set_role(db: Database, name: str, role: Role, cameras: Collection[str]) -> Person:
-    """Give a person another role and other cameras; their sessions end."""
-    allowed = check_cameras(role, cameras)
+def set_role(db: Database, name: str, role: Role, cameras: Collection[str] | None) -> Person:
+    """Give a person another role, and other cameras; with None these stay, but for an admin, who sees all. Their sessions end.
+
+    Raises:
+        InputError: a camera cannot be used.
+        NotFound: nobody has this name.
+    """
     with db.write() as connection:
-        _locked(connection, name)
+        before = person_of(_locked(connection, name)).cameras
+        kept = None if role is Role.ADMIN else before
+        allowed = kept if cameras is None else check_cameras(role, cameras)
         connection.execute(sa.update(users).where(users.c.name == name).values(role=str(role), cameras=_kept(allowed)))
         _end(connection, name)
     return Person(name, role, allowed)
