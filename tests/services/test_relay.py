@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from video_platform import events, layout
-from video_platform.errors import EventError, LogUnavailable
+from video_platform.errors import EventError, LogRefused, LogUnavailable, PlatformError, SettingsError
 from video_platform.events import Message
 from video_platform.records import Lane
 from video_platform.services.database import Database, outbox
@@ -59,11 +59,14 @@ class Flaky:
     """A real log behind a door that can be closed."""
 
     def __init__(self, log: EventLog) -> None:
-        self.log, self.away, self.calls = log, False, 0
+        self.log, self.calls = log, 0
+        self.away: bool | PlatformError = False
         self.refused: set[bytes] = set()
 
     def append(self, topic: str, messages: Sequence[Message]) -> list[tuple[int, int]]:
         self.calls += 1
+        if isinstance(self.away, PlatformError):
+            raise self.away
         if self.away:
             raise LogUnavailable("no broker answers at 127.0.0.1:9092")
         if any(message.key in self.refused for message in messages):
@@ -165,6 +168,20 @@ class TestLogAway:
             assert relay.drain(now) == 3
         assert sorted(arrived(event_log)) == sorted(ids)
         assert [record.levelname for record in caplog.records if record.name.endswith("relay")] == ["WARNING", "INFO"]
+
+    @pytest.mark.parametrize("why", [LogRefused("the password is wrong"), SettingsError("the file of certificates cannot be read")])
+    def test_a_log_that_refuses_this_client_loses_no_event(self, db: Database, event_log: EventLog, why: PlatformError) -> None:
+        ids = announce(db, 1, 1, 2)
+        door = Flaky(event_log)
+        relay = Relay(db, door, None, "a")  # type: ignore[arg-type]
+        door.away, now = why, NOW
+        for _ in range(20):
+            assert relay.drain(now) == 0
+            now += timedelta(minutes=2)
+        assert outbox.dead(db) == []
+        door.away = False
+        assert relay.drain(now) == 3
+        assert sorted(arrived(event_log)) == sorted(ids)
 
     def test_it_is_not_asked_at_every_look(self, db: Database, event_log: EventLog) -> None:
         announce(db, *range(1, 500))

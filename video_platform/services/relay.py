@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from video_platform import logs
-from video_platform.errors import NotFound, PlatformError, StoreFull
+from video_platform.errors import EventError, NotFound, PlatformError
 from video_platform.services.database import Database, delivery, measures, open_database, outbox
 from video_platform.services.database.outbox import Kind, OutboxRow
 from video_platform.services.event_log import EventLog, open_log
@@ -159,9 +159,7 @@ class Relay:
         except NotFound:
             event_log.create_topics()
             return self._one_by_one(event_log, topic, rows, now)
-        except PlatformError as error:
-            if error.retriable or isinstance(error, StoreFull):
-                raise
+        except EventError:
             return self._one_by_one(event_log, topic, rows, now)
         outbox.sent(self._db, rows, now)
         return len(rows)
@@ -175,10 +173,7 @@ class Relay:
                 continue
             try:
                 event_log.append(topic, [row.message])
-            except PlatformError as error:
-                if error.retriable or isinstance(error, StoreFull):
-                    outbox.release(self._db, rows[position:], self.worker)
-                    raise
+            except EventError as error:
                 given_up = row.attempts + 1 >= POISON_ATTEMPTS
                 outbox.failed(self._db, [row], error.message, now, dead=given_up)
                 with logs.about(video_id=row.key, event_id=row.id):
@@ -186,6 +181,9 @@ class Relay:
                 if not given_up:
                     stuck.add(row.key)
                 continue
+            except PlatformError:
+                outbox.release(self._db, rows[position:], self.worker)
+                raise
             outbox.sent(self._db, [row], now)
             done += 1
         return done
