@@ -348,6 +348,13 @@ class TestReading:
             after = changes.revision
         assert sum(seen) == 8
 
+    def test_since_shows_all_of_a_revision_that_is_larger_than_a_page(self, evaluate, db: Database, add_video) -> None:
+        evaluate([episode(start) for start in range(0, 100, 10)])
+        evaluate([episode(0)], video_id=add_video(2).video_id)
+        changes = ledger.since(db, 0, limit=4)
+        assert len(changes.alerts) == 10
+        assert len(ledger.since(db, changes.revision, limit=4).alerts) == 1
+
     def test_mark_media_and_shows(self, evaluate, db: Database, now: datetime) -> None:
         [alert] = evaluate([episode(1, 5)]).alerts
         assert ledger.mark(db, alert.id, Mark.FALSE, "kim", now).mark is Mark.FALSE

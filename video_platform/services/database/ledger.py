@@ -129,10 +129,11 @@ def since(db: Database, after: int, *, limit: int = 500, person: Person = ANYONE
     with db.read() as connection:
         newer = sa.select(alerts).where(alerts.c.revision > after, *visible(connection, person, alerts.c.camera))
         rows = connection.execute(newer.order_by(alerts.c.revision, alerts.c.id).limit(limit + 1)).all()
-    if len(rows) > limit:
-        # A revision is never cut in two: what does not fit whole comes with the next call.
-        whole = [row for row in rows if row.revision < rows[-1].revision]
-        rows = whole or rows
+        if len(rows) > limit:
+            # A revision is never cut in two: what does not fit whole comes with the next call, and one that fits into no call comes whole.
+            cut = rows[-1].revision
+            whole = [row for row in rows if row.revision < cut]
+            rows = whole or connection.execute(newer.where(alerts.c.revision == cut).order_by(alerts.c.id)).all()
     return Changes([record(row) for row in rows], max((row.revision for row in rows), default=after))
 
 
