@@ -19,7 +19,9 @@ from video_platform.definitions import build
 from video_platform.errors import NotFound, ObjectNotFound
 from video_platform.pipeline.jobs import MAKE_DIGEST
 from video_platform.pipeline.resources import Desk, Workplace
+from video_platform.records import Episode, Lane, Severity
 from video_platform.services.database import digests as rows
+from video_platform.services.database import ledger
 from video_platform.settings import RecordingSettings, Settings
 
 MONDAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -153,6 +155,25 @@ def test_a_day_has_a_reel_of_all_its_cameras_for_who_may_see_them_all(at, tmp_pa
     tick(at, now + 4 * QUIET)
     assert tick(at, now + 5 * QUIET) == ["2026-11-23"]
     assert [piece.video_id for piece in reels.of_day(platform.db, platform.store, day).pieces] == [ids["gate"]]
+
+
+def test_a_day_whose_video_is_judged_otherwise_is_made_again(at, tmp_path):
+    """Rules were promoted: the tracks are the same, the alerts are not."""
+    db, store = at.workplace.platform.db, at.workplace.platform.store
+    video_id = bring(at, tmp_path, "a.mp4", MONDAY)
+    now = datetime.now(UTC)
+    tick(at, now)
+    assert tick(at, now + QUIET) == ["2026-11-23"]
+    facts, judged = (
+        {"person": (Severity.INFO, ()), "said": (Severity.INFO, ())},
+        (("alerts", []), ("described_alerts", [Episode("said", "says", 1, 2, (), None, 1)])),
+    )
+    for count, (asset, found) in enumerate(judged, 1):
+        tracks_hash = rows.judged(db)[0].tracks_hash
+        ledger.reconcile(db, ledger.EvaluationInput(video_id, asset, "f2", asset, tracks_hash, "2", found, facts, Lane.BACKFILL, None, now, "2"))
+        tick(at, now + 2 * count * QUIET)
+        assert tick(at, now + (2 * count + 1) * QUIET) == ["2026-11-23"]
+        assert digests.read(db, store, MONDAY.date()).digest.cameras[0].alerts == {each.rule: 1 for each in found}
 
 
 def test_a_day_that_goes_on_is_not_made_for_every_file(at, tmp_path):

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from video_platform.layout import ALERTS
+from video_platform.layout import ALERTS, DESCRIBED_ALERTS
 from video_platform.records import Lifecycle, VideoState
 from video_platform.services.database.columns import KNOWN_TIMES
 from video_platform.services.database.engine import Database
@@ -32,13 +32,15 @@ class Day:
 
 @dataclass(frozen=True)
 class Judged:
-    """One evaluated video whose recording time is known."""
+    """One evaluated video whose recording time is known. The fingerprint of its days is over all of it: the last two tell of other alerts."""
 
     video_id: str
     camera: str
     recorded_at: datetime
     duration_s: float
     tracks_hash: str
+    alerts_hash: str
+    described_hash: str | None
 
     @property
     def ended_at(self) -> datetime:
@@ -57,9 +59,12 @@ def mark(db: Database) -> str:
 
 def judged(db: Database, since: datetime | None = None, until: datetime | None = None) -> list[Judged]:
     """Evaluated videos whose recording time and length are known, all or those that may touch a span, in order of time."""
+    described = evaluations.alias()
+    of_video = (videos.c.video_id, videos.c.camera, videos.c.recorded_at, videos.c.duration_s)
     query = (
-        sa.select(videos.c.video_id, videos.c.camera, videos.c.recorded_at, videos.c.duration_s, evaluations.c.tracks_hash)
+        sa.select(*of_video, evaluations.c.tracks_hash, evaluations.c.content_hash, described.c.content_hash)
         .join(evaluations, sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS))
+        .outerjoin(described, sa.and_(described.c.video_id == videos.c.video_id, described.c.asset == DESCRIBED_ALERTS))
         .where(videos.c.recorded_at.between(*KNOWN_TIMES), videos.c.duration_s.is_not(None), videos.c.state != str(VideoState.DELETED))
     )
     if until is not None:
