@@ -73,6 +73,16 @@ def test_the_next_one_is_the_next_that_was_evaluated(db, add_video):
     assert footage.after(db, fourth) is None
 
 
+def test_the_next_one_counts_while_it_is_still_worked_on(db, add_video):
+    """Its alerts are committed, and its clips are being made."""
+    this = add_video(1, recorded_at=at(0), duration_s=60.0, **READY)
+    following = add_video(2, recorded_at=at(60), state=str(VideoState.PROCESSING))
+    evaluated(db, following)
+    found = footage.after(db, this)
+    assert found
+    assert found.video_id == following.video_id
+
+
 def test_videos_that_begin_at_the_same_instant_have_an_order(db, add_video):
     both = sorted((add_video(n, recorded_at=at(0), duration_s=9.0, **READY) for n in (1, 2)), key=lambda video: video.video_id)
     for video in both:

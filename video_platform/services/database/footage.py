@@ -42,14 +42,14 @@ def evaluated_at(db: Database, video_id: str) -> datetime | None:
 
 
 def after(db: Database, video: VideoRecord) -> VideoRecord | None:
-    """The camera's next video by recording time that was evaluated already; None when there is none."""
+    """The camera's next video by recording time that was evaluated already, also one of which pictures are still made; None when there is none."""
     if video.recorded_at is None:
         return None
     same_time = sa.and_(videos.c.recorded_at == video.recorded_at, videos.c.video_id > video.video_id)
     query = (
         sa.select(videos)
         .join(evaluations, sa.and_(evaluations.c.video_id == videos.c.video_id, evaluations.c.asset == ALERTS))
-        .where(videos.c.camera == video.camera, videos.c.state == str(VideoState.READY))
+        .where(videos.c.camera == video.camera, videos.c.state.in_((str(VideoState.READY), str(VideoState.PROCESSING))))
         .where(videos.c.recorded_at <= KNOWN_TIMES[1], sa.or_(videos.c.recorded_at > video.recorded_at, same_time))
         .order_by(videos.c.recorded_at, videos.c.video_id)
         .limit(1)
