@@ -98,3 +98,8 @@ def test_any_text_is_a_time_or_none(text):
 @given(st.datetimes(datetime(1996, 1, 1), datetime(2026, 1, 1)), st.sampled_from(["%Y%m%d_%H%M%S", "%Y-%m-%dT%H-%M-%S", "%Y-%m-%d %H.%M.%S", "%Y%m%d%H%M%S"]))
 def test_what_is_written_into_a_name_is_read_from_it(moment, pattern):
     assert from_name(f"cam_{moment:{pattern}}.mp4", UTC, NOW) == moment.replace(microsecond=0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_a_container_whose_time_is_no_time_in_utc_says_nothing(text):
+    assert from_container(text, NOW) is None

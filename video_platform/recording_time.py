@@ -45,9 +45,9 @@ def from_container(text: str | None, now: datetime) -> datetime | None:
         return None
     try:
         told = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return plausible((told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC), now)
+    except (ValueError, OverflowError):
         return None
-    return plausible((told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC), now)
 
 
 def plausible(told: datetime, now: datetime) -> datetime | None:
