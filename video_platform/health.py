@@ -1,6 +1,7 @@
 """Whether the platform can do its work, part by part: every server and process, each asked at once and given up on after some seconds."""
 
 import concurrent.futures
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from video_platform.platform import Platform
 from video_platform.services import language_models, model_pulls
 from video_platform.services.database import measures
 from video_platform.services.relay import HEARTBEAT
+
+log = logging.getLogger(__name__)
 
 CHECK_S = 3.0
 """How long one part may take to answer; a probe of an orchestrator waits about five seconds."""
@@ -127,20 +130,26 @@ def _all(checks: Mapping[str, Callable[[], Part]]) -> dict[str, Part]:
     pool = concurrent.futures.ThreadPoolExecutor(len(checks), thread_name_prefix="health")
     try:
         running = {name: pool.submit(ask) for name, ask in checks.items()}
+        concurrent.futures.wait(running.values(), timeout=CHECK_S)
         return {name: _answer(future, needed=name in needed) for name, future in running.items()}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _answer(future: concurrent.futures.Future[Part], *, needed: bool) -> Part:
-    try:
-        return future.result(timeout=CHECK_S)
-    except concurrent.futures.TimeoutError:
+    if not future.done():
         return Part(False, f"no answer within {CHECK_S:g} s", needed)
+    try:
+        return future.result()
     except DatabaseUnavailable as error:
         return Part(False, error.message if needed else "the database does not answer", needed)
     except PlatformError as error:
         return Part(False, error.message, needed)
+    except OSError as error:
+        return Part(False, str(error), needed)
+    except Exception as error:  # a fault of the program, of which the other parts are to be told all the same
+        log.error("a check failed", exc_info=error)
+        return Part(False, f"the check itself failed, a fault of the program: {type(error).__name__}", needed)
 
 
 def _seconds_since(moment: datetime) -> float:
