@@ -241,6 +241,13 @@ class TestUnwanted:
         assert sender.drain("a", NOW + timedelta(minutes=12)) == 1
         assert states(db, [lost, quiet, loud]) == ["sent", "quieted", "sent"]
 
+    def test_notify_again_after_holds_between_videos_that_waited_together(self, db: Database, raise_alerts: Raise, webhook: Webhook) -> None:
+        rulesets.apply(db, RULES % ", notify_again_after: 10m", source="test", who="test", why="", now=NOW)
+        first, second, third = raise_alerts(2), raise_alerts(), raise_alerts()
+        assert notifications(db, {"OPS_URL": webhook.address}).drain("a", NOW) == 2
+        assert states(db, [*first, *second, *third]) == ["sent", "sent", "quieted", "quieted"]
+        assert len(webhook.received) == 2
+
 
 def test_the_relay_sends_events_and_notifications(settings: Settings, db: Database, raise_alerts: Raise, webhook: Webhook, monkeypatch) -> None:
     monkeypatch.setenv("OPS_URL", webhook.address)

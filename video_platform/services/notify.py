@@ -177,15 +177,24 @@ class Notifications:
         single = len(wanted) if len(wanted) < room or len(wanted) == 1 else room - 1
         messages = [[row] for row in wanted[:single]] + ([wanted[single:]] if wanted[single:] else [])
         done = 0
+        told: dict[tuple[str, str], str] = {}
         for position, message in enumerate(messages):
             held_until = now + timedelta(seconds=self._clock() - started + outbox.LEASE_S)
             held = {row.seq for row in outbox.renew(self._db, [row for later in messages[position:] for row in later], worker, held_until)}
             mine = [row for row in message if row.seq in held]  # another relay has what this one held for too long
+            mine = [row for row in mine if not self._told_meanwhile(channel, row, subjects[row.alert_id or ""], told, now)]
             if mine and not self._send(channel, address, mine, subjects, now):
                 outbox.release(self._db, [row for later in messages[position + 1 :] for row in later], worker)
                 return done
+            for alert in (subjects[row.alert_id or ""].alert for row in mine):
+                told[alert.rule, alert.camera] = alert.video_id
             done += len(mine)
         return done
+
+    def _told_meanwhile(self, channel: str, row: OutboxRow, subject: Subject, told: Mapping[tuple[str, str], str], now: datetime) -> bool:
+        """Whether a message that just left told of the same rule and camera, of another video, and the rule wants peace after that."""
+        video_id = told.get((subject.alert.rule, subject.alert.camera))
+        return video_id is not None and video_id != subject.alert.video_id and not self._still_wanted(channel, row, subject, now)
 
     def _still_wanted(self, channel: str, row: OutboxRow, subject: Subject | None, now: datetime) -> bool:
         """Whether the notification is to be sent; otherwise its delivery says why not."""
