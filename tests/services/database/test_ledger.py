@@ -182,6 +182,10 @@ class TestRaising:
         assert isinstance(body, events.AlertBody)
         assert body.alert.why == {"shortened": True}
 
+    def test_large_counts_in_bytes(self, evaluate, db: Database) -> None:
+        evaluate([episode(1, 5, text="д" * 40_000)])
+        assert events.decode(outbox.waiting(db, Kind.EVENT)[0].message).body.alert.why == {"shortened": True}
+
     def test_values_that_json_cannot_hold_become_none(self, evaluate) -> None:
         import numpy as np
 

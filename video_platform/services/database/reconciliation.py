@@ -187,7 +187,7 @@ class _Reconciliation:
 
     def _announce(self, event_type: str, alert: AlertRecord, n: str) -> None:
         event_id = events.event_id(event_type, alert.video_id, n)
-        if len(alert.model_dump_json()) > LARGE_ALERT_BYTES:
+        if len(alert.model_dump_json().encode()) > LARGE_ALERT_BYTES:
             alert = alert.model_copy(update={"why": {"shortened": True}, "track_ids": alert.track_ids[:MAX_EVENT_TRACKS]})
         body = events.AlertBody(video_id=alert.video_id, lane=self.input.lane, alert=alert)
         self.events.append(events.Event(event_id, event_type, self.input.now, alert.video_id, body))
