@@ -159,6 +159,9 @@ class TestLists:
         assert videos.page(db, text="yard entr")[1] == 1
         assert videos.page(db, text="100%")[1] == 1
         assert videos.page(db, text="%")[1] == 1
+        add_video(3, original_name="ÜBUNG Вход.mp4", state="deleted")
+        everything = list(VideoState)
+        assert [videos.page(db, states=everything, text=text)[1] for text in ("übung", "ВХОД", "Übung вход")] == [1, 1, 1]
         assert videos.page(db, camera="yard")[1] == 1
         assert videos.page(db, states=[VideoState.FAILED])[1] == 1
         assert videos.page(db, states=[])[1] == 0

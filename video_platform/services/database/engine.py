@@ -219,6 +219,12 @@ def _make_engine(url: URL) -> Engine:
 def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in ("synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={WAL_LIMIT_BYTES}"):
         connection.execute(f"PRAGMA {pragma}").close()
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: str | bytes | float | None) -> str | bytes | float | None:
+    """As PostgreSQL does it; SQLite's own knows the letters of ASCII only."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _begin(connection: Connection) -> None:
