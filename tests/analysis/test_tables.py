@@ -47,6 +47,13 @@ def test_what_is_no_such_file_is_refused_with_its_name(tmp_path, tracks):
         tables.read_detections(tmp_path / "t.parquet")
     whole = (tmp_path / "t.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    damaged = bytearray(whole)
+    damaged[4 : len(whole) // 4] = bytes(len(whole) // 4 - 4)
+    (tmp_path / "spoilt.parquet").write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=r"spoilt\.parquet is not a file of tracks"):
+        tables.read_tracks(tmp_path / "spoilt.parquet")
+    with pytest.raises(FileNotFoundError):
+        tables.read_tracks(tmp_path / "gone.parquet")
     with pytest.raises(IntegrityError, match=r"cut\.parquet is not a file of tracks"):
         tables.read_tracks(tmp_path / "cut.parquet")
 

@@ -218,5 +218,7 @@ def _read(path: Source, kind: str, names: Sequence[str]) -> tuple[dict[str, NDAr
         if facts["kind"] != kind or facts["version"] != SCHEMA_VERSION:
             raise IntegrityError(f"{name} holds {facts['kind']} version {facts['version']}; {kind} version {SCHEMA_VERSION} was expected", path=str(path))
         return {name: table.column(name).to_numpy() for name in names}, facts
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; Arrow raises one without a number over damaged pages
+            raise
         raise IntegrityError(f"{name} is not a file of {kind}: {error}; make the asset again", path=str(path)) from error
