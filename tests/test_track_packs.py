@@ -158,6 +158,15 @@ def test_the_folder_stays_within_its_bound_and_keeps_what_was_used_last(platform
     assert files(platform) == []
 
 
+def test_a_pack_that_another_process_removes_meanwhile_is_nothing_to_fail_on(platform, day):
+    reader = Reader(platform)
+    reader(day)
+    for suffix in (track_packs.SUFFIX, track_packs.NEW):
+        files(platform)[0].with_name(f"gone{suffix}").symlink_to("nowhere")  # as it looks when it goes between listing and looking
+    reader.packs.trim()
+    assert [path.is_file() for path in files(platform)] == [True]
+
+
 def test_names_of_cameras_are_no_paths(platform, day):
     assert Reader(platform)(day, camera=HOSTILE)
     assert all(platform.settings.packs in path.parents for path in files(platform))

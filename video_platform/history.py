@@ -6,6 +6,7 @@ find are superseded, new ones raised, and nobody is notified of what lies in the
 picture, is judged at once and here.
 """
 
+import contextlib
 import json
 import time
 import uuid
@@ -212,5 +213,6 @@ def _parts(path: Path, what: str) -> Iterator[list[str | dict[str, Any]]]:
 
 def _sweep(folder: Path) -> None:
     for path in folder.glob("*.jsonl"):
-        if path.stat().st_mtime < time.time() - KEPT_S:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # whoever else tries rules sweeps too
+            if path.stat().st_mtime < time.time() - KEPT_S:
+                path.unlink()

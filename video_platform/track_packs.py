@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +101,10 @@ class TrackPacks:
 
     def trim(self) -> None:
         """Remove the packs that were not used for longest until the rest takes no more than it may."""
-        for path in self._folder.glob(f"*/*/*{NEW}"):
-            if path.stat().st_mtime < time.time() - ABANDONED_S:
+        for path, known in _looked_at(self._folder.glob(f"*/*/*{NEW}")):
+            if known.st_mtime < time.time() - ABANDONED_S:
                 path.unlink(missing_ok=True)
-        found = [(path.stat().st_mtime, path.stat().st_size, path) for path in self._folder.glob(f"*/*/*{SUFFIX}")]
+        found = [(known.st_mtime, known.st_size, path) for path, known in _looked_at(self._folder.glob(f"*/*/*{SUFFIX}"))]
         excess = sum(size for _, size, _ in found) - self._max_bytes
         for _, size, path in sorted(found, key=lambda each: (each[2] in self._used, each[0])):
             if excess <= 0:
@@ -199,6 +199,13 @@ class TrackPacks:
             return Footage(Judge(manifest.video_id), tracks, tables.read_samples(files[1]), names)
         except (ObjectNotFound, IntegrityError) as error:
             raise LeftOut(error.message) from error
+
+
+def _looked_at(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is still there: other processes remove files too."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            yield path, path.stat()
 
 
 def _together(footage: "Iterator[tuple[str, Footage]]") -> "Iterator[tuple[list[str], Columns]]":
