@@ -90,6 +90,18 @@ def test_csv_and_json_lines_say_the_same(home, video):
         assert [float(row[name]) for name in ("left", "top", "width", "height")] == pytest.approx(line["bbox"])
 
 
+def test_names_of_classes_shift_no_column(home, tmp_path, monkeypatch):
+    platform, catalog = home
+    record = ingest(platform, tmp_path)
+    videos.set_media(platform.db, record.video_id, 4.0, WIDTH, HEIGHT)
+    names = ('dog, "large"', "cat")
+    monkeypatch.setattr("seeded.NAMES", names)
+    store_tracks(platform, record.video_id, tmp_path)
+    rows = list(csv.DictReader(io.StringIO(text(catalog, record.video_id, "csv"))))
+    assert {row["class"] for row in rows} == set(names)
+    assert all(float(row["height"]) > 0 for row in rows)
+
+
 @pytest.mark.parametrize("kind", list(Format))
 def test_nothing_tracked_is_an_empty_export(home, tmp_path, kind):
     platform, catalog = home

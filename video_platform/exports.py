@@ -185,7 +185,12 @@ def _csv(source: _Source) -> Iterator[str]:
     yield "frame,time_s,track_id,class,score,left,top,width,height\n"
     for row in source.rows():
         box = f"{row.left:.2f},{row.top:.2f},{row.width:.2f},{row.height:.2f}"
-        yield f"{row.frame},{row.time_s:.4f},{row.track_id},{row.class_name},{row.score:.4f},{box}\n"
+        yield f"{row.frame},{row.time_s:.4f},{row.track_id},{_cell(row.class_name)},{row.score:.4f},{box}\n"
+
+
+def _cell(text: str) -> str:
+    """Quoted where it would be more than one cell: a model of one's own names classes as it likes."""
+    return '"' + text.replace('"', '""') + '"' if any(each in text for each in ',"\r\n') else text
 
 
 def _jsonl(source: _Source) -> Iterator[str]:
