@@ -15,7 +15,18 @@ from pathlib import Path
 
 from video_platform import ingest_rows, keeping, layout, rebuilding, recording_time, reels, track_packs
 from video_platform.access import ANYONE, Person
-from video_platform.errors import InputError, IntegrityError, NotAllowed, ObjectNotFound, PlatformError, StateError, UploadRefused, VideoDeleted
+from video_platform.errors import (
+    InputError,
+    IntegrityError,
+    NotAllowed,
+    ObjectNotFound,
+    PlatformError,
+    StateError,
+    StoreUnavailable,
+    UploadRefused,
+    VideoDeleted,
+    is_full,
+)
 from video_platform.ingest_copying import bring, copy, verified
 from video_platform.ingest_files import (
     DEFAULT_CAMERA,
@@ -247,7 +258,9 @@ class Ingest:
         try:
             return SpoolFile(self._spool)
         except OSError as error:
-            raise full(self._spool) from error
+            if is_full(error):
+                raise full(self._spool) from error
+            raise StoreUnavailable(f"footage cannot be written into {self._spool}: {error.strerror or error}", path=str(self._spool)) from error
 
     @contextmanager
     def _writing(self) -> Iterator[SpoolFile]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from intake import MP4, leftovers, objects
 
-from video_platform.errors import StoreFull, UploadRefused
+from video_platform.errors import StoreFull, StoreUnavailable, UploadRefused
 from video_platform.ingest import Ingest
 from video_platform.ingest_files import open_footage
 from video_platform.platform import Platform
@@ -109,6 +109,16 @@ class TestRefusing:
         with pytest.raises(StoreFull, match="no space"):
             Ingest(patient, platform.db, platform.store).ingest_path(path)
         assert leftovers(platform) == []
+
+    def test_a_home_that_may_not_be_written_to_is_not_taken_for_a_full_one(self, platform: Platform, ingest: Ingest, footage, monkeypatch) -> None:
+        def refused(*_args: object) -> int:
+            raise PermissionError(13, "Permission denied")
+
+        path = footage()
+        monkeypatch.setattr("video_platform.ingest_spool.SpoolFile.__init__", refused)
+        with pytest.raises(StoreUnavailable, match=r"Permission denied.*") as raised:
+            ingest.ingest_path(path)
+        assert str(platform.settings.home) in str(raised.value)
 
     def test_a_full_disk_in_the_middle(self, platform: Platform, footage) -> None:
         """A small file system of its own, filled to the brim by the footage."""
