@@ -15,12 +15,14 @@ from staleness import FRESH, observe, stale
 from video_platform import events
 from video_platform.definitions import build
 from video_platform.layout import ALERTS, HIGHLIGHTS, TRACKS
+from video_platform.pipeline import judging
 from video_platform.pipeline.instance import open_instance
 from video_platform.pipeline.judging_many import JUDGE_VIDEOS, run_config
 from video_platform.pipeline.made import read_manifest
 from video_platform.pipeline.resources import Workplace
 from video_platform.records import VideoState
 from video_platform.services.database import ledger, videos
+from video_platform.services.folder_store import FolderStore
 from video_platform.settings import Settings
 
 NOBODY = "version: 1\nrules:\n  - {name: nobody, when: {absent: person, for: 0.5s}}\n"
@@ -113,6 +115,24 @@ def test_it_leaves_what_the_steps_of_each_video_leave(small, tmp_path):
 
 def evaluations(result):
     return [event for event in result.all_events if event.event_type_value == "ASSET_CHECK_EVALUATION"]
+
+
+def test_copies_of_one_video_go_before_the_next_is_judged(small, monkeypatch):
+    """From a store whose objects are not files here: fifty copies would fill a disk."""
+    graph, ids = small
+    apply(graph)
+    copies, real, path_of = [], judging.judge, FolderStore.local_path
+
+    def watched(at, *given):
+        copies.append(len(list((at.desk.scratch / "inputs").glob("*"))))
+        return real(at, *given)
+
+    monkeypatch.setattr(judging, "judge", watched)
+    monkeypatch.setattr(FolderStore, "local_path", lambda _store, _key: None)
+    monkeypatch.setattr(FolderStore, "fetch", lambda store, key, folder: Path(shutil.copy(path_of(store, key), folder)))
+    result, _ = judge(graph, ids)
+    assert result.success
+    assert copies == [0] * COUNT
 
 
 def test_a_second_run_hands_everything_on(small):

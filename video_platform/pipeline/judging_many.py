@@ -5,6 +5,7 @@ event for that partition, with the versions that Dagster compares. What a kill l
 goes on there. A video that cannot be judged is said so and holds up no other.
 """
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -68,6 +69,7 @@ def judge_each(context: dg.OpExecutionContext) -> Iterator[Event | dg.Output[Non
     with as_dagster_errors(context.retry_number, lambda _code, _message: None):
         for video_id in context.op_config[VIDEOS_FIELD]:
             yield from batch.video(video_id)
+            batch.tidy()
     yield dg.Output(None)
 
 
@@ -113,6 +115,10 @@ class _Batch:
             self._failed(video_id, item, error)
         else:
             self._say(item, ItemState.DONE if made else ItemState.REUSED, made=made)
+
+    def tidy(self) -> None:
+        """Removes the copies of inputs before the next video's come: of as many as are in one run they would fill a disk."""
+        shutil.rmtree(self._desk.scratch / "inputs", ignore_errors=True)
 
     def _judged(self, video_id: str, made: list[str]) -> Iterator[Event]:
         """Alerts, then clips; names of what was not reused go into `made`."""
