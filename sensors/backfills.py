@@ -163,10 +163,12 @@ def _settle(at: Tick, backfill: Backfill) -> None:
     for request, items in by_request.items():
         newest = records.get(request)
         if newest is None:
-            if backfill.state is State.RUNNING:
-                at.runs += [] if _together(backfill, items) else [_run(backfill, request, items[0])]
-            else:
+            if backfill.state is not State.RUNNING:
                 _back(at, backfill, items, "taken back")
+            elif not _together(backfill, items) and len(items) > 1:  # more was asked for of one of them meanwhile
+                _back(at, backfill, items, "chosen anew")
+            else:
+                at.runs += [] if _together(backfill, items) else [_run(backfill, request, items[0])]
         elif newest.dagster_run.status in ENDED and not tags.asked(newest.dagster_run.tags, tags.WILL_RETRY):
             _ended(at, backfill, newest, items)
 

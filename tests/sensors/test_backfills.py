@@ -263,6 +263,34 @@ def test_what_joins_a_backfill_whose_budget_is_spent_is_made_all_the_same(home):
     assert len(home.tick()) == 2
 
 
+def test_what_joins_while_it_waits_is_made_with_what_was_asked_for_before(home):
+    """Rules on what is seen were promoted before its turn came by the rules before: a run for many would make no described alerts."""
+    ids = home.ready(1)
+    started = home.start(ids, [ALERTS, HIGHLIGHTS])
+    home.start(ids, [DESCRIBED_ALERTS], join=True)
+    (item,) = backfills.listed(home.db, started.id)
+    assert item.assets == (ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS)
+    requests = home.tick()
+    assert [request.job_name for request in requests] == ["process_video"]
+    home.make(requests, dg.DagsterRunStatus.STARTED)
+    home.start(ids, [TRACKS], join=True)
+    (item,) = backfills.listed(home.db, started.id)
+    assert (item.state, item.assets) == (ItemState.ASKED, (ALERTS, HIGHLIGHTS, DESCRIBED_ALERTS, TRACKS)), "its run may die before it makes anything"
+
+
+def test_what_joins_before_a_run_for_many_is_made_is_taken_out_of_it(home):
+    ids = home.ready(2)
+    started = home.start(ids, [ALERTS, HIGHLIGHTS])
+    assert home.tick() == [], "the other sensor makes runs for many"
+    home.start(ids[:1], [DESCRIBED_ALERTS], join=True)
+    requests = [*home.tick(), *home.tick(home.batching)]
+    assert [request.partition_key for request in requests] == [ids[0], None], "one video, and a run for those that are left"
+    home.make(requests)
+    home.end(dg.DagsterRunStatus.SUCCESS)
+    home.tick()
+    assert home.counts(started)[ItemState.REUSED] == 1
+
+
 @pytest.mark.parametrize("assets", [[TRACKS, ALERTS], [ALERTS, HIGHLIGHTS]])
 def test_what_joins_while_a_run_has_it_is_asked_for_again_when_that_has_ended(home, assets):
     ids = home.ready(1)

@@ -304,17 +304,26 @@ def _add(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], fir
 
 
 def _join(connection: Connection, backfill_id: str, wanted: Sequence[Wanted], now: datetime, *, no_budget: bool) -> None:
-    """New videos behind those that are there; those that came to an end wait again, and those that a run has in hand as soon as it has ended."""
+    """New videos behind those that are there; those that came to an end wait again, and those that a run has in hand as soon as it has ended.
+
+    Of one that did not come to an end what was asked for before is made as well.
+    """
     mine = items.c.backfill_id == backfill_id
-    known = set(connection.execute(sa.select(items.c.video_id).where(mine)).scalars())
+    known = {row.video_id: row.assets for row in connection.execute(sa.select(items.c.video_id, items.c.assets).where(mine))}
     last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(items.c.position), -1)).where(mine)).scalar_one()
     over = items.c.state.in_([str(state) for state in OVER])
     for each in wanted:
         if each.video_id in known:
+            before = known[each.video_id]
+            both = [*before, *(asset for asset in each.assets if asset not in before)]
+            if both != before:
+                waits = items.c.state == str(ItemState.WAITING)
+                more = {"assets": both, "estimated_s": items.c.estimated_s + float(each.estimated_s)}
+                connection.execute(sa.update(items).where(mine, waits, items.c.video_id == each.video_id).values(**more))
             values = {"state": str(ItemState.WAITING), "assets": list(each.assets), "failures": 0, "ended_at": None, "message": None}
             connection.execute(sa.update(items).where(mine, over, items.c.video_id == each.video_id).values(**values))
             asked = items.c.state == str(ItemState.ASKED)
-            later = {"assets": list(each.assets), "message": MEANWHILE}
+            later = {"assets": both, "message": MEANWHILE}
             connection.execute(sa.update(items).where(mine, asked, items.c.video_id == each.video_id).values(**later))
     _add(connection, backfill_id, [each for each in wanted if each.video_id not in known], last + 1)
     values = {"state": str(State.RUNNING), "reason": None, "updated_at": now, **({"budget_s": None} if no_budget else {})}
