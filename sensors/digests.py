@@ -9,6 +9,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from sensors import run_numbers
 from sensors.run_outcomes import ENDED
 from video_platform import digests, errors
+from video_platform.fingerprints import content_hash
 from video_platform.pipeline import tags
 from video_platform.pipeline.assets.daily_digest import FOOTAGE
 from video_platform.pipeline.jobs import make_digest
@@ -52,9 +53,10 @@ def digests_sensor(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[D
 
 
 def look(context: dg.SensorEvaluationContext, desk: Desk, now: datetime) -> dg.SensorResult:
-    """One tick at `now`. The cursor is the mark of the database that was compared last, the zone that days were of, and the length of their reels."""
+    """One tick at `now`. The cursor is the mark of the database that was compared last, the zones of days and of cameras, and the length of the reels."""
     db = desk.platform.db
-    mark = f"{digests.CODE_VERSION}/{digests.zone_of(desk.settings)[1]}/{desk.settings.reels.day_max_s:g}/{rows.mark(db)}"
+    zones = content_hash(desk.settings.recording.timezones)[:8]
+    mark = f"{digests.CODE_VERSION}/{digests.zone_of(desk.settings)[1]}/{zones}/{desk.settings.reels.day_max_s:g}/{rows.mark(db)}"
     changed = rows.want(db, digests.wanted(db, desk.settings), now) if context.cursor != mark else []
     asked = _to_ask(context.instance, [day for day in rows.listed(db, outdated=True) if _due(day, desk, now)], now)
     seen = [day for day in (rows.get(db, each) for each in changed) if day is not None]

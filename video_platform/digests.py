@@ -49,21 +49,23 @@ def days_of(one: Judged, zone: ZoneInfo | None) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def fingerprint(day: date, videos: Sequence[Judged], zone_name: str, reel_max_s: float) -> str:
-    """What a day's digest is made from: its videos with their recording time, tracks and alerts, and how long its reel may be."""
-    return content_hash(
-        {"code_version": CODE_VERSION, "day": day.isoformat(), "zone": zone_name, "reel": reel_max_s, "videos": sorted(videos, key=lambda one: one.video_id)}
-    )
+def fingerprint(day: date, videos: Sequence[Judged], settings: Settings) -> str:
+    """What a day's digest is made from: its videos with their recording time, tracks and alerts, how long its reel may be, and the clocks that it shows."""
+    clocks = {camera: settings.recording.zone_of(camera) for camera in {one.camera for one in videos}}
+    zones = {camera: zone.key for camera, zone in clocks.items() if zone is not None}
+    sorted_videos = sorted(videos, key=lambda one: one.video_id)
+    of_day = {"day": day.isoformat(), "zone": zone_of(settings)[1], "zones": zones, "videos": sorted_videos}
+    return content_hash({"code_version": CODE_VERSION, "reel": settings.reels.day_max_s, **of_day})
 
 
 def wanted(db: Database, settings: Settings) -> Mapping[date, tuple[str, int]]:
     """Every day on which anything was recorded: the fingerprint of its digest, and how many videos touch it. Unknown recording times are of no day."""
-    zone, name = zone_of(settings)
+    zone, _ = zone_of(settings)
     by_day: dict[date, list[Judged]] = {}
     for one in digests.judged(db):
         for day in days_of(one, zone):
             by_day.setdefault(day, []).append(one)
-    return {day: (fingerprint(day, videos, name, settings.reels.day_max_s), len(videos)) for day, videos in by_day.items()}
+    return {day: (fingerprint(day, videos, settings), len(videos)) for day, videos in by_day.items()}
 
 
 def manifest(store: ObjectStore, day: date) -> Manifest | None:

@@ -176,6 +176,18 @@ def test_a_day_whose_video_is_judged_otherwise_is_made_again(at, tmp_path):
         assert digests.read(db, store, MONDAY.date()).digest.cameras[0].alerts == {each.rule: 1 for each in found}
 
 
+def test_a_camera_whose_clock_has_another_zone_has_its_days_made_again(at, tmp_path):
+    """The strip below the pictures of a reel tells the time by it."""
+    bring(at, tmp_path, "a.mp4", MONDAY)
+    bring(at, tmp_path, "b.mp4", MONDAY + timedelta(days=1), "yard")
+    now = datetime.now(UTC)
+    tick(at, now)
+    assert len(tick(at, now + QUIET)) == 2
+    at.workplace.settings = at.workplace.settings.model_copy(update={"recording": RecordingSettings(timezone="UTC", timezones=(("gate", "Asia/Tokyo"),))})
+    tick(at, now + 2 * QUIET)
+    assert tick(at, now + 3 * QUIET) == ["2026-11-23"]
+
+
 def test_a_day_that_goes_on_is_not_made_for_every_file(at, tmp_path):
     now = datetime.now(UTC).replace(hour=12, minute=0)
     bring(at, tmp_path, "a.mp4", now - timedelta(hours=1))
