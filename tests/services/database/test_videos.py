@@ -234,6 +234,9 @@ def test_the_same_refusal_is_counted(db: Database, now: datetime) -> None:
         refusals.add(db, name="a.mp4", camera="gate", code="changing", message="still being written", now=now)
     refusals.add(db, name="b.mp4", camera="gate", code="empty", message="no bytes", now=now + timedelta(seconds=1))
     assert [(each.name, each.times) for each in refusals.page(db)] == [("b.mp4", 1), ("a.mp4", 3)]
+    for _ in range(2):
+        refusals.add(db, name="c" * 300, camera="yard" * 20, code="empty", message="", now=now + timedelta(seconds=2))
+    assert [each.times for each in refusals.page(db)] == [2, 1, 3]
 
 
 def test_old_refusals_make_room(db: Database, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,12 +29,13 @@ class Refusal:
 
 def add(db: Database, *, name: str, camera: str, code: str, message: str, now: datetime) -> None:
     """Note that a file was refused; the same file and reason again is counted, not repeated."""
+    name, camera = name[:255], camera[:64]
     same = (refusals.c.name == name, refusals.c.camera == camera, refusals.c.code == code)
     with db.write() as connection:
         again = sa.update(refusals).where(*same).values(message=message, at=now, times=refusals.c.times + 1)
         if connection.execute(again).rowcount:
             return
-        connection.execute(sa.insert(refusals).values(name=name[:255], camera=camera[:64], code=code, message=message, at=now, times=1))
+        connection.execute(sa.insert(refusals).values(name=name, camera=camera, code=code, message=message, at=now, times=1))
         oldest = connection.execute(sa.select(refusals.c.id).order_by(refusals.c.id.desc()).offset(KEEP).limit(1)).scalar()
         if oldest is not None:
             connection.execute(sa.delete(refusals).where(refusals.c.id <= oldest))
