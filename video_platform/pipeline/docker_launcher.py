@@ -120,12 +120,15 @@ class ContainerLauncher(DockerRunLauncher):
         container.start()
 
     def _sweep(self, client: docker.DockerClient) -> None:
-        """End the containers of runs that Dagster has written off: one that did not listen to its cancellation would work on unseen."""
-        for container in client.containers.list(filters={"label": RUN_LABEL}):
+        """End the containers of runs that Dagster has written off: one that did not listen to its cancellation would work on unseen.
+
+        One that was never started, because the engine refused or this process was killed in between, is removed by nobody else.
+        """
+        for container in client.containers.list(all=True, filters={"label": RUN_LABEL}):
             run = self._instance.get_run_by_id(container.labels[RUN_LABEL])
             if run is not None and run.is_finished:
                 try:
-                    container.kill()
+                    container.remove(force=True)
                 except docker.errors.APIError:  # it ended meanwhile
                     continue
 
