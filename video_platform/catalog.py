@@ -85,7 +85,7 @@ class Catalog:
         limit: int = 50,
         offset: int = 0,
     ) -> VideoPage:
-        """Videos, newest first; deleted ones only when their state is asked for. every word of `text` stands in the name, camera, title or id."""
+        """Videos, newest first; deleted ones only when their state is asked for. Every word of `text` stands in the name, camera, title or id."""
         states = None if state is None else [state] if isinstance(state, VideoState) else list(state)
         records, total = videos.page(self._db, states=states, camera=camera, text=text, limit=limit, offset=offset, person=self._person)
         facts = videos.facts(self._db, [record.video_id for record in records]) if records else {}
