@@ -120,7 +120,7 @@ def evaluations(result):
 def test_copies_of_one_video_go_before_the_next_is_judged(small, monkeypatch):
     """From a store whose objects are not files here: fifty copies would fill a disk."""
     graph, ids = small
-    apply(graph)
+    apply(graph, NOBODY)
     copies, real, path_of = [], judging.judge, FolderStore.local_path
 
     def watched(at, *given):
