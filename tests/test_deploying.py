@@ -154,6 +154,13 @@ def test_only_the_daemon_gets_the_engines_socket():
     assert "docker.sock" not in str(SERVICES)
 
 
+@pytest.mark.parametrize("path", [path for path in OVERLAYS if "docker-runs" not in path.name], ids=lambda path: path.name)
+def test_what_runs_need_of_another_server_the_daemon_has_too(path):
+    """With a container for each run they have what it has, and not what the code server has."""
+    services = yaml.safe_load(path.read_text())["services"]
+    assert services["daemon"] == services["code-server"]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of kubernetes-validate itself, at import
 def test_kubernetes_knows_what_the_manifests_say():
     import kubernetes_validate

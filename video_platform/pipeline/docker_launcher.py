@@ -103,6 +103,7 @@ class ContainerLauncher(DockerRunLauncher):
             environment=_environment(),
             volumes=dict(_secrets(mine)),
             network=first,
+            extra_hosts=mine.attrs["HostConfig"]["ExtraHosts"],
             labels={**_project(mine), RUN_LABEL: run.run_id, "dagster/job_name": run.job_name},
             mem_limit=self._memory_bytes,
             memswap_limit=self._memory_bytes,
