@@ -79,11 +79,13 @@ setup-browser: ## install Chromium from Debian's packages (asks for rights)
 
 $(BASE): pyproject.toml constraints.txt
 	@$(PYTHON) scripts/check_machine.py base
+	@echo "installing into $(VENV): about 430 MB of downloads the first time, some minutes without a word"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) -q -e .
 	@touch $@
 
 $(FULL): $(BASE)
 	@$(BIN)/python scripts/check_machine.py full
+	@echo "installing what development needs on top, PyTorch among it: 2 to 5.5 GB of disk, some minutes without a word"
 	$(PIP_INSTALL) -q -e '.[models,speech,dev]'
 	@touch $@

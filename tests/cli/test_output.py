@@ -35,6 +35,16 @@ def test_tables_show_markup_and_controls_as_text(capsys):
     assert "\x1b" not in shown
 
 
+def test_ids_and_times_stay_whole_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(output, "PLAIN_WIDTH", 80)
+    why = "a car and two persons, one of them on the far side, nearer than they should be"
+    output.table(("video", "span", "why"), [("c2cba6d0703100a9", "0:00.0–0:29.8", why), ("0" * 16, "0:01.0–0:02.0", "short")])
+    shown = capsys.readouterr().out
+    assert "c2cba6d0703100a9  0:00.0–0:29.8" in shown
+    assert all(word in shown.split() for word in why.split()), "what has room to break does"
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [(None, ""), (0, "0:00.0"), (59.96, "1:00.0"), (65.25, "1:05.2"), (3599.99, "60:00.0"), (3723.4, "1:02:03")])
 def test_moments_read_like_a_player(seconds, shown):
     assert output.clock(seconds) == shown

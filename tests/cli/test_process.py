@@ -34,6 +34,9 @@ def test_everything_is_made_once_and_says_what_it_lacks(vp, tmp_path):
     assert (held["transcript"], held["captions"], held["tracks"]) == ("not_transcribed", "not_described", "")
     second = vp("process", clip, video["video_id"])
     assert second.status == 0
+    assert len(re.findall(rf"^{video['video_id']}  a.mp4  {len(layout.ASSETS)} reused +0 +[0-9.]+$", second.out, re.MULTILINE)) == 2, (
+        "by name, also where an id was given"
+    )
     assert second.out.count("reused") >= 2 * len(layout.ASSETS)
     assert ": made" not in second.out
     assert re.search(r"^  transcript: reused( in \d+\.\d s)? \(nobody listened\)$", second.out, re.MULTILINE)

@@ -39,6 +39,9 @@ def test_show_tells_the_whole_story(vp, filled):
     shown = vp("show", processed.video_id).out
     for told in ("crossing.mp4", "camera gate", "A person walks.", "rule crowd did not fire: 1 person in plaza, rule wants 4", "fire-call cannot be evaluated"):
         assert told in shown
+    told = [shown.index(each) for each in ("summary:", "in the video", "did not fire", "search:", "made from")]
+    assert told == sorted(told), "what was found comes before how it was made"
+    assert shown.count(processed.video_id) == 2, "at the top and in the address of the page, not once more for each alert"
     body = vp("show", processed.video_id, "--json").json
     assert [each["id"] for each in body["alerts"]] == [alert]
     assert {each["name"] for each in body["assets"]} == set(layout.ASSETS)

@@ -59,13 +59,13 @@ def alerts(
     if as_json:
         output.print_json(found)
         return
-    show(found)
+    show(found, of_one=video is not None)
     if total > len(found):
         output.note(f"{total - len(found)} older ones are not shown; --limit shows more")
 
 
-def show(found: "list[AlertRecord]") -> None:
-    """Alerts as a table, or the words that there are none."""
+def show(found: "list[AlertRecord]", *, of_one: bool = False) -> None:
+    """Alerts as a table, or the words that there are none; `of_one`: all are of a video that was named already."""
     from video_platform.cli import output
 
     if not found:
@@ -78,10 +78,10 @@ def show(found: "list[AlertRecord]") -> None:
             alert.severity,
             output.safe(alert.camera, 30),
             f"{output.clock(alert.start_s)}–{output.clock(alert.end_s)}",
-            alert.video_id,
+            *(() if of_one else (alert.video_id,)),
             ", ".join(str(track) for track in alert.track_ids[:8]),
             ", ".join([alert.lifecycle, *([alert.mark] if alert.mark != "none" else []), *([alert.second_look.outcome] if alert.second_look else [])]),
         )
         for alert in found
     ]
-    output.table(("when", "rule", "severity", "camera", "in the video", "video", "tracks", "state"), rows)
+    output.table(("when", "rule", "severity", "camera", "in the video", *(() if of_one else ("video",)), "tracks", "state"), rows)

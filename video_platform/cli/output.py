@@ -52,6 +52,9 @@ def console(*, error: bool = False) -> "Console":
 PLAIN_WIDTH = 200
 """Width of tables in a file or a pipe."""
 
+WHOLE = 20
+"""A column whose cells are single words of at most so many characters (ids, times, states) is not broken while another can be."""
+
 
 def say(line: object = "") -> None:
     """One line for people on standard output."""
@@ -77,7 +80,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     drawn = Table(title=Text(safe(title)) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[index], int | float) for row in listed)
-        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        whole = all(len(word := str(row[index])) <= WHOLE and " " not in word for row in listed)
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for row in listed:
         drawn.add_row(*(Text("" if cell is None else safe_lines(cell)) for cell in row))
     console().print(drawn)

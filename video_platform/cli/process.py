@@ -109,9 +109,12 @@ def _videos(platform: "Platform", batch: "Batch", paths: list[str], camera: str,
     from video_platform.cli.ingest import files
     from video_platform.errors import InputError, StateError, StoreFull
     from video_platform.records import Lane
+    from video_platform.services.database import videos
 
     known = ids(paths)
-    yield from ((video_id, video_id, False) for video_id in known)
+    for video_id in known:
+        record = videos.get(platform.db, video_id)
+        yield video_id, record.original_name if record else video_id, False
     for path in files(platform.ingest, [Path(path) for path in paths if path not in known], batch):
         try:
             taken = platform.ingest.ingest_path(path, camera=camera, recorded_at=recorded_at, lane=Lane.REQUEST, announce=False)
@@ -161,21 +164,25 @@ def _plain(result: Result) -> dict[str, object]:
     }
 
 
+def _row(result: Result) -> tuple[object, ...]:
+    """A line of the table; the steps by name were said while they were made."""
+    from collections import Counter
+
+    from video_platform.cli import output
+
+    states = Counter(step.state for step in result.outcome.steps)
+    counted = ", ".join(f"{states[state]} {state}" for state in ("made", "reused", "failed", "skipped") if states[state])
+    return result.video_id, output.safe(result.name, 40), counted, len(result.alerts), round(result.wall_s, 1)
+
+
 def _show(results: list[Result]) -> None:
     from video_platform.catalog_views import first_notes
     from video_platform.cli import output
 
     if not results:
         return
-    steps = [step.asset for step in results[0].outcome.steps]
     output.say()
-    output.table(
-        ("video", "name", *steps, "alerts", "seconds"),
-        [
-            (result.video_id, output.safe(result.name, 40), *(step.state for step in result.outcome.steps), len(result.alerts), round(result.wall_s, 1))
-            for result in results
-        ],
-    )
+    output.table(("video", "name", "results", "alerts", "seconds"), [_row(result) for result in results])
     for result in results:
         if result.interrupted:
             output.note(f"{result.video_id}: interrupted; run it again, what is done is reused")

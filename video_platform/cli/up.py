@@ -61,9 +61,9 @@ def announce(settings: "Settings", addresses: "Addresses", _supervision: "Superv
     """Tell where everything is, once it answers."""
     from video_platform.cli import output
 
-    for name, wanted, got in (("web app", settings.web.port, addresses.web_port), ("Dagster", settings.dagster.port, addresses.dagster_port)):
+    for name, wanted, got in (("the web app", settings.web.port, addresses.web_port), ("Dagster's page", settings.dagster.port, addresses.dagster_port)):
         if wanted not in (0, got):
-            output.say(f"port {wanted} is taken, so the {name} answers on {got}")
+            output.say(f"port {wanted} is taken, so {name} answers on {got}")
     by_link = "  (lets in who comes by a link; `vp users link NAME` makes one)" if settings.access.sign_in == "link" else ""
     output.say(f"\nweb app and API: {base_of(settings, addresses)}{by_link}\nDagster's page:  {addresses.dagster}\nCtrl-C ends everything.")
 

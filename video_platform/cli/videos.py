@@ -22,6 +22,9 @@ MOST_ALERTS_SHOWN = 500
 LONGEST_TEXT = 200
 """As on the page and in the API: each word is a condition of the query."""
 
+MOST_MOMENTS_SHOWN = 4
+"""Of the evidence of a sentence; the page has all of it."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Id of the video.")]
 Videos = Annotated[list[str], typer.Argument(metavar="VIDEO…", help="Ids of videos.")]
@@ -84,6 +87,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
     """Show one video: where it stands, what was made of it and from what, alerts, summary, and what came close to an alert."""
     from video_platform.catalog_views import LACKS
     from video_platform.cli import alerts, opening, output
+    from video_platform.layout import page_video
     from video_platform.search import Search
 
     with opening.catalog() as (platform, catalog):
@@ -110,8 +114,12 @@ def show(video: Video, as_json: AsJson = False) -> None:
         )
         return
     _show_record(detail)
-    _show_assets(detail)
     _show_summary(detail, summary)
+    alerts.show(found, of_one=True)
+    for miss in detail.near_misses:
+        output.say(f"rule {miss.rule} did not fire: {miss.text}" + (f" (at {output.clock(miss.at_s)})" if miss.at_s is not None else ""))
+    for rule, reason in detail.cannot_evaluate:
+        output.say(f"rule {rule} cannot be evaluated: {reason}")
     if heard is not None:
         lines = f", {output.count(len(heard.segments), 'line', 'lines')}" if heard.segments else ""
         output.say(f"speech: {LACKS.get(heard.state, heard.state)}{lines}{f': {output.safe(heard.reason)}' if heard.reason else ''}")
@@ -120,13 +128,7 @@ def show(video: Video, as_json: AsJson = False) -> None:
         output.say(f"captions: {output.count(described, 'frame', 'frames')} described{f': {output.safe(captions.reason)}' if captions.reason else ''}")
     how = f", {output.count(findable.passages, 'passage', 'passages')}{' by words and meaning' if findable.by_meaning else ' by words'}"
     output.say(f"search: {findable.stands}{how if findable.passages else ''}{f': {findable.reason}' if findable.reason else ''}")
-    alerts.show(found)
-    for miss in detail.near_misses:
-        output.say(f"rule {miss.rule} did not fire: {miss.text}" + (f" (at {output.clock(miss.at_s)})" if miss.at_s is not None else ""))
-    for rule, reason in detail.cannot_evaluate:
-        output.say(f"rule {rule} cannot be evaluated: {reason}")
-    from video_platform.layout import page_video
-
+    _show_assets(detail)
     output.say(f"page (while `vp up` runs): {pages.web}{page_video(video)}")
 
 
@@ -181,7 +183,7 @@ def _show_summary(detail: "VideoDetail", summary: "Summary | None") -> None:
     output.say(f"summary: {summary.title} [{engine.name}{f': {engine.model}' if engine.model else ''}{f', {engine.reason}' if engine.reason else ''}]")
     for sentence in summary.sentences:
         if sentence.state == "supported":
-            at = ", ".join(output.clock(each.start_s) for each in sentence.evidence[:4])
+            at = ", ".join(dict.fromkeys(output.clock(each.start_s) for each in sentence.evidence[:MOST_MOMENTS_SHOWN]))
             output.say(f"  {sentence.text}" + (f"  ({at})" if at else ""))
 
 
