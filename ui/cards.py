@@ -181,7 +181,7 @@ def why(alert: AlertRecord) -> str:
 def when(alert: AlertRecord) -> str:
     """The span of an alert in its video, and its wall-clock time where known, as Markdown."""
     span = f"{words.moment(alert.start_s)} to {words.moment(alert.end_s)}" if alert.end_s > alert.start_s else words.moment(alert.start_s)
-    return f"{words.instant(alert.start_time)} · {span}" if alert.start_time else f"at {span}"
+    return f"{words.instant(alert.start_time)} · {span}" if alert.start_time else f"{span} in the video"
 
 
 def alert_card(alert: AlertRecord, video_name: str) -> None:

@@ -38,5 +38,7 @@ def speech(view: View) -> None:
 
 
 def _no_words(heard: Transcript) -> str:
+    if heard.state == "no_audio" and heard.reason:  # says it all; the state's own words would say it twice
+        return words.plain(heard.reason, 400)
     state = LACKS.get(heard.state, heard.state)
     return f"{state}: {words.plain(heard.reason, 400)}" if heard.reason else state

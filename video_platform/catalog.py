@@ -331,7 +331,7 @@ class Catalog:
 
 
 def _no_video(video_id: str) -> NotFound:
-    return NotFound(f"there is no video {video_id[:80]!r}; the list of videos shows what is there", video_id=video_id[:80])
+    return NotFound(f"there is no video {video_id[:80]!r}; the library, or `vp videos`, shows what is there", video_id=video_id[:80])
 
 
 def _key(manifest: Manifest | None, role: str) -> str | None:

@@ -44,9 +44,9 @@ def class_names(reader: Reader, node: Node, known: Known) -> tuple[str, ...] | N
             if name not in known.classes.names:
                 hint = did_you_mean(name, known.classes.names)
                 advice = known.classes.advice(name)
-                found_by = f" To find it: {advice}." if advice else ""
-                near, listed = ("", hint) if hint.startswith("known") else (f" {hint}", f"It knows: {', '.join(known.classes.names)}")
-                reader.problem(node, f"the detector has no class {name!r};{near}{found_by} {listed}")
+                found_by = f". To find it: {advice}" if advice else ""
+                listed = hint if hint.startswith("known") else f"{hint} It knows: {', '.join(known.classes.names)}"
+                reader.problem(node, f"the detector has no class {name!r}; {listed}{found_by}")
     return found
 
 

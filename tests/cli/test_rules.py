@@ -152,7 +152,7 @@ def test_a_preview_is_a_picture_of_a_frame(vp, rules_file, tmp_path):
     video_id = vp("videos", "--json").json[0]["video_id"]
     ran = vp("rules", "preview", video_id, "--rules", rules_file, "-o", tmp_path / "x.jpg", "--at", "0.5")
     assert (ran.status, ran.err) == (0, "")
-    assert "1 zones and 1 lines for camera default" in ran.out
+    assert "1 zone and 1 line for camera default" in ran.out
     assert (tmp_path / "x.jpg").read_bytes().startswith(b"\xff\xd8")
     for moment, status, words in (("1e9", 1, "s long, so there is no frame at"), ("inf", 1, "s long, so there is no frame at"), ("nan", 2, "--at")):
         beyond = vp("rules", "preview", video_id, "-o", tmp_path / "y.jpg", "--at", moment)

@@ -185,7 +185,7 @@ def test_a_link_to_what_is_said_after_the_last_picture_shows_the_last_picture(pa
             "somebody speaks, but the model knows English only",
             "No subtitles: speech that was not understood",
         ),
-        ("no_audio", "it has no sound that can be read", "No subtitles: no sound"),
+        ("no_audio", "it has no sound that can be read", "No subtitles: it has no sound that can be read"),
         ("not_transcribed", "the files of model whisper-tiny.en are not here", "No subtitles: nobody listened"),
     ],
 )

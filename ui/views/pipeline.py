@@ -12,6 +12,9 @@ LOOK_AGAIN_S = 3
 SHOWN_RUNS = 20
 """Runs that are described one by one; what waits behind them is counted."""
 
+TIMED_S = 0.1
+"""A step that takes less does nothing with the footage; how many times faster than it plays that is says nothing."""
+
 PART_WORDS = {
     "database": "Database",
     "objects": "Object store",
@@ -178,7 +181,7 @@ def steps() -> None:
             ASSET_WORDS.get(each.asset, each.asset),
             round(each.median_s, 2),
             round(each.longest_s, 2),
-            None if each.real_time_factor is None else round(each.real_time_factor, 1),
+            None if each.real_time_factor is None or each.median_s < TIMED_S else round(each.real_time_factor, 1),
             each.count,
         )
         for each in found

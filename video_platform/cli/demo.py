@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from video_platform.catalog import Catalog
     from video_platform.platform import Platform
     from video_platform.records import Manifest, VideoRecord
@@ -26,7 +28,7 @@ CLIP = SAMPLES / "crossing.mp4"
 RULES = SAMPLES / "rules.demo.yaml"
 
 PATIENCE_S = 600.0
-"""The sample takes half a minute; a loaded small machine some minutes. After this the demo says where it stands and gives up."""
+"""The sample takes half a minute; a loaded small machine some minutes. When nothing moves for so long, the demo says so and gives up."""
 
 LOOK_S = 0.5
 
@@ -141,25 +143,44 @@ class _Show:
 
 
 def _await(platform: "Platform", video_id: str) -> "VideoRecord":
-    """The video once it is through, its summary included."""
+    """The video once it is through, its summary included; each result is told of as it comes."""
+    from video_platform.cli import output
     from video_platform.errors import StateError
-    from video_platform.layout import LLM_SUMMARY, manifest_key
+    from video_platform.layout import LLM_SUMMARY
     from video_platform.records import VideoState
     from video_platform.services.database import videos
 
-    deadline = time.monotonic() + PATIENCE_S
+    begun = moved = time.monotonic()
+    there: set[str] = set()
+    stands: tuple[object, ...] = ()
     asked_again = False
-    while time.monotonic() < deadline:
+    while time.monotonic() - moved < PATIENCE_S:
         record = videos.get(platform.db, video_id)
         if record is not None and record.state is VideoState.FAILED:
             if asked_again or record.failure_code is None:
                 raise StateError(f"the sample failed: {record.failure_code}: {record.failure_message}", video_id=video_id)
+            output.say(f"  {record.failure_message}; asked for once more")
             platform.ingest.retry(video_id)
             asked_again = True
-        if record is not None and record.state is VideoState.READY and any(True for _ in platform.store.list(manifest_key(video_id, LLM_SUMMARY))):
+        for asset in _made(platform, video_id, there):
+            there.add(asset)
+            output.say(f"  {asset} is there after {time.monotonic() - begun:.0f} s")
+        if record is not None and record.state is VideoState.READY and LLM_SUMMARY in there:
             return record
+        now = (len(there), record and (record.state, record.step, record.progress))
+        if now != stands:
+            stands, moved = now, time.monotonic()
         time.sleep(LOOK_S)
-    raise StateError(f"the sample was not through after {PATIENCE_S:g} s; the logs in {platform.settings.home / 'logs'} say where it stands", video_id=video_id)
+    where = ", ".join(sorted(there)) or "nothing"
+    words = f"the sample does not get on: nothing new for {PATIENCE_S:g} s, there is {where}; the logs in {platform.settings.home / 'logs'} say why"
+    raise StateError(words, video_id=video_id)
+
+
+def _made(platform: "Platform", video_id: str, known: "Container[str]") -> "list[str]":
+    """The assets of the video whose manifests are there and that are not known yet, in the order in which they are made."""
+    from video_platform.layout import ASSETS, manifest_key
+
+    return [asset for asset in ASSETS if asset not in known and any(True for _ in platform.store.list(manifest_key(video_id, asset)))]
 
 
 def _results(catalog: "Catalog", record: "VideoRecord", addresses: "Addresses") -> None:

@@ -59,7 +59,12 @@ def check(file: RulesFile, as_json: AsJson = False) -> None:
         more = {"unverified": unlooked} if unlooked else {}
         output.print_json({"valid": True, "rules": [rule.name for rule in rule_set.rules], "changes": changes, "cannot_evaluate": lacking, **more})
         return
-    output.say(f"{file}: valid, {len(rule_set.rules)} rules, {len(rule_set.zones)} zones, {len(rule_set.lines)} lines")
+    counted = (
+        output.count(len(rule_set.rules), "rule", "rules"),
+        output.count(len(rule_set.zones), "zone", "zones"),
+        output.count(len(rule_set.lines), "line", "lines"),
+    )
+    output.say(f"{file}: valid, {', '.join(counted)}")
     for name, reason in lacking.items():
         output.say(f"  rule {name} cannot be evaluated: {reason}")
     if unlooked:
@@ -206,4 +211,5 @@ def preview(
         shown = rule_set.for_camera(record.camera)
         moment = at_s if at_s is not None else (record.duration_s or 0.0) / 2
         drawing.draw(platform.settings, platform.store, record, shown, at_s=moment, target=target)
-    output.say(f"{target}: {len(shown.zones)} zones and {len(shown.lines)} lines for camera {record.camera}, at {output.clock(moment)}")
+    drawn = f"{output.count(len(shown.zones), 'zone', 'zones')} and {output.count(len(shown.lines), 'line', 'lines')}"
+    output.say(f"{target}: {drawn} for camera {record.camera}, at {output.clock(moment)}")

@@ -86,7 +86,7 @@ def _advice(path: Path, holder: Owner, what: str) -> str:
     if holder.what not in SERVING:
         return "wait until it has ended, or end it"
     if what not in SERVING:
-        return "use `vp ingest PATH --wait`, which hands the work to it, or end it first"
+        return "use `vp ingest PATH --wait` for a file and `vp retry ID` for a video that is here, which hand the work to it, or end it first"
     page = _page(path.parent)
     there = f"its page is {page}" if page else "it is still starting"
     return f"{there}: use that one, end it first (Ctrl-C where it runs, or `kill {holder.pid}`), or name another home with {PREFIX}HOME"
