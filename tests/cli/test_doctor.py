@@ -1,6 +1,7 @@
 import gc
 import os
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
 import tiny_models
@@ -8,6 +9,10 @@ from fake_ollama import FakeOllama
 from sentence_models import tiny_model
 
 from video_platform import model_registry, sentence_model
+from video_platform.platform import open_platform
+from video_platform.services.database import outbox
+from video_platform.services.database.outbox import Notice
+from video_platform.services.notify import AppriseSender, Notifications
 
 
 def test_a_fresh_home_is_well(vp, home):
@@ -19,6 +24,45 @@ def test_a_fresh_home_is_well(vp, home):
     assert "`vp up` starts it" in found["running"]["advice"]
     assert all(each["state"] == "ok" for name, each in found.items() if name not in ("running", "search", "speech"))
     assert "→" in vp("doctor").out
+
+
+NOTIFYING = """version: 1
+channels: {ops: {url_env: OPS_URL}}
+rules: [{name: person, when: {appears: person}, channels: [ops]}]
+"""
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # of Apprise
+def test_it_says_whether_anybody_is_told_of_alerts(vp, monkeypatch, tmp_path):
+    def found():
+        ran = vp("doctor", "--json")
+        assert ran.out, ran.err
+        return next((each["state"], each["found"]) for each in ran.json if each["what"] == "notifications")
+
+    assert found() == ("ok", "no rule names a channel, so nobody is told of alerts (docs/notifying.md)")
+    (tmp_path / "rules.yaml").write_text(NOTIFYING)
+    assert vp("rules", "apply", tmp_path / "rules.yaml").status == 0
+    assert found() == ("look", "ops: OPS_URL is not set here")
+    monkeypatch.setenv("OPS_URL", "nobody-knows-this")
+    assert found() == ("look", "ops: what OPS_URL holds is no address that Apprise understands")
+    monkeypatch.setenv("OPS_URL", "json://127.0.0.1:1/hook")
+    assert found()[0] == "ok"
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # of Apprise
+def test_it_says_what_a_service_answered(vp, monkeypatch, filled, tmp_path):
+    processed, _, alert = filled
+    (tmp_path / "rules.yaml").write_text(NOTIFYING)
+    assert vp("rules", "apply", tmp_path / "rules.yaml").status == 0
+    monkeypatch.setenv("OPS_URL", "json://127.0.0.1:1/hook")
+    now = datetime.now(UTC)
+    with open_platform() as platform:
+        with platform.db.write() as connection:
+            outbox.add_notifications(connection, [Notice("n", "ops", processed.video_id, alert)], now)
+        Notifications(platform.db, AppriseSender(), per_hour=9, page=lambda: "http://127.0.0.1").drain("test", now)
+    state, said = next((each["state"], each["found"]) for each in vp("doctor", "--json").json if each["what"] == "notifications")
+    assert state == "look"
+    assert said.startswith("ops: 1 notification waits, the last attempt: channel 'ops': ")
 
 
 # kafka-python 3.0.12 forgets to close the socket of a connection attempt that was refused; it is collected here, not in a later test

@@ -1,5 +1,6 @@
 """`vp doctor`: what is configured, whether it answers, and what to do if not."""
 
+import os
 import shlex
 import shutil
 import stat
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from video_platform.rules import RuleSet
     from video_platform.settings import Settings
 
 LOW_DISK_BYTES = 2 * 1024**3
@@ -84,6 +86,8 @@ def findings() -> Iterator[Finding]:
     if events.state != "bad":
         yield mending.topics(loaded)
     yield _asked("rules", lambda: _rules(loaded), "`vp rules list` and `vp rules check FILE` say more")
+    if loaded_rules := _active_rules(loaded):
+        yield _notifications(loaded, loaded_rules)
     yield _detector(loaded)
     yield _scenes(loaded)
     yield from _language_models(loaded)
@@ -172,6 +176,44 @@ def _rules(settings: "Settings") -> str:
 
     with open_platform(settings) as platform:
         return describe_rules(platform)
+
+
+def _active_rules(settings: "Settings") -> "RuleSet | None":
+    """The rules that count now; None where they cannot be read, which the finding on rules says."""
+    from video_platform.errors import PlatformError
+    from video_platform.platform import open_platform
+    from video_platform.services.database import rulesets
+
+    with suppress(PlatformError, OSError), open_platform(settings) as platform:
+        active = rulesets.active(platform.db)
+        return active.rule_set if active else None
+    return None
+
+
+def _notifications(settings: "Settings", active: "RuleSet") -> Finding:
+    """Whether every channel that a rule names has an address here, and what services answered."""
+    from video_platform.cli.output import count
+    from video_platform.platform import open_platform
+    from video_platform.services import notify
+    from video_platform.services.database import delivery
+
+    named = sorted({channel for rule in active.rules for channel in rule.channels})
+    if not named:
+        return Finding("notifications", "ok", "no rule names a channel, so nobody is told of alerts (docs/notifying.md)")
+    problems = []
+    for channel in named:
+        variable = active.channels[channel]
+        address = os.environ.get(variable, "").strip()
+        if not address:
+            problems.append(f"{channel}: {variable} is not set here")
+        elif not notify.understood(address):
+            problems.append(f"{channel}: what {variable} holds is no address that Apprise understands")
+    with open_platform(settings) as platform:
+        for channel, (waiting, error) in delivery.troubles(platform.db).items():
+            problems.append(f"{channel}: {count(waiting, 'notification waits', 'notifications wait')}, the last attempt: {error}")
+    if problems:
+        return Finding("notifications", "look", "; ".join(problems), "addresses are set where `vp up` is started; how to try one stands in docs/notifying.md")
+    return Finding("notifications", "ok", f"to {', '.join(named)}: addresses are set here, and no attempt failed that still waits")
 
 
 def _detector(settings: "Settings") -> Finding:

@@ -119,6 +119,18 @@ def _send(address: str, title: str, body: str, severity: Severity) -> None:
         raise NotDelivered(_without_secrets(said, address) or "the service refused the message without saying why")
 
 
+def understood(address: str) -> bool:
+    """Whether Apprise knows what to do with an address; asks no service."""
+    import apprise
+
+    said = logging.getLogger("apprise")
+    before, said.disabled = said.disabled, True  # the answer is enough, and what it says may have parts of the address
+    try:
+        return bool(apprise.Apprise(asset=apprise.AppriseAsset(secure_logging=True)).add(address))
+    finally:
+        said.disabled = before
+
+
 class Notifications:
     """Takes due notifications from the outbox and delivers them, channel by channel; one channel's trouble holds back no other."""
 

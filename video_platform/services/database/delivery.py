@@ -55,6 +55,16 @@ def not_delivered(db: Database, rows: Sequence[OutboxRow], error: str, now: date
         connection.execute(sa.update(deliveries).where(deliveries.c.outbox_id.in_([row.id for row in rows])).values(**values))
 
 
+def troubles(db: Database) -> dict[str, tuple[int, str]]:
+    """Channel -> how many notifications wait for it after an attempt that failed, and what the newest of these was answered."""
+    failed = sa.select(deliveries.c.channel, deliveries.c.error).where(deliveries.c.state == "failed").order_by(deliveries.c.id)
+    found: dict[str, tuple[int, str]] = {}
+    with db.read() as connection:
+        for channel, error in connection.execute(failed):
+            found[channel] = (found.get(channel, (0, ""))[0] + 1, error or "")
+    return found
+
+
 def prune(db: Database, before: datetime) -> int:
     """Forget what became of notifications that were asked for before this moment and are done with; returns how many."""
     open_states = ("waiting", "failed")
