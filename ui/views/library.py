@@ -27,7 +27,7 @@ if taken_in:
     st.toast(f"{words.plain(taken_in.name, words.LONGEST_NAME)} is in", icon=":material/check:")
 
 question = moments.box()
-with st.container(horizontal=True, vertical_alignment="bottom"):
+with st.container(horizontal=True, vertical_alignment="top"):
     text = st.text_input(
         "Find", key="q", type="search", placeholder="Name or id", icon=":material/search:", bind="query-params", width=280, max_chars=data.LONGEST_FIND
     )

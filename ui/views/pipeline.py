@@ -186,7 +186,7 @@ def steps() -> None:
         )
         for each in found
     ]
-    st.dataframe(pd.DataFrame(rows, columns=["Step", "Usual, s", "Longest, s", "Times real time", "Videos"]), hide_index=True, width="stretch")
+    st.dataframe(pd.DataFrame(rows, columns=["Step", "Usual, s", "Longest, s", "Times real time", "Videos"]), hide_index=True, width="stretch", placeholder="")
     st.caption("Of the newest finished videos, as their results say; three steps of one pass share its time. What was reused took nothing.")
 
 

@@ -35,6 +35,9 @@ SNAPSHOT = "snapshot:"
 MAX_SNAPSHOTS = 1000
 """Pictures per evaluation: each is a seek and some frames of decoding; a rule that fires more often than this in one video needs another rule."""
 
+NEAR_S = 0.5
+"""A track is in the picture of a moment when it has a sample so near to it; an episode may name others, which came later."""
+
 
 @dataclass(frozen=True)
 class ActiveRules:
@@ -256,12 +259,13 @@ def _wanted(alert: AlertRecord, tracks: "Tracks", camera_rules: rules.CameraRule
 
 
 def _boxes(tracks: "Tracks", track_ids: Sequence[int], at_s: float, label: str) -> list[Mapping[str, Any]]:
-    """The box of each track at its sample nearest to `at_s`."""
+    """The box of each track at its sample nearest to `at_s`; none of a track that is not followed then, because nobody stands there in that picture."""
     import numpy as np
 
     found = []
+    now = np.abs(tracks.time_s - at_s) <= NEAR_S
     for track_id in track_ids:
-        rows = np.flatnonzero(tracks.track_id == track_id)
+        rows = np.flatnonzero((tracks.track_id == track_id) & now)
         if len(rows):
             nearest = rows[np.argmin(np.abs(tracks.time_s[rows] - at_s))]
             found.append({"box": [round(float(value), 5) for value in tracks.boxes[nearest]], "label": f"{label} #{track_id}"})

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from video_platform.analysis.tables import Tracks
     from video_platform.second_looking import SecondLooker
 
-NEAR_S = 0.5
-"""A track is in the picture of a moment when it has a sample so near to it; an episode may name others, which came later."""
-
 MOST_ALERTS = 100_000
 """Active alerts of one video that are read; no rule that says anything raises as many."""
 
@@ -146,7 +143,7 @@ def _boxes(tracks: "Tracks", alert: AlertRecord) -> dict[int, list[float]]:
 
     found: dict[int, list[float]] = {}
     for track_id in second_look.named_tracks(alert):
-        rows = np.flatnonzero((tracks.track_id == track_id) & (np.abs(tracks.time_s - alert.start_s) <= NEAR_S))
+        rows = np.flatnonzero((tracks.track_id == track_id) & (np.abs(tracks.time_s - alert.start_s) <= judging.NEAR_S))
         if len(rows):
             nearest = rows[np.argmin(np.abs(tracks.time_s[rows] - alert.start_s))]
             found[track_id] = [round(float(value), 5) for value in tracks.boxes[nearest]]
