@@ -209,7 +209,7 @@ def _result(found: WhatIf) -> None:
     with st.container(horizontal=True):
         for what, label in KINDS.items():
             st.metric(label, f"{found.total(what):,}", border=True)
-    took = f"{words.count(found.videos, 'video')}, {found.hours:,.1f} h of footage, judged in {found.took_s:.1f} s"
+    took = f"{words.count(found.videos, 'video')}, {words.span(found.hours * 3600)} of footage, judged in {found.took_s:.1f} s"
     st.caption(f"{took}. Nothing was changed, nobody was notified. Compared with version {found.base}.")
     active = rule_drafts.active()
     if active is not None and active.id != found.base:

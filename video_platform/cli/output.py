@@ -114,6 +114,13 @@ def clock(seconds: float | None) -> str:
     return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
+def hours(amount: float) -> str:
+    """A length of footage in the unit people use: `1,234.5 h`, `2 min`, `40 s`."""
+    if amount >= 1:
+        return f"{amount:,.1f} h"
+    return f"{round(amount * 60)} min" if amount * 60 >= 1 else f"{round(amount * 3600)} s"
+
+
 def size(size_bytes: int) -> str:
     """A size in the unit people use."""
     amount = float(size_bytes)

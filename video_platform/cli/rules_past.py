@@ -182,7 +182,7 @@ def _show(platform: "Platform", found: "WhatIf") -> None:
     from video_platform.cli import alerts, output
 
     counts = ", ".join(f"{found.total(what):,} {what}" for what in KINDS)
-    output.say(f"{output.count(found.videos, 'video', 'videos')}, {found.hours:,.1f} h of footage, judged in {found.took_s:.1f} s: {counts}.")
+    output.say(f"{output.count(found.videos, 'video', 'videos')}, {output.hours(found.hours)} of footage, judged in {found.took_s:.1f} s: {counts}.")
     if found.counts:
         output.table(("rule", "camera", *KINDS), [(each.rule, each.camera, each.added, each.removed, each.unchanged) for each in found.counts])
     for rule, reason, number in found.cannot_evaluate:

@@ -148,14 +148,25 @@ def _stored(desk: Desk, video_id: str, asset: str, files: Iterable[NewFile]) -> 
 def event_metadata(manifest: Manifest, *, reused: bool, thumbnail: Path | None = None) -> dict[str, dg.MetadataValue]:
     """What an event in Dagster's log carries of one version: at most 32 KB."""
     first = manifest.files[0] if manifest.files else None
-    found: dict[str, dg.MetadataValue] = {
+    found: dict[str, dg.MetadataValue] = {}
+    # Dagster's page shows them in this order: what was found and what it took, and only then where it lies.
+    if thumbnail is not None and thumbnail.exists() and thumbnail.stat().st_size <= MAX_THUMBNAIL_BYTES:
+        picture = base64.b64encode(thumbnail.read_bytes()).decode()
+        found["thumbnail"] = dg.MetadataValue.md(f"![first picture](data:image/jpeg;base64,{picture})")
+    if manifest.degraded:
+        found["degraded"] = dg.MetadataValue.text(manifest.degraded[:1000])
+    if manifest.facts and len(json.dumps(manifest.facts, default=str)) <= MAX_FACTS_BYTES:
+        found["facts"] = dg.MetadataValue.json(dict(manifest.facts))
+    if isinstance(duration_s := manifest.facts.get("duration_s"), int | float):
+        found["duration_s"] = dg.MetadataValue.float(float(duration_s))
+    found |= {
         "reused": dg.MetadataValue.bool(reused),
-        "manifest": dg.MetadataValue.text(layout.manifest_key(manifest.video_id, manifest.asset)),
-        "fingerprint": dg.MetadataValue.text(manifest.fingerprint),
-        "files": dg.MetadataValue.int(len(manifest.files)),
-        "bytes": dg.MetadataValue.int(sum(entry.size_bytes for entry in manifest.files)),
         "wall_s": dg.MetadataValue.float(round(manifest.cost.wall_s, 3)),
         "cpu_s": dg.MetadataValue.float(round(manifest.cost.cpu_s, 3)),
+        "files": dg.MetadataValue.int(len(manifest.files)),
+        "bytes": dg.MetadataValue.int(sum(entry.size_bytes for entry in manifest.files)),
+        "manifest": dg.MetadataValue.text(layout.manifest_key(manifest.video_id, manifest.asset)),
+        "fingerprint": dg.MetadataValue.text(manifest.fingerprint),
     }
     if first is not None:
         found |= {"key": dg.MetadataValue.text(first.key), "sha256": dg.MetadataValue.text(first.sha256)}
@@ -163,15 +174,6 @@ def event_metadata(manifest: Manifest, *, reused: bool, thumbnail: Path | None =
             found["in_place"] = dg.MetadataValue.path(first.reference)
     if 1 < len(manifest.files) <= MAX_LISTED_FILES:
         found["keys"] = dg.MetadataValue.json({entry.role: entry.key for entry in manifest.files})
-    if manifest.degraded:
-        found["degraded"] = dg.MetadataValue.text(manifest.degraded[:1000])
-    if manifest.facts and len(json.dumps(manifest.facts, default=str)) <= MAX_FACTS_BYTES:
-        found["facts"] = dg.MetadataValue.json(dict(manifest.facts))
-    if isinstance(duration_s := manifest.facts.get("duration_s"), int | float):
-        found["duration_s"] = dg.MetadataValue.float(float(duration_s))
-    if thumbnail is not None and thumbnail.exists() and thumbnail.stat().st_size <= MAX_THUMBNAIL_BYTES:
-        picture = base64.b64encode(thumbnail.read_bytes()).decode()
-        found["thumbnail"] = dg.MetadataValue.md(f"![first picture](data:image/jpeg;base64,{picture})")
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from video_platform.errors import HomeLocked
+from video_platform.errors import HomeLocked, SettingsError, is_full
 from video_platform.settings import PREFIX
 
 ATTEMPTS = 5
@@ -35,9 +35,15 @@ def hold(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path` as `what` ("vp up") until the block ends; the kernel lets go of it when the process dies, however it dies.
 
     Raises:
+        SettingsError: the home cannot be made.
         HomeLocked: another process holds it; `owner` says which.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # often the first thing made of a home, which holds footage
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # often the first thing made of a home, which holds footage
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise SettingsError(f"the home {path.parent} cannot be made ({error.strerror}); set {PREFIX}HOME to a folder you may write") from error
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _taken(descriptor):
