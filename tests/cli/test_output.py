@@ -43,6 +43,12 @@ def test_ids_and_times_stay_whole_in_a_narrow_terminal(capsys, monkeypatch):
     assert "c2cba6d0703100a9  0:00.0–0:29.8" in shown
     assert all(word in shown.split() for word in why.split()), "what has room to break does"
     assert max(map(len, shown.splitlines())) <= 80
+    monkeypatch.setattr(output, "PLAIN_WIDTH", 30)
+    output.table(("video", "span", "why"), [("c2cba6d0703100a9", "0:00.0–0:29.8", why)])
+    narrow = "".join(capsys.readouterr().out.split())
+    assert len(narrow) == len("videospanwhy") + len("c2cba6d0703100a9") + len("0:00.0–0:29.8") + len("".join(why.split())), (
+        "nothing is cut off where there is no room"
+    )
 
 
 @pytest.mark.parametrize(("hours", "shown"), [(0, "0 s"), (0.01, "36 s"), (0.036, "2 min"), (0.99, "59 min"), (1.0, "1.0 h"), (1234.56, "1,234.6 h")])

@@ -33,7 +33,7 @@ def rules_file(tmp_path):
 def test_a_good_file_says_what_would_change_and_what_cannot_be_evaluated(vp, rules_file):
     ran = vp("rules", "check", rules_file)
     assert ran.status == 0
-    assert "2 rules, 1 zones, 1 lines" in ran.out
+    assert "2 rules, 1 zone, 1 line" in ran.out
     assert "rule enters: added" in ran.out
     assert "rule person: removed" in ran.out
     assert "rule drone cannot be evaluated: it needs a model that can be shown frames" in ran.out

@@ -71,9 +71,10 @@ def show(found: "list[AlertRecord]", *, of_one: bool = False) -> None:
     if not found:
         output.say("No alerts.")
         return
+    timed = any(alert.start_time for alert in found)  # a column of nothing but "unknown" takes the room of others
     rows = [
         (
-            output.instant(alert.start_time) or "unknown",
+            *((output.instant(alert.start_time) or "unknown",) if timed else ()),
             output.safe(alert.rule, 40),
             alert.severity,
             output.safe(alert.camera, 30),
@@ -84,4 +85,4 @@ def show(found: "list[AlertRecord]", *, of_one: bool = False) -> None:
         )
         for alert in found
     ]
-    output.table(("when", "rule", "severity", "camera", "in the video", *(() if of_one else ("video",)), "tracks", "state"), rows)
+    output.table((*(("when",) if timed else ()), "rule", "severity", "camera", "in the video", *(() if of_one else ("video",)), "tracks", "state"), rows)

@@ -200,7 +200,7 @@ def _results(catalog: "Catalog", record: "VideoRecord", addresses: "Addresses") 
     output.say()
     output.table(("asset", "", "what it holds", "seconds"), rows)
     output.say()
-    alerts.show(sorted(catalog.alerts(video_id=record.video_id, limit=100).items, key=lambda alert: alert.start_s))
+    alerts.show(sorted(catalog.alerts(video_id=record.video_id, limit=100).items, key=lambda alert: alert.start_s), of_one=True)
     summary = catalog.summary(record.video_id)
     if summary is not None:
         reason = f": {summary.engine.reason}" if summary.engine.reason else ""

@@ -52,8 +52,11 @@ def console(*, error: bool = False) -> "Console":
 PLAIN_WIDTH = 200
 """Width of tables in a file or a pipe."""
 
-WHOLE = 20
-"""A column whose cells are single words of at most so many characters (ids, times, states) is not broken while another can be."""
+WHOLE = 28
+"""A column whose cells are single words of at most so many characters (ids, times, names of rules) is not broken where the others have room all the same."""
+
+ROOM = 10
+"""Characters of its longest word, at most, that a column which can be broken is to have."""
 
 
 def say(line: object = "") -> None:
@@ -78,13 +81,26 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
     listed = [list(row) for row in rows]
     drawn = Table(title=Text(safe(title)) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    whole = _whole(columns, listed, console().width)
     for index, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[index], int | float) for row in listed)
-        whole = all(len(word := str(row[index])) <= WHOLE and " " not in word for row in listed)
-        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=index in whole)
     for row in listed:
         drawn.add_row(*(Text("" if cell is None else safe_lines(cell)) for cell in row))
     console().print(drawn)
+
+
+def _whole(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> frozenset[int]:
+    """The columns that are not broken, leftmost first, as many as leave the others enough: what does not fit into one that is not broken would be cut off."""
+    words = [[name, *(safe_lines("" if row[index] is None else row[index]) for row in rows)] for index, name in enumerate(columns)]
+    room = [min(ROOM, max(len(word) for text in texts for word in (text.split() or [""]))) for texts in words]
+    kept: set[int] = set()
+    for index, texts in enumerate(words):
+        size = max(map(len, texts))
+        if size <= WHOLE and all(len(text.split()) < 2 for text in texts[1:]) and sum(room) - room[index] + size + 2 * len(room) <= width:
+            room[index] = size
+            kept.add(index)
+    return frozenset(kept)
 
 
 def print_json(value: object) -> None:
