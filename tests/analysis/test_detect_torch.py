@@ -217,7 +217,7 @@ def test_code_that_comes_with_a_model_is_never_run(dfine, tmp_path):
 
 def test_without_the_extra_its_name_is_said(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(SettingsError, match=r"transformers is not installed: pip install 'video-platform\[models\]'"):
+    with pytest.raises(SettingsError, match=r"transformers is not installed: \.venv/bin/pip install -c constraints.txt -e '\.\[models\]'"):
         load_detector(known(folders["dfine"]))
 
 

@@ -113,8 +113,8 @@ def test_without_the_extra_a_detector_names_it_before_any_work(vp, mine, tmp_pat
     monkeypatch.setenv("VIDEO_PLATFORM_DETECTION__MODEL", "dfine-nano")
     ran = vp("process", tmp_path / "any.mp4")
     assert ran.status == 1
-    assert "dfine-nano runs on transformers, which is not installed: pip install 'video-platform[models]'" in ran.err
-    assert "pip install 'video-platform[models]'" in next(each for each in vp("doctor", "--json").json if each["what"] == "detector")["found"]
+    assert "dfine-nano runs on transformers, which is not installed: .venv/bin/pip install -c constraints.txt -e '.[models]'" in ran.err
+    assert "pip install -c constraints.txt -e '.[models]'" in next(each for each in vp("doctor", "--json").json if each["what"] == "detector")["found"]
 
 
 def test_a_detector_that_was_not_fetched_stops_before_any_work(vp, tmp_path, monkeypatch):

@@ -261,7 +261,9 @@ def test_classes_of_the_entry_must_be_as_many_as_the_models(tmp_path, source):
 def test_a_folder_or_package_that_is_not_there_is_named(tmp_path):
     with pytest.raises(NotFound, match=r"the folder /nowhere/at/all of mine cannot be read"):
         Place(tmp_path, source="folder:/nowhere/at/all").pull()
-    with pytest.raises(NotFound, match=r"come in the Python package no-such-package, which is not installed: pip install --no-deps 'no-such-package==1\.0'"):
+    with pytest.raises(
+        NotFound, match=r"come in the Python package no-such-package, which is not installed: .venv/bin/pip install --no-deps 'no-such-package==1\.0'"
+    ):
         Place(tmp_path, source="pip:no-such-package/model", revision="1.0").pull()
 
 

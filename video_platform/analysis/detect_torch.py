@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from video_platform import model_files
+from video_platform import extras, model_files
 from video_platform.analysis.detect import MAX_BOXES, Found, non_maximum_suppression, require_picture
 from video_platform.detectors import KnownDetector
 from video_platform.errors import IntegrityError, SettingsError
@@ -171,7 +171,7 @@ def quiet_transformers(name: str) -> Iterator[None]:
         yield
     except ImportError as error:
         if error.name in ("torch", "transformers"):
-            words = f"{name} runs on torch and transformers, and {error.name} is not installed: pip install 'video-platform[models]'"
+            words = f"{name} runs on torch and transformers, and {error.name} is not installed: {extras.install('models')}"
             raise SettingsError(words, extra="models") from error
         raise IntegrityError(f"{name} needs what is no part of this platform: {' '.join(str(error).split())[:300]}", model=name) from error
     except (ValueError, KeyError, OSError, RuntimeError, TypeError, AttributeError) as error:

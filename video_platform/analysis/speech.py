@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from video_platform import extras
 from video_platform.analysis import media, speech_judging, speech_windows
 from video_platform.analysis.detect_torch import NOT_THE_FILES, require_files
 from video_platform.analysis.media import Limits, OpenVideo
@@ -44,7 +45,7 @@ class Listener:
         try:
             from faster_whisper import WhisperModel
         except ImportError as error:
-            raise SettingsError(f"{name} runs on faster-whisper, which is not installed: pip install 'video-platform[speech]'", extra="speech") from error
+            raise SettingsError(f"{name} runs on faster-whisper, which is not installed: {extras.install('speech')}", extra="speech") from error
         try:
             self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
         except (RuntimeError, ValueError, OSError) as error:

