@@ -158,6 +158,12 @@ def process_again(video_id: str) -> None:
     forget_lists()
 
 
+def correct(video_id: str, camera: str, recorded_at: datetime | None) -> None:
+    """Correct camera and recording time; None keeps the time."""
+    deeds().correct(video_id, camera=camera, recorded_at=recorded_at)
+    forget_lists()
+
+
 def try_again(video_id: str) -> None:
     """Ask for a failed video, or for the summary that a ready one lacks; what is there already is reused."""
     deeds().retry(video_id)

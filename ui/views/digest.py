@@ -13,7 +13,7 @@ known = days.listed()
 if not known:
     st.info(
         "There is no digest yet. One is made for each day on which anything was recorded; videos whose recording time is unknown are of no day: "
-        "vp set VIDEO --recorded-at 2026-11-23T08:30 says when one was recorded.",
+        "the page of a video corrects it.",
         icon=":material/calendar_today:",
     )
     st.page_link(links.LIBRARY, label="Library", icon=":material/video_library:")

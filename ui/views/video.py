@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import again, cards, data, detail, detail_captions, detail_picture, detail_speech, detail_summary, films, links, told, words
+from ui import again, cards, correcting, data, detail, detail_captions, detail_picture, detail_speech, detail_summary, films, links, told, words
 from video_platform.errors import NotFound, VideoDeleted
 from video_platform.records import VideoState
 
@@ -46,6 +46,7 @@ st.page_link(links.LIBRARY, label="Library", icon=":material/arrow_back:")
 st.title(cards.name_of(record), anchor=False)
 status()
 
+correcting.correction(record)
 detail.in_place(found)
 detail.notes(found)
 view = detail.View(found, data.alerts_of(video_id))
