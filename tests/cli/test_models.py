@@ -180,11 +180,11 @@ def test_a_model_of_ollama_is_checked_where_it_is(vp, monkeypatch):
         assert (checked["ok"], len(checked["digest"])) == (True, 64)
         ran = vp("models", "check", "qwen3-vl-4b")
         assert ran.status == 1
-        assert "has no model qwen3-vl:4b" in ran.err
-        server.models["qwen3-vl:4b"] = "c" * 64
-        server.capabilities = {"qwen3-vl:4b": ["completion"]}
-        assert "qwen3-vl:4b of Ollama" in vp("models", "check", "qwen3-vl-4b").err
-        server.capabilities = {"qwen3-vl:4b": ["completion", "vision"]}
+        assert "has no model qwen3-vl:4b-instruct" in ran.err
+        server.models["qwen3-vl:4b-instruct"] = "c" * 64
+        server.capabilities = {"qwen3-vl:4b-instruct": ["completion"]}
+        assert "qwen3-vl:4b-instruct of Ollama" in vp("models", "check", "qwen3-vl-4b").err
+        server.capabilities = {"qwen3-vl:4b-instruct": ["completion", "vision"]}
         assert vp("models", "check", "qwen3-vl-4b").status == 0
 
 

@@ -38,7 +38,7 @@ SHOWN_MODELS = 5
 NOT_OLLAMAS = (ValueError, AttributeError, TypeError, RecursionError)
 """What its client raises for lines that are not JSON, or not Ollama's: a number, a list, brackets without an end."""
 VISION = "vision"
-SEEING_MODEL = "qwen3-vl:4b"
+SEEING_MODEL = "qwen3-vl:4b-instruct"
 """A small model that sees, 3.3 GB."""
 
 
