@@ -147,9 +147,12 @@ def test_too_much_memory_is_a_clear_error(tmp_path: Path, memory_mib: int) -> No
 def test_too_much_memory_is_as_clear_where_addresses_are_not_bounded(tmp_path: Path, memory_mib: int) -> None:
     clip = clips.make(tmp_path / "a.mp4", frames=20, size=(1920, 1080))
     payload = order(clip.path, tmp_path / "out", "processed_video", "detections", "scenes", proxy={"remux": False, "height": 1080})
-    with pytest.raises(WorkerBudgetExceeded) as caught:
+    with pytest.raises((WorkerBudgetExceeded, WorkerCrashed), match=f"more than (its )?{memory_mib} MiB of") as caught:
         worker.run("one_pass", payload, limits=Budget(memory_bytes=memory_mib * 2**20, wall_s=100, of_data=True))
-    assert (caught.value.code, caught.value.kind) == ("over_budget", "memory")
+    if isinstance(caught.value, WorkerBudgetExceeded):
+        assert (caught.value.code, caught.value.kind) == ("over_budget", "memory")
+    else:  # a library that did not look whether it got what it asked for
+        assert caught.value.signal in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 
 
 def test_more_addresses_than_memory_may_be_reserved_where_data_is_bounded(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ EXIT_GRACE_S = 5.0
 OUT_OF_MEMORY = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"out of memory", b"Unable to allocate", b"must be installed for unwinding")
 """What libraries print before they abort for want of memory (the last when a thread cannot even end for want of it)."""
 
+NATIVE_FAULTS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+"""How libraries end that do not look whether they were given the memory that they asked for; and those that hostile footage breaks."""
+
 CHILD_ENVIRONMENT = {
     # Threads reserve address space and spin while they wait; the pass has threads of its own.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"),
@@ -187,6 +190,8 @@ class _Child:
         said = f" It printed: {printed[-500:]}" if printed else ""
         if code < 0:
             hint = " The system may be out of memory." if -code == signal.SIGKILL else ""
+            if -code in NATIVE_FAULTS:
+                hint = f" It may have needed more than its {self._limits.memory_bytes // 2**20} MiB of memory, or the footage is damaged or hostile."
             return WorkerCrashed(f"the analysis process ({self._task}) was ended by {signal.Signals(-code).name}.{hint}{said}", signal=-code, **facts)
         return WorkerCrashed(f"the analysis process ({self._task}) ended with {code}.{said}", exit_code=code, **facts)
 
