@@ -46,6 +46,7 @@ def test_a_draft_is_tried_promoted_and_rolled_back(served: Served, page: Page) -
     assert active is not None
     assert (active.id, active.who, active.text) == (2, "Ada", DRAFT)
 
+    expect(page.get_by_text("Versions", exact=True)).to_have_count(1)  # while the page is drawn anew, what moves down stands there twice
     page.get_by_text("Versions", exact=True).click()
     expect(page.get_by_text("Compare the active rules with")).to_be_visible()
     look(page, "rules-versions")
