@@ -133,9 +133,9 @@ def test_a_part_that_hangs_is_given_up_on(served, monkeypatch):
 
 
 def test_parts_that_hang_are_given_up_on_together_and_one_that_fails_alone(served, monkeypatch):
-    monkeypatch.setattr(health, "CHECK_S", 0.5)
+    monkeypatch.setattr(health, "CHECK_S", 2.0)
     for part in (served.platform.store, served.platform.log, served.platform.db):
-        monkeypatch.setattr(type(part), "check", lambda _self: time.sleep(2.0) or "late")
+        monkeypatch.setattr(type(part), "check", lambda _self: time.sleep(8.0) or "late")
 
     def gone(_path):
         raise FileNotFoundError(2, "No such file or directory")
@@ -143,6 +143,6 @@ def test_parts_that_hang_are_given_up_on_together_and_one_that_fails_alone(serve
     monkeypatch.setattr(health.shutil, "disk_usage", gone)
     began = time.monotonic()
     parts = health.check(served.platform, served.catalog.dagster)
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 5.0  # one after the other they take six
     assert [parts[name].ok for name in ("database", "objects", "events", "disk")] == [False] * 4
     assert "No such file" in parts["disk"].detail
